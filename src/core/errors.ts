@@ -1,0 +1,58 @@
+import type { Text } from "./quantities.ts";
+
+/** One kind of trouble: what a person is told and what they can do. Facts travel apart and are put behind the title. */
+export interface ErrorDefinition {
+  readonly title: Text;
+  readonly remedy: Text;
+  /** `alert` becomes a technical alert; `answer` is told to whoever asked; both are counted. */
+  readonly told: "alert" | "answer";
+}
+
+/**
+ * Every expected failure that a person may see, in one list.
+ * `test/errors.test.ts` compares it with what the code raises and what README's table says.
+ */
+// biome-ignore format: one row a line, so that it reads as the table it is.
+export const ERRORS = {
+  "link-down": { told: "alert", title: { en: "Connection to the device is lost", zh: "与设备的连接中断" }, remedy: { en: "Check cable, power and the serial server; the gateway keeps trying.", zh: "检查线缆、电源和串口服务器；网关会持续重连。" } },
+  "link-not-found": { told: "alert", title: { en: "The device's port does not exist", zh: "设备端口不存在" }, remedy: { en: "Check `path` or `host` in the configuration and that the adapter is plugged in; the gateway keeps trying.", zh: "检查配置中的 path 或 host，并确认适配器已插好；网关会持续重试。" } },
+  "link-busy": { told: "alert", title: { en: "Another program holds the device's port", zh: "设备端口被其他程序占用" }, remedy: { en: "End the other program; the gateway keeps trying.", zh: "关闭占用端口的程序；网关会持续重试。" } },
+  "link-denied": { told: "alert", title: { en: "The gateway may not open the device's port", zh: "网关无权打开设备端口" }, remedy: { en: "Add the gateway's user to the group of the port (usually `dialout`).", zh: "将网关用户加入端口所属用户组（通常为 dialout）。" } },
+  "device-refused": { told: "alert", title: { en: "The device sends bytes that cannot be read", zh: "设备发送的数据无法解析" }, remedy: { en: "Check driver, baud rate and parity against the device's settings; check the cable.", zh: "核对驱动、波特率、校验位与设备设置是否一致，检查线缆。" } },
+  "device-quarantined": { told: "alert", title: { en: "The device's driver failed and was shut off", zh: "设备驱动出错，已隔离" }, remedy: { en: "The other devices keep running. Report the device and its bytes; restart the gateway to try again.", zh: "其他设备不受影响。请上报该设备及其数据；重启网关可再试。" } },
+  "queue-full": { told: "alert", title: { en: "The gateway cannot keep up and dropped data", zh: "网关处理不及，丢弃了数据" }, remedy: { en: "Alerts are never dropped. Use a faster board or fewer devices; the lost range is recorded.", zh: "报警不会丢弃。请使用更快的主板或减少设备；丢失区间已记录。" } },
+  "journal-write-failed": { told: "alert", title: { en: "Records cannot be written to disk", zh: "记录无法写入磁盘" }, remedy: { en: "Free space or replace the disk. Alerts go on from memory, marked as not durable.", zh: "释放空间或更换磁盘。报警仍在内存中继续，并标记为未落盘。" } },
+  "journal-disk-full": { told: "alert", title: { en: "The disk is full", zh: "磁盘已满" }, remedy: { en: "Free space on the disk of the journal. Alerts go on from memory, marked as not durable.", zh: "请释放日志所在磁盘空间。报警仍在内存中继续，并标记为未落盘。" } },
+  "journal-damaged": { told: "alert", title: { en: "A journal file was damaged and set aside", zh: "日志文件损坏，已移出" }, remedy: { en: "The rest is in use. Keep the file ending in `.damaged` for analysis and check the disk.", zh: "其余数据继续使用。请保留以 .damaged 结尾的文件并检查磁盘。" } },
+  "journal-locked": { told: "answer", title: { en: "Another gateway uses this journal", zh: "另一网关正在使用该日志目录" }, remedy: { en: "Stop the other process or set another `journal.folder`.", zh: "停止另一进程，或设置不同的 journal.folder。" } },
+  "upstream-unreachable": { told: "alert", title: { en: "The upstream server cannot be reached", zh: "无法连接上级平台" }, remedy: { en: "Check network and address. Nothing is lost: records wait in the journal.", zh: "检查网络与地址。数据不会丢失：记录保存在日志中等待。" } },
+  "upstream-denied": { told: "alert", title: { en: "The upstream server refuses the gateway", zh: "上级平台拒绝网关登录" }, remedy: { en: "Check user name, password file and certificate. Records wait in the journal.", zh: "检查用户名、密码文件与证书。记录保存在日志中等待。" } },
+  "upstream-certificate": { told: "alert", title: { en: "The upstream server's certificate is not trusted", zh: "上级平台证书不受信任" }, remedy: { en: "Check `caFile` and the server's name and dates. Records wait in the journal.", zh: "检查 caFile 以及服务器名称和证书有效期。记录保存在日志中等待。" } },
+  "upstream-slow": { told: "alert", title: { en: "The upstream server does not confirm in time", zh: "上级平台确认超时" }, remedy: { en: "Check the server's load and the network. Records wait in the journal.", zh: "检查服务器负载与网络。记录保存在日志中等待。" } },
+  "upstream-rejected": { told: "alert", title: { en: "The upstream server rejected a record", zh: "上级平台拒收记录" }, remedy: { en: "The record was set aside and stays in the journal; ask the server's operator.", zh: "该记录已另存并保留在日志中；请联系平台管理员。" } },
+  "page-port-in-use": { told: "alert", title: { en: "The page's port is taken by another program", zh: "页面端口被占用" }, remedy: { en: "End the other program or set another `dashboard.port`. Watching and alerts go on.", zh: "关闭占用程序或更改 dashboard.port。监测与报警继续运行。" } },
+  "page-failed": { told: "alert", title: { en: "The page cannot be served", zh: "页面服务失败" }, remedy: { en: "Watching and alerts go on. See the log for the reason.", zh: "监测与报警继续运行。原因见日志。" } },
+  "model-refused": { told: "alert", title: { en: "A score or model was not loaded", zh: "评分或模型未加载" }, remedy: { en: "Its file does not match its manifest. Install it again from its source.", zh: "文件与清单不符。请从来源重新安装。" } },
+  "model-failed": { told: "alert", title: { en: "A score or model stopped answering", zh: "评分或模型停止工作" }, remedy: { en: "Limits and other alerts go on. Restart the gateway; report the model.", zh: "限值等其他报警继续运行。请重启网关并上报该模型。" } },
+  "sounder-failed": { told: "alert", title: { en: "The local alarm sounder failed", zh: "本地报警器故障" }, remedy: { en: "Check `supervisor.sounderCommand` and the loudspeaker.", zh: "检查 supervisor.sounderCommand 与扬声器。" } },
+  "control-socket-failed": { told: "alert", title: { en: "The local control socket could not be opened", zh: "本地控制套接字无法打开" }, remedy: { en: "Commands cannot reach this gateway; check the folder's rights. Watching goes on.", zh: "命令行无法连接网关；检查目录权限。监测继续运行。" } },
+  "safe-mode": { told: "alert", title: { en: "Safe mode: limits and alerts only", zh: "安全模式：仅限值与报警" }, remedy: { en: "The gateway crashed three times in five minutes. Scores and upstream are off; report the log.", zh: "网关五分钟内崩溃三次。评分与上传已关闭；请上报日志。" } },
+  "gateway-restarted": { told: "alert", title: { en: "The gateway was restarted after it stopped answering", zh: "网关停止响应后已被重启" }, remedy: { en: "Watching goes on. Acknowledge after looking at each bed; report the log.", zh: "监测已恢复。请查看每张床后确认，并上报日志。" } },
+  "config-invalid": { told: "answer", title: { en: "The configuration is not valid", zh: "配置无效" }, remedy: { en: "Mend the places listed.", zh: "请修正列出的位置。" } },
+  "not-allowed": { told: "answer", title: { en: "This account may not do that", zh: "该账户无此权限" }, remedy: { en: "Ask an administrator.", zh: "请联系管理员。" } },
+  "act-refused": { told: "answer", title: { en: "The act does not fit the present state", zh: "该操作与当前状态不符" }, remedy: { en: "Look at the bed again: it may have changed.", zh: "请重新查看该床位，状态可能已变化。" } },
+} as const satisfies Record<string, ErrorDefinition>;
+
+/** The code of an expected failure. */
+export type ErrorCode = keyof typeof ERRORS;
+
+/** A failure with its facts; texts come from `ERRORS` when shown. */
+export interface Fault {
+  readonly code: ErrorCode;
+  readonly facts: Readonly<Record<string, string | number>>;
+}
+
+/** Makes a fault. */
+export function fault(code: ErrorCode, facts: Readonly<Record<string, string | number>> = {}): Fault {
+  return { code, facts };
+}

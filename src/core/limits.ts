@@ -1,0 +1,56 @@
+/** One bound of the gateway: the number, its unit, and what happens when it is reached. */
+export interface Bound {
+  readonly value: number;
+  readonly unit: string;
+  readonly atLimit: string;
+}
+
+function bound(value: number, unit: string, atLimit: string): Bound {
+  return { value, unit, atLimit };
+}
+
+/**
+ * Every queue, buffer, wait and retry in one table, printed by the documentation (`config/README.md`).
+ * Rule (safety.md): a queue holds at most ten seconds of its full load; waves go first, then observations, alerts and acts never.
+ */
+// biome-ignore format: one row a line, so that it reads as the table it is.
+export const LIMITS = {
+  framerBytesMax: bound(4096, "bytes", "The oldest byte is given up, framing starts again one byte later, and the refusal is counted."),
+  refusalsPerSecondMax: bound(20, "refusals/s per device", "Further refusals of that second are only counted."),
+  linkQueueBytesMax: bound(65536, "bytes per link", "Reading from the link pauses; the serial port or TCP window holds the rest."),
+  linkOpenMsMax: bound(10000, "ms", "The attempt is given up and the next one begins after the backoff."),
+  linkBackoffMsMin: bound(500, "ms", "First wait before a link is opened again; doubled each time, with jitter."),
+  linkBackoffMsMax: bound(15000, "ms", "Longest wait between two attempts to open a link."),
+  linkWriteMsMax: bound(2000, "ms", "The write fails with `link-down` and the link is opened anew."),
+  journalQueueRecordsMax: bound(25000, "records", "Ten seconds at 2,500 records/s. The oldest observations are dropped and a loss is recorded; alerts, acts, receipts and losses stay."),
+  journalKeptRecordsMax: bound(20000, "records", "Alerts, acts, receipts and losses that wait for a disk; beyond it the process stops and the supervisor restarts it."),
+  journalBatchRecordsMax: bound(2000, "records", "The rest goes into the next commit."),
+  journalGroupCommitMsMax: bound(250, "ms", "The batch is committed. Alerts, acts and receipts are committed at once."),
+  journalReadRecordsMax: bound(1000, "records per page", "The reader asks for the next page."),
+  journalRetryMs: bound(1000, "ms", "After a failed write the same batch is tried again, for ever, while the queue is bounded."),
+  alertWithoutCommitMsMax: bound(250, "ms", "The alert goes upstream marked `durable:false` under the same key."),
+  upstreamInFlightMax: bound(20, "publishes", "Further batches wait in the journal."),
+  upstreamBatchRecordsMax: bound(200, "records", "The rest goes into the next publish."),
+  upstreamConfirmMsMax: bound(10000, "ms", "The connection is closed as `upstream-slow` and opened anew; unconfirmed records are sent again, marked."),
+  upstreamConnectMsMax: bound(10000, "ms", "The attempt is given up and the next one begins after the backoff."),
+  upstreamBackoffMsMin: bound(1000, "ms", "First wait before the upstream is tried again; doubled each time, with jitter."),
+  upstreamBackoffMsMax: bound(30000, "ms", "Longest wait between two attempts to reach the upstream."),
+  upstreamBacklogRangesMax: bound(16, "ranges", "The two nearest ranges are joined; what lies between is sent again, marked."),
+  upstreamHeartbeatMs: bound(10000, "ms", "A heartbeat is published; a receiver alarms after 30 s without one."),
+  openAlertsMax: bound(1000, "alerts", "Further technical conditions are counted in one alert; physiological ones are always raised."),
+  pageStreamBytesMax: bound(1048576, "bytes per page", "The page's stream is closed; the page opens it anew and gets a fresh picture."),
+  pageStreamsMax: bound(64, "pages", "A further page is told that too many are open."),
+  pageBodyBytesMax: bound(65536, "bytes", "The request is refused with 413."),
+  signInAttemptsPerMinuteMax: bound(5, "attempts per account and minute", "Further attempts are refused for a minute."),
+  sessionHoursMax: bound(12, "h", "The session ends and the page asks for the password."),
+  oneTimeLinkMinutesMax: bound(60, "min", "The link is refused; the next start prints a new one while no account exists."),
+  windowSamplesMax: bound(600, "values per patient and quantity", "The oldest value leaves the window."),
+  heartbeatProbeMs: bound(2000, "ms", "An injected observation must come out of the alert path as an alert."),
+  heartbeatSilenceMsMax: bound(10000, "ms", "The supervisor sounds, ends and restarts the gateway."),
+  crashesBeforeSafeModeMax: bound(3, "crashes in 5 min", "The gateway starts with limits and alerts only."),
+  controlRequestBytesMax: bound(65536, "bytes", "The request is refused and the connection closed."),
+  stopMsMax: bound(3000, "ms", "What is not yet committed is waited for no longer; the process ends."),
+} as const satisfies Record<string, Bound>;
+
+/** The name of a bound. */
+export type LimitName = keyof typeof LIMITS;

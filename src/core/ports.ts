@@ -1,0 +1,311 @@
+import type { Deed } from "./act.ts";
+import type { Alert } from "./alert.ts";
+import type { Fault } from "./errors.ts";
+import type { Seq } from "./ids.ts";
+import type { Observation, Reading } from "./observation.ts";
+import type { QuantityName, Text, WaveformName } from "./quantities.ts";
+import type { JournalRecord, RecordKind } from "./record.ts";
+import type { Result } from "./result.ts";
+import type { MonotonicMs, WallMs } from "./time.ts";
+
+// ------------------------------------------------------------------ transports
+
+/** What a link reports, in order. A link opens itself again after `down`; only `close` ends it. */
+export type LinkEvent =
+  | { readonly kind: "up"; readonly atMonotonicMs: MonotonicMs }
+  | {
+      readonly kind: "bytes";
+      readonly channel: string;
+      readonly bytes: Uint8Array;
+      readonly receivedAtMs: WallMs;
+      readonly receivedMonotonicMs: MonotonicMs;
+    }
+  | { readonly kind: "down"; readonly fault: Fault; readonly atMonotonicMs: MonotonicMs };
+
+/** A connection to one device that lasts as long as the gateway runs. Knows bytes, no medicine. */
+export interface Link {
+  /** Everything that happened, once, for one consumer; ends after `close`. Pauses the sender when the consumer is slow. */
+  readonly events: AsyncIterable<LinkEvent>;
+  /** Sends bytes; fails when the link is down. Channel "" where the transport has one channel only. */
+  readonly write: (channel: string, bytes: Uint8Array) => Promise<Result<void, Fault>>;
+  /** Tells the sender (MQTT, MLLP, stored records) that everything up to `seq` is on disk. */
+  readonly committed: (seq: Seq) => void;
+  readonly close: () => Promise<void>;
+}
+
+/** How a device is reached, as the configuration says it. */
+export type LinkSpec =
+  | { readonly kind: "serial"; readonly path: string; readonly line: SerialLine }
+  | { readonly kind: "tcp"; readonly host: string; readonly port: number }
+  | { readonly kind: "capture"; readonly file: string; readonly speed: number; readonly repeat: boolean };
+
+/** Settings of a serial line. */
+export interface SerialLine {
+  readonly baudRate: number;
+  readonly dataBits: 5 | 6 | 7 | 8;
+  readonly parity: "none" | "even" | "odd";
+  readonly stopBits: 1 | 2;
+  readonly handshake: "none" | "rts-cts" | "xon-xoff";
+}
+
+// --------------------------------------------------------------------- drivers
+
+/** A wave as the driver found it in one message. */
+export interface WaveSamples {
+  readonly waveform: WaveformName;
+  readonly sampleRateHz: number;
+  /** Index of the first sample since the session began; after a gap it is advanced by the samples that are missing. */
+  readonly firstSampleIndex: number;
+  readonly raw: Float32Array;
+  readonly gain: number;
+  readonly offset: number;
+  readonly unit: string;
+}
+
+/** An alarm the device itself raises or ends. The gateway never suppresses nor delays it. */
+export interface DeviceAlarm {
+  /** Stable within the driver, such as `asystole` or `leads-off`. */
+  readonly code: string;
+  readonly nature: "physiological" | "technical";
+  readonly priority: "high" | "medium" | "low";
+  readonly active: boolean;
+  /** The device's own words. */
+  readonly text: string;
+}
+
+/** Something else the device said or did. */
+export interface DriverEvent {
+  readonly code: "synchronised" | "device-text" | "device-state";
+  readonly facts: Readonly<Record<string, string | number>>;
+}
+
+/** One message of the device, decoded, or one stretch of bytes that was refused. */
+export type Emission =
+  | {
+      readonly kind: "message";
+      readonly readings: readonly Reading[];
+      readonly waveforms: readonly WaveSamples[];
+      readonly alarms: readonly DeviceAlarm[];
+      readonly events: readonly DriverEvent[];
+      /** The device's own time of this message, or null where it has none or it is not set. */
+      readonly deviceClockMs: WallMs | null;
+      /** `test` where the device says it is in test or demonstration mode. */
+      readonly origin: "device" | "test";
+    }
+  | { readonly kind: "refusal"; readonly error: DecodeError };
+
+/** Why bytes were refused. */
+export type DecodeError =
+  | { readonly kind: "bad-checksum"; readonly expected: number; readonly given: number; readonly atByte: number }
+  | { readonly kind: "too-long"; readonly limitBytes: number }
+  | { readonly kind: "truncated"; readonly neededBytes: number; readonly givenBytes: number }
+  | { readonly kind: "lost-sync"; readonly skippedBytes: number }
+  | { readonly kind: "bad-field"; readonly field: string; readonly given: string }
+  | { readonly kind: "no-frame"; readonly givenBytes: number };
+
+/** One conversation with one device, from the opening of its link to its loss. Holds all its own state. */
+export interface DriverSession {
+  /**
+   * Takes the next bytes, split anywhere, and returns what they complete.
+   * Must accept any bytes at all without throwing, and keep no more than `framerBytesMax` of them.
+   */
+  readonly feed: (bytes: Uint8Array, channel: string, atMonotonicMs: MonotonicMs) => readonly Emission[];
+  /** What must be sent now (handshakes, polls, keep-alives), and when to ask again; null: never. */
+  readonly due: (atMonotonicMs: MonotonicMs) => {
+    readonly bytesToSend: readonly { readonly channel: string; readonly bytes: Uint8Array }[];
+    readonly nextDueMs: MonotonicMs | null;
+  };
+}
+
+/** The body a twin's sensors are attached to. Sampled at any time; the same time gives the same answer. */
+export interface PatientBody {
+  /** The quantity's value in its canonical unit, or the absence a sensor would see. */
+  readonly quantity: (name: QuantityName, atMs: number) => Reading;
+  /** The wave's value: millivolts for ECG, mm[Hg] for pressures, 0 to 1 for the others. */
+  readonly wave: (name: WaveformName, atMs: number) => number;
+}
+
+/** A device that is not on the desk: sends the real bytes of its kind. */
+export interface Twin {
+  /** The bytes the device sends between the last call and `atMs` (milliseconds since the twin was switched on), and when to ask again. */
+  readonly due: (atMs: number) => {
+    readonly bytesToSend: readonly { readonly channel: string; readonly bytes: Uint8Array }[];
+    readonly nextDueMs: number;
+  };
+  /** What the host wrote to the device. */
+  readonly receive: (bytes: Uint8Array, channel: string) => void;
+}
+
+/** Bytes with their meaning, from a source outside this code. */
+export interface DriverVector {
+  readonly name: string;
+  /** A clause, a published example or a capture. */
+  readonly source: string;
+  readonly channel?: string;
+  readonly options?: Readonly<Record<string, string>>;
+  /** Hex, spaces allowed; one string per chunk. */
+  readonly hex: readonly string[];
+  /** What must come out, in order; a reading is compared by its fields given here. */
+  readonly expect: readonly VectorExpectation[];
+}
+
+/** What one emission must contain. Readings not named are not compared. */
+export type VectorExpectation =
+  | {
+      readonly kind: "message";
+      readonly readings: readonly ({ readonly quantity: QuantityName } & (
+        | { readonly value: number; readonly flags?: readonly string[] }
+        | { readonly why: string }
+      ))[];
+      readonly alarms?: readonly string[];
+    }
+  | { readonly kind: "refusal"; readonly error: DecodeError["kind"] };
+
+/** One kind of device, whole: one file in `drivers/`. Knows no links, wall clocks or patients. */
+export interface Driver {
+  readonly id: string;
+  readonly version: string;
+  readonly title: Text;
+  /** Documents and captures the layout was taken from. */
+  readonly reference: readonly string[];
+  /** The usual settings of the device's port; the configuration may change each. */
+  readonly link: { readonly kind: "serial"; readonly line: SerialLine };
+  readonly quantities: readonly QuantityName[];
+  readonly waveforms: readonly WaveformName[];
+  /** Quantities whose silence is alarmed by default once the device is assigned. */
+  readonly expected: readonly QuantityName[];
+  /** Longest silence of the device's bytes before it is technical trouble, in seconds. */
+  readonly silenceSeconds: number;
+  /** How long a quantity may keep its last digit before it counts as stuck, in seconds. */
+  readonly stuckSeconds: Readonly<Partial<Record<QuantityName, number>>>;
+  /** True where a checksum protects every frame: the shared test then demands that any flipped bit is refused. */
+  readonly checksummed: boolean;
+  readonly open: (options: Readonly<Record<string, string>>) => DriverSession;
+  /** Bytes of one message that says these readings, for drivers that can. */
+  readonly encode: ((readings: readonly Reading[]) => Uint8Array) | null;
+  readonly twin: (body: PatientBody, options: Readonly<Record<string, string>>) => Twin;
+  readonly vectors: readonly DriverVector[];
+}
+
+// --------------------------------------------------------------------- journal
+
+/** Where a reader stands: everything up to `upTo` is done except the ranges in `open`. */
+export interface ReaderCursor {
+  readonly upTo: Seq;
+  readonly open: readonly { readonly from: Seq; readonly to: Seq }[];
+}
+
+/** What the journal can say of its own health. */
+export type JournalHealth =
+  | { readonly state: "working" }
+  | { readonly state: "failing"; readonly fault: Fault; readonly waitingRecords: number };
+
+/** Counters since the journal was opened. */
+export interface JournalStats {
+  readonly committedRecords: number;
+  readonly commits: number;
+  readonly bytesOnDisk: number;
+  readonly waitingRecords: number;
+  readonly droppedRecords: number;
+  /** Longest and 99th percentile time of a commit in the worker, in ms, over the last 10,000 commits. */
+  readonly commitMsP50: number;
+  readonly commitMsP99: number;
+  readonly commitMsMax: number;
+}
+
+/** The one durable, bounded, ordered journal. All files belong to its worker thread. */
+export interface Journal {
+  /** A UUID made with the journal; part of every record's key outside. */
+  readonly epoch: string;
+  /** The highest sequence number found at start; the next record gets one more. */
+  readonly lastSeqAtOpen: Seq;
+  /** Damage and losses found while opening; each becomes a technical alert. */
+  readonly faultsAtOpen: readonly Fault[];
+  /** Queues records in rising order of `seq`; never waits, never throws for what the disk does. */
+  readonly append: (records: readonly JournalRecord[]) => void;
+  /** Everything up to here is on disk. */
+  readonly committedSeq: () => Seq;
+  /** Calls back after each commit with the new `committedSeq`, and returns how to stop that. */
+  readonly onCommit: (listener: (upTo: Seq) => void) => () => void;
+  readonly onHealth: (listener: (health: JournalHealth) => void) => () => void;
+  /** Ranges the journal had to give up after opening (full queue, byte budget); the gateway turns them into `loss` records. */
+  readonly onLoss: (
+    listener: (loss: {
+      readonly fromSeq: Seq;
+      readonly toSeq: Seq;
+      readonly count: number;
+      readonly why: "queue-full" | "byte-budget";
+    }) => void,
+  ) => () => void;
+  /** Committed records with `seq` over `afterSeq`, in order, at most `limit` (and `journalReadRecordsMax`). */
+  readonly read: (query: {
+    readonly afterSeq: Seq;
+    readonly upToSeq?: Seq;
+    readonly limit: number;
+    readonly kinds?: readonly RecordKind[];
+  }) => Promise<readonly JournalRecord[]>;
+  /** The latest version of every alert that has not ended. */
+  readonly openAlerts: () => Promise<readonly Alert[]>;
+  /** The latest present observation per device and quantity since a time; for rebuilding windows of episodic quantities. */
+  readonly latestObservations: (query: {
+    readonly sinceMs: WallMs;
+    readonly quantities: readonly QuantityName[];
+  }) => Promise<readonly Observation[]>;
+  /** Observations of one patient and quantity, oldest first, thinned to at most `pointsMax` by keeping each interval's lowest and highest. */
+  readonly trend: (query: {
+    readonly patientId: string;
+    readonly quantity: QuantityName;
+    readonly fromMs: WallMs;
+    readonly toMs: WallMs;
+    readonly pointsMax: number;
+  }) => Promise<readonly TrendPoint[]>;
+  readonly cursor: (reader: string) => Promise<ReaderCursor | null>;
+  /** Stores where a reader stands. Not durable at once: after a crash a reader may see records again, never miss one. */
+  readonly release: (reader: string, cursor: ReaderCursor) => void;
+  readonly stats: () => JournalStats;
+  /** Commits what is queued and closes the files. */
+  readonly close: () => Promise<void>;
+}
+
+/** One point of a trend; `value` is null where the quantity was absent. */
+export interface TrendPoint {
+  readonly atMs: WallMs;
+  readonly value: number | null;
+  readonly questionable: boolean;
+}
+
+// ----------------------------------------------------------------------- sinks
+
+/** One record on its way out. */
+export interface Delivery {
+  readonly key: string;
+  readonly record: JournalRecord;
+  /** True where it may have been sent before, or belongs to the backlog. */
+  readonly resent: boolean;
+  /** False where the record was not on disk when it left. */
+  readonly durable: boolean;
+}
+
+/** What became of a batch. Retrying is the owner's work. */
+export type DeliveryOutcome =
+  | { readonly kind: "delivered" }
+  | { readonly kind: "try-later"; readonly fault: Fault }
+  | { readonly kind: "rejected"; readonly keys: readonly string[]; readonly fault: Fault };
+
+/** Carries records away and says exactly what became of them. */
+export interface Sink {
+  readonly name: string;
+  readonly deliver: (batch: readonly Delivery[], stop: AbortSignal) => Promise<DeliveryOutcome>;
+  readonly close: () => Promise<void>;
+}
+
+// ------------------------------------------------------------------------ acts
+
+/** Who acts and through which door. */
+export interface Actor {
+  readonly userId: string;
+  readonly from: "page" | "command-line" | "upstream" | "demonstration";
+}
+
+/** The one door through which people change something. Resolves when the act is on disk, or after 2 s as not durable. */
+export type PerformAct = (deed: Deed, actor: Actor) => Promise<Result<{ readonly seq: Seq; readonly durable: boolean }, Fault>>;

@@ -1,0 +1,116 @@
+import type { Consciousness, PatientProfile } from "./act.ts";
+import type { Alert } from "./alert.ts";
+import type { BedId, DeviceId, PatientId } from "./ids.ts";
+import type { Content, Origin, Quality } from "./observation.ts";
+import type { Answer } from "./prediction.ts";
+import type { QuantityName, Text, WaveformName } from "./quantities.ts";
+
+/** One number on a tile, with what is needed to show its age and trust. */
+export interface NumberView {
+  readonly quantity: QuantityName;
+  readonly content: Content;
+  readonly quality: Quality;
+  readonly measuredAtMs: number;
+  readonly deviceId: DeviceId;
+  /** After this age the tile shows the number as old. */
+  readonly staleAfterMs: number;
+}
+
+/** What a person entered, with its expiry. */
+export interface EntryView<Value> {
+  readonly value: Value;
+  readonly enteredAtMs: number;
+  readonly expiresAtMs: number;
+}
+
+/** A model's latest answer for a patient. */
+export interface AnswerView {
+  readonly modelId: string;
+  readonly title: Text;
+  readonly answer: Answer;
+  readonly atMs: number;
+}
+
+/** A device as the wall shows it. */
+export interface DeviceView {
+  readonly deviceId: DeviceId;
+  readonly title: Text;
+  readonly driverId: string;
+  readonly bedId: BedId | null;
+  readonly patientId: PatientId | null;
+  readonly link: "up" | "down";
+  readonly lastHeardAtMs: number | null;
+  readonly origin: Origin;
+  readonly refusedCount: number;
+  readonly quarantined: boolean;
+}
+
+/** One bed with everything a tile shows. */
+export interface BedView {
+  readonly bedId: BedId;
+  readonly title: string;
+  readonly patient: {
+    readonly patientId: PatientId;
+    readonly label: string;
+    readonly profile: PatientProfile;
+    readonly demonstration: boolean;
+    readonly consciousness: EntryView<Consciousness> | null;
+    readonly onOxygen: EntryView<boolean> | null;
+  } | null;
+  readonly numbers: readonly NumberView[];
+  readonly answers: readonly AnswerView[];
+  readonly devices: readonly DeviceView[];
+}
+
+/** The gateway's own state. */
+export interface GatewayView {
+  readonly gatewayId: string;
+  readonly version: string;
+  readonly epoch: string;
+  readonly startedAtMs: number;
+  readonly journal: { readonly state: "working" | "failing"; readonly waitingRecords: number };
+  readonly upstreams: readonly {
+    readonly name: string;
+    readonly state: "connected" | "connecting";
+    readonly backlogRecords: number;
+    readonly lastConfirmedAtMs: number | null;
+  }[];
+  readonly safeMode: boolean;
+}
+
+/** Everything a page needs when it opens its stream. */
+export interface PictureView {
+  readonly nowMs: number;
+  readonly gateway: GatewayView;
+  readonly beds: readonly BedView[];
+  /** Devices without a patient. They stay on the wall until dealt with. */
+  readonly unassigned: readonly DeviceView[];
+  /** Alerts that have not ended. */
+  readonly alerts: readonly Alert[];
+}
+
+/** Samples of one wave for the page. */
+export interface WaveView {
+  readonly deviceId: DeviceId;
+  readonly waveform: WaveformName;
+  readonly sampleRateHz: number;
+  readonly firstSampleIndex: number;
+  /** Already scaled: raw * gain + offset. */
+  readonly samples: readonly number[];
+  readonly unit: string;
+  readonly origin: Origin;
+}
+
+/**
+ * What the page's live stream carries, as server-sent events whose `event` is the kind and whose data is the JSON of the rest.
+ * `picture` comes first and again whenever the server thinks it simpler; the others change it.
+ */
+export type StreamMessage =
+  | { readonly kind: "picture"; readonly picture: PictureView }
+  | { readonly kind: "beds"; readonly beds: readonly BedView[] }
+  | { readonly kind: "unassigned"; readonly unassigned: readonly DeviceView[] }
+  | { readonly kind: "alerts"; readonly alerts: readonly Alert[] }
+  | { readonly kind: "gateway"; readonly gateway: GatewayView }
+  | { readonly kind: "waves"; readonly waves: readonly WaveView[] }
+  /** Once a second, so that the page can tell a quiet ward from a dead stream. */
+  | { readonly kind: "pulse"; readonly nowMs: number };

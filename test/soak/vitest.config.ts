@@ -1,0 +1,14 @@
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  test: {
+    root: new URL("../../", import.meta.url).pathname,
+    include: ["test/soak/*.test.ts"],
+    testTimeout: 14_400_000,
+    hookTimeout: 120_000,
+    pool: "forks",
+    maxWorkers: 1,
+    reporters: process.env["CI"] === undefined ? ["default"] : ["default", "json"],
+    outputFile: { json: "node_modules/.vigil/soak-report.json" },
+  },
+});
