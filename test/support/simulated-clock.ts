@@ -1,0 +1,62 @@
+import { type Clock, monotonicMs, wallMs } from "../../src/core/time.ts";
+
+/** A clock that moves only when told. Wall time may be stepped apart from monotonic time, as NTP does. */
+export interface SimulatedClock extends Clock {
+  /** Moves both clocks on and runs every timer that falls due, in order of time; awaits promises between timers. */
+  readonly advance: (milliseconds: number) => Promise<void>;
+  /** Moves the wall clock only, forwards or backwards. */
+  readonly stepWall: (milliseconds: number) => void;
+}
+
+interface Entry {
+  readonly work: () => void;
+  readonly periodMs: number | null;
+  dueMs: number;
+}
+
+/** Starts at 2026-01-01T00:00Z on the wall and at 1,000,000 ms on the monotonic side, so that mixing them up shows. */
+export function createSimulatedClock(): SimulatedClock {
+  let nowMs = 1_000_000;
+  let wallOffsetMs = Date.UTC(2026, 0, 1) - nowMs;
+  const entries = new Set<Entry>();
+  const add = (entry: Entry) => {
+    entries.add(entry);
+    return { stop: () => void entries.delete(entry) };
+  };
+  const settle = async () => {
+    for (let turn = 0; turn < 10; turn++) await Promise.resolve();
+  };
+  return {
+    wall: () => wallMs(nowMs + wallOffsetMs),
+    monotonic: () => monotonicMs(nowMs),
+    every: (periodMs, work) => add({ work, periodMs, dueMs: nowMs + periodMs }),
+    after: (delayMs, work) => add({ work, periodMs: null, dueMs: nowMs + delayMs }),
+    sleep: (delayMs, stop) =>
+      new Promise((resolve) => {
+        if (stop?.aborted === true) return resolve();
+        const timer = add({ work: resolve, periodMs: null, dueMs: nowMs + delayMs });
+        stop?.addEventListener("abort", () => {
+          timer.stop();
+          resolve();
+        });
+      }),
+    advance: async (milliseconds) => {
+      const targetMs = nowMs + milliseconds;
+      await settle();
+      for (;;) {
+        const next = [...entries].filter((entry) => entry.dueMs <= targetMs).sort((a, b) => a.dueMs - b.dueMs)[0];
+        if (next === undefined) break;
+        nowMs = Math.max(nowMs, next.dueMs);
+        if (next.periodMs === null) entries.delete(next);
+        else next.dueMs += next.periodMs;
+        next.work();
+        await settle();
+      }
+      nowMs = targetMs;
+      await settle();
+    },
+    stepWall: (milliseconds) => {
+      wallOffsetMs += milliseconds;
+    },
+  };
+}
