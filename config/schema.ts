@@ -1,0 +1,310 @@
+import { readFile } from "node:fs/promises";
+import { isAbsolute, resolve } from "node:path";
+import { parseDocument } from "yaml";
+import * as z from "zod";
+import { DRIVERS, findDriver } from "../drivers/index.ts";
+import { QUANTITY_NAMES } from "../src/core/quantities.ts";
+import { fail, type Result, succeed } from "../src/core/result.ts";
+
+const name = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, "use 1 to 63 of a-z, 0-9 and -, beginning with a letter or digit")
+  .describe("Lower-case letters, digits and hyphens.");
+const port = z.int().min(1).max(65535);
+const filePath = z.string().min(1).describe("Relative paths are taken from the folder of the configuration file.");
+const quantity = z.enum(QUANTITY_NAMES as [string, ...string[]]);
+const driverId = z.enum(DRIVERS.map((driver) => driver.id) as [string, ...string[]]);
+
+const serialLink = z
+  .strictObject({
+    kind: z.literal("serial"),
+    path: z.string().min(1).describe("The port, best by its stable name under /dev/serial/by-id/."),
+    baudRate: z.int().min(50).max(4_000_000).optional().describe("Bits per second; the driver's usual rate where left out."),
+    dataBits: z.union([z.literal(5), z.literal(6), z.literal(7), z.literal(8)]).optional(),
+    parity: z.enum(["none", "even", "odd"]).optional(),
+    stopBits: z.union([z.literal(1), z.literal(2)]).optional(),
+    handshake: z.enum(["none", "rts-cts", "xon-xoff"]).optional(),
+  })
+  .describe("A serial port of this board.");
+const tcpLink = z
+  .strictObject({ kind: z.literal("tcp"), host: z.string().min(1), port })
+  .describe("A serial device server that hands the device's bytes on over TCP.");
+const captureLink = z
+  .strictObject({
+    kind: z.literal("capture"),
+    file: filePath,
+    speed: z.number().min(0.1).max(10_000).default(1).describe("1 is the pace of the recording, 2 twice as fast."),
+    repeat: z.boolean().default(false),
+    bytesPerSecond: z.int().min(1).optional().describe("Pace of a raw recording without times."),
+  })
+  .describe("A recording in place of a device.");
+
+const device = z.strictObject({
+  id: name,
+  title: z.string().min(1).max(80).optional().describe("Shown on the wall; the driver's title where left out."),
+  driver: driverId,
+  bed: name.optional().describe("The bed the device stands at. Whom it measures is said by assigning it, not here."),
+  origin: z
+    .enum(["measured", "test", "simulated", "replayed"])
+    .default("measured")
+    .describe("Anything but `measured` never alarms for a real patient."),
+  link: z.discriminatedUnion("kind", [serialLink, tcpLink, captureLink]),
+  options: z.record(z.string(), z.string()).default({}).describe("Settings of the driver."),
+  silenceSeconds: z
+    .number()
+    .min(1)
+    .max(86_400)
+    .optional()
+    .describe("Longest silence before a technical alert; the driver's where left out."),
+  expected: z.array(quantity).optional().describe("Quantities whose absence is a technical alert; the driver's where left out."),
+  quantitySilenceSeconds: z
+    .number()
+    .min(5)
+    .max(86_400)
+    .default(60)
+    .describe("How long an expected quantity may be absent or refused."),
+});
+
+const mqttUpstream = z.strictObject({
+  name,
+  kind: z.literal("mqtt"),
+  url: z.string().regex(/^mqtts?:\/\/[^/\s]+$/, "write mqtt://host:port or mqtts://host:port"),
+  protocolVersion: z
+    .union([z.literal(5), z.literal(4)])
+    .default(5)
+    .describe("5, or 4 for a broker that speaks MQTT 3.1.1 only."),
+  topicPrefix: z
+    .string()
+    .min(1)
+    .max(200)
+    .regex(/^[^#+\s]+$/, "no wildcards or spaces")
+    .default("vigil"),
+  username: z.string().optional(),
+  passwordFile: filePath.optional(),
+  caFile: filePath.optional().describe("Certificates to trust, in PEM; the system's where left out."),
+  certFile: filePath.optional(),
+  keyFile: filePath.optional(),
+});
+
+const limitSide = z.strictObject({
+  value: z.number(),
+  priority: z.enum(["high", "medium", "low"]),
+});
+
+/** The only truth about the configuration: types, checks, defaults, the editor's schema and the table of settings come from it. */
+export const configSchema = z
+  .strictObject({
+    gateway: z.strictObject({
+      id: name.describe("Names this gateway in every record that leaves it. Never change it."),
+      dataFolder: filePath.describe("Everything the gateway writes lies below it."),
+    }),
+    log: z.strictObject({ level: z.enum(["error", "warn", "info"]).default("info") }).prefault({}),
+    journal: z
+      .strictObject({
+        sizeMegabytesMax: z
+          .int()
+          .min(16)
+          .max(1_000_000)
+          .default(2048)
+          .describe("Oldest observations are dropped beyond it; alerts, acts and receipts never."),
+      })
+      .prefault({}),
+    dashboard: z
+      .strictObject({
+        enabled: z.boolean().default(true),
+        host: z.string().default("127.0.0.1").describe("127.0.0.1 is this machine only; name another address on purpose."),
+        port: port.default(8710),
+        signIn: z.boolean().default(true).describe("false only on a loopback address."),
+      })
+      .prefault({}),
+    supervisor: z
+      .strictObject({
+        sounderCommand: z
+          .array(z.string().min(1))
+          .min(1)
+          .nullable()
+          .default(null)
+          .describe("Program and arguments that make a sound at the board."),
+      })
+      .prefault({}),
+    beds: z.array(z.strictObject({ id: name, title: z.string().min(1).max(40) })).default([]),
+    devices: z.array(device).default([]),
+    limits: z
+      .partialRecord(quantity, z.strictObject({ low: limitSide.nullable().optional(), high: limitSide.nullable().optional() }))
+      .default({})
+      .describe("Replaces the default limits of these quantities for every patient; a person may set others per patient."),
+    scores: z
+      .strictObject({
+        models: z.array(name).default(["news2"]).describe("Folders in `models/`."),
+        confirmSeconds: z.number().min(0).max(3600).default(60).describe("How long a change must last before it is announced."),
+        partialMinutesMax: z
+          .number()
+          .min(1)
+          .max(1440)
+          .default(30)
+          .describe("How long a score may lack an input before a technical alert."),
+      })
+      .prefault({}),
+    upstreams: z.array(z.discriminatedUnion("kind", [mqttUpstream])).default([]),
+  })
+  .superRefine(checkTogether);
+
+/** The configuration after checks, with every default filled in and every path absolute. */
+export type Config = z.infer<typeof configSchema>;
+/** One device of the configuration. */
+export type DeviceConfig = Config["devices"][number];
+/** One upstream of the configuration. */
+export type UpstreamConfig = Config["upstreams"][number];
+
+/** One thing that is wrong, where it is, and what to do. */
+export interface ConfigProblem {
+  readonly path: string;
+  readonly problem: string;
+  readonly remedy: string;
+}
+
+interface Refinement {
+  readonly addIssue: (issue: { code: "custom"; path: (string | number)[]; message: string }) => void;
+}
+
+/** What single fields cannot know: names that must be unique or must exist. */
+function checkTogether(config: Checkable, context: Refinement): void {
+  const complain = (path: (string | number)[], message: string) => context.addIssue({ code: "custom", path, message });
+  const lists = [
+    ["beds", config.beds.map((bed) => bed.id)],
+    ["devices", config.devices.map((entry) => entry.id)],
+    ["upstreams", config.upstreams.map((entry) => entry.name)],
+  ] as const;
+  for (const [list, ids] of lists) {
+    ids.forEach((id, index) => {
+      if (ids.indexOf(id) !== index) complain([list, index], `the name ${id} is used twice; give each its own`);
+    });
+  }
+  const bedIds = new Set(config.beds.map((bed) => bed.id));
+  config.devices.forEach((entry, index) => {
+    if (entry.bed !== undefined && !bedIds.has(entry.bed))
+      complain(["devices", index, "bed"], `there is no bed ${entry.bed}; add it under beds or mend the name`);
+    const driver = findDriver(entry.driver);
+    for (const wanted of entry.expected ?? []) {
+      if (driver !== null && !driver.quantities.some((known) => known === wanted))
+        complain(["devices", index, "expected"], `${entry.driver} never says ${wanted}; take it out`);
+    }
+  });
+  config.upstreams.forEach((entry, index) => {
+    if ((entry.certFile === undefined) !== (entry.keyFile === undefined))
+      complain(["upstreams", index], "certFile and keyFile belong together; give both or none");
+    if (entry.username !== undefined && entry.passwordFile === undefined)
+      complain(
+        ["upstreams", index, "passwordFile"],
+        "a username needs a passwordFile; put the password into a file only the gateway may read",
+      );
+    if (entry.url.startsWith("mqtt://") && (entry.caFile ?? entry.certFile) !== undefined)
+      complain(["upstreams", index, "url"], "certificates need mqtts://; change the url");
+  });
+  const loopback = ["127.0.0.1", "::1", "localhost"].includes(config.dashboard.host);
+  if (!config.dashboard.signIn && !loopback)
+    complain(["dashboard", "signIn"], "sign-in may be off on a loopback address only; set it to true or host to 127.0.0.1");
+}
+
+/** The part of the configuration that `checkTogether` reads. */
+interface Checkable {
+  readonly beds: readonly { readonly id: string }[];
+  readonly devices: readonly {
+    readonly id: string;
+    readonly bed?: string | undefined;
+    readonly driver: string;
+    readonly expected?: readonly string[] | undefined;
+  }[];
+  readonly upstreams: readonly {
+    readonly name: string;
+    readonly url: string;
+    readonly username?: string | undefined;
+    readonly passwordFile?: string | undefined;
+    readonly caFile?: string | undefined;
+    readonly certFile?: string | undefined;
+    readonly keyFile?: string | undefined;
+  }[];
+  readonly dashboard: { readonly host: string; readonly signIn: boolean };
+}
+
+/**
+ * Checks a configuration's text without opening anything it names.
+ *
+ * @param text    YAML.
+ * @param folder  Absolute folder that relative paths are taken from.
+ * @returns       The configuration, or every problem at once with its path and remedy.
+ */
+export function parseConfig(text: string, folder: string): Result<Config, readonly ConfigProblem[]> {
+  const document = parseDocument(text, { prettyErrors: true, uniqueKeys: true });
+  if (document.errors.length > 0) {
+    return fail(
+      document.errors.map((error) => ({
+        path: `line ${error.linePos?.[0].line ?? 1}`,
+        problem: (error.message.split("\n")[0] ?? error.message).trim(),
+        remedy: "Mend the YAML at this line.",
+      })),
+    );
+  }
+  const parsed = configSchema.safeParse(document.toJS() ?? {});
+  if (!parsed.success) return fail(parsed.error.issues.flatMap(problemsOf));
+  return succeed(withAbsolutePaths(parsed.data, folder));
+}
+
+/** Reads and checks a configuration file. A file that cannot be read is one problem. */
+export async function loadConfig(file: string): Promise<Result<Config, readonly ConfigProblem[]>> {
+  try {
+    return parseConfig(await readFile(file, "utf8"), resolve(file, ".."));
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? String(error.code) : "unknown";
+    return fail([{ path: file, problem: `cannot be read (${code})`, remedy: "Check the file's name and rights." }]);
+  }
+}
+
+function problemsOf(issue: z.core.$ZodIssue): readonly ConfigProblem[] {
+  const path = issue.path.map(String).join(".") || "(top)";
+  switch (issue.code) {
+    case "unrecognized_keys":
+      return issue.keys.map((key) => ({
+        path: path === "(top)" ? key : `${path}.${key}`,
+        problem: "is not a setting",
+        remedy: "Take it out or mend its spelling; config/README.md lists all settings.",
+      }));
+    case "custom": {
+      const [problem, remedy] = issue.message.split("; ");
+      return [
+        {
+          path,
+          problem: problem ?? issue.message,
+          remedy: `${(remedy ?? "Mend it.").replace(/^./, (letter) => letter.toUpperCase()).replace(/\.?$/, ".")}`,
+        },
+      ];
+    }
+    case "invalid_value":
+      return [{ path, problem: issue.message, remedy: `Use one of: ${issue.values.map(String).join(", ")}.` }];
+    default:
+      return [{ path, problem: issue.message, remedy: "See config/README.md for what belongs here." }];
+  }
+}
+
+function withAbsolutePaths(config: Config, folder: string): Config {
+  const absolute = (path: string) => (isAbsolute(path) ? path : resolve(folder, path));
+  return {
+    ...config,
+    gateway: { ...config.gateway, dataFolder: absolute(config.gateway.dataFolder) },
+    devices: config.devices.map((entry) =>
+      entry.link.kind === "capture" ? { ...entry, link: { ...entry.link, file: absolute(entry.link.file) } } : entry,
+    ),
+    upstreams: config.upstreams.map((entry) => ({
+      ...entry,
+      ...(entry.passwordFile === undefined ? {} : { passwordFile: absolute(entry.passwordFile) }),
+      ...(entry.caFile === undefined ? {} : { caFile: absolute(entry.caFile) }),
+      ...(entry.certFile === undefined ? {} : { certFile: absolute(entry.certFile) }),
+      ...(entry.keyFile === undefined ? {} : { keyFile: absolute(entry.keyFile) }),
+    })),
+  };
+}
+
+/** The JSON schema for editors, written to `config/schema.json` by `npm run generate`. */
+export function jsonSchema(): unknown {
+  return z.toJSONSchema(configSchema, { io: "input" });
+}

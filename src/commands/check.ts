@@ -1,0 +1,33 @@
+import { parseArgs } from "node:util";
+import { loadConfig } from "../../config/schema.ts";
+import type { Command } from "./command.ts";
+
+/** `vigil check`: validates a configuration without opening anything; all problems at once. */
+export const checkCommand: Command = {
+  name: "check",
+  usage: `usage: vigil check --config FILE
+Validates FILE without opening anything it names. One JSON line per problem on standard output; exit 1 if there is any.`,
+  run: async (args, io) => {
+    let file: string | undefined;
+    try {
+      file = parseArgs({ args: [...args], options: { config: { type: "string" } } }).values.config;
+    } catch (error) {
+      io.stderr(`vigil check: ${error instanceof Error ? error.message : String(error)}`);
+    }
+    if (file === undefined) {
+      io.stderr(checkCommand.usage);
+      return 2;
+    }
+    const config = await loadConfig(file);
+    if (config.ok) {
+      const { beds, devices, upstreams } = config.value;
+      io.stdout(JSON.stringify({ ok: true, beds: beds.length, devices: devices.length, upstreams: upstreams.length }));
+      return 0;
+    }
+    for (const problem of config.error) io.stdout(JSON.stringify({ ok: false, ...problem }));
+    io.stderr(
+      `${config.error.length} problem(s) in ${file}; mend each and check again. 配置中有 ${config.error.length} 处问题，请逐一修正。`,
+    );
+    return 1;
+  },
+};

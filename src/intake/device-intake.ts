@@ -1,0 +1,253 @@
+import { type Fault, fault } from "../core/errors.ts";
+import type { DeviceId, PatientId } from "../core/ids.ts";
+import {
+  type Content,
+  type Observation,
+  type Origin,
+  QUESTIONABLE_FLAGS,
+  type Quality,
+  type QualityFlag,
+  type Reading,
+  type Times,
+  type WaveformChunk,
+} from "../core/observation.ts";
+import type { DecodeError, DeviceAlarm, Driver, DriverEvent, DriverSession, Emission, WaveSamples } from "../core/ports.ts";
+import { QUANTITIES, type QuantityName } from "../core/quantities.ts";
+import { assert } from "../core/result.ts";
+import type { MonotonicMs, WallMs } from "../core/time.ts";
+import { canonicalValue } from "./unit.ts";
+
+/** A judged reading that still waits for its sequence number. */
+export type UnnumberedObservation = Omit<Observation, "seq">;
+
+/** What came of one chunk of bytes. */
+export interface Judgement {
+  readonly observations: readonly UnnumberedObservation[];
+  readonly waveforms: readonly WaveformChunk[];
+  readonly alarms: readonly { readonly alarm: DeviceAlarm; readonly origin: Origin }[];
+  readonly events: readonly DriverEvent[];
+  readonly refusals: readonly DecodeError[];
+  /** Whether at least one whole valid message arrived: the device is alive. */
+  readonly heard: boolean;
+  /** Set once, when the driver failed on these bytes and the device was shut off. */
+  readonly quarantined: Fault | null;
+}
+
+/** One device's way into the gateway. Owns the driver's session and what must outlive it. */
+export interface DeviceIntake {
+  readonly deviceId: DeviceId;
+  readonly driver: Driver;
+  /** Begins a new conversation; call when the link comes up. */
+  readonly begin: () => void;
+  readonly feed: (chunk: {
+    readonly bytes: Uint8Array;
+    readonly channel: string;
+    readonly receivedAtMs: WallMs;
+    readonly receivedMonotonicMs: MonotonicMs;
+  }) => Judgement;
+  /** What the driver wants to send now; nothing once quarantined. */
+  readonly due: (atMonotonicMs: MonotonicMs) => ReturnType<DriverSession["due"]>;
+  /** Tells what the journal last knew of this device, so that a cuff's repeated result is not taken for a new one after a restart. */
+  readonly restoreHeld: (observations: readonly Observation[]) => void;
+  readonly isQuarantined: () => boolean;
+}
+
+/** What the configuration says of the device, as far as intake needs it. */
+export interface DeviceIntakeOptions {
+  readonly deviceId: DeviceId;
+  readonly driver: Driver;
+  readonly driverOptions: Readonly<Record<string, string>>;
+  readonly origin: Origin;
+  /** Who the device measures now; null: nobody, never guessed. */
+  readonly patientOf: () => PatientId | null;
+}
+
+const NOTHING: Judgement = {
+  observations: [],
+  waveforms: [],
+  alarms: [],
+  events: [],
+  refusals: [],
+  heard: false,
+  quarantined: null,
+};
+
+/** Opens the way in for one device. */
+export function createDeviceIntake(options: DeviceIntakeOptions): DeviceIntake {
+  const held = new Map<QuantityName, number>();
+  let session = options.driver.open(options.driverOptions);
+  let quarantined = false;
+
+  const feed: DeviceIntake["feed"] = (chunk) => {
+    if (quarantined) return NOTHING;
+    try {
+      const emissions = session.feed(chunk.bytes, chunk.channel, chunk.receivedMonotonicMs);
+      return emissions.length === 0 ? NOTHING : judge(emissions, chunk, options, held);
+    } catch (error) {
+      quarantined = true;
+      return { ...NOTHING, quarantined: quarantineFault(options, error) };
+    }
+  };
+
+  return {
+    deviceId: options.deviceId,
+    driver: options.driver,
+    begin: () => {
+      if (!quarantined) session = options.driver.open(options.driverOptions);
+    },
+    feed,
+    due: (atMonotonicMs) => (quarantined ? { bytesToSend: [], nextDueMs: null } : session.due(atMonotonicMs)),
+    restoreHeld: (observations) => {
+      for (const observation of observations) {
+        if (observation.content.state === "present") held.set(observation.quantity, observation.content.value);
+      }
+    },
+    isQuarantined: () => quarantined,
+  };
+}
+
+function quarantineFault(options: DeviceIntakeOptions, error: unknown): Fault {
+  const why = error instanceof Error ? error.message : String(error);
+  return fault("device-quarantined", {
+    device: options.deviceId,
+    driver: options.driver.id,
+    version: options.driver.version,
+    why,
+  });
+}
+
+interface Reception {
+  readonly receivedAtMs: WallMs;
+  readonly receivedMonotonicMs: MonotonicMs;
+}
+
+function judge(
+  emissions: readonly Emission[],
+  reception: Reception,
+  options: DeviceIntakeOptions,
+  held: Map<QuantityName, number>,
+): Judgement {
+  const observations: UnnumberedObservation[] = [];
+  const waveforms: WaveformChunk[] = [];
+  const alarms: { readonly alarm: DeviceAlarm; readonly origin: Origin }[] = [];
+  const events: DriverEvent[] = [];
+  const refusals: DecodeError[] = [];
+  let heard = false;
+  for (const emission of emissions) {
+    if (emission.kind === "refusal") {
+      refusals.push(emission.error);
+      continue;
+    }
+    heard = true;
+    const origin = emission.origin === "test" ? "test" : options.origin;
+    const times = timesOf(emission.deviceClockMs, reception);
+    for (const fresh of freshReadings(emission.readings, held)) {
+      observations.push(judgeReading(fresh.reading, { times, origin, options, moreFlags: fresh.moreFlags }));
+    }
+    for (const wave of emission.waveforms) waveforms.push(waveformChunk(wave, { times, origin, options }));
+    for (const alarm of emission.alarms) alarms.push({ alarm, origin });
+    events.push(...emission.events);
+  }
+  return { observations, waveforms, alarms, events, refusals, heard, quarantined: null };
+}
+
+/**
+ * Leaves out what a monitor merely repeats. A cuff's last result comes every second until the next inflation;
+ * taken as new each time it would never grow old. A held group counts as new when any of its values changes.
+ */
+function freshReadings(
+  readings: readonly Reading[],
+  held: Map<QuantityName, number>,
+): readonly { readonly reading: Reading; readonly moreFlags: readonly QualityFlag[] }[] {
+  const changed = readings.some(
+    (reading) => reading.kind === "present" && reading.held && held.get(reading.quantity) !== heldValue(reading),
+  );
+  const fresh: { readonly reading: Reading; readonly moreFlags: readonly QualityFlag[] }[] = [];
+  for (const reading of readings) {
+    if (reading.kind === "absent" || !reading.held) {
+      fresh.push({ reading, moreFlags: [] });
+    } else if (changed) {
+      // The first result of a session may be hours old: the device does not say when it was taken.
+      fresh.push({ reading, moreFlags: held.has(reading.quantity) ? [] : ["measured-time-unknown"] });
+    }
+  }
+  if (changed) {
+    for (const reading of readings)
+      if (reading.kind === "present" && reading.held) held.set(reading.quantity, heldValue(reading));
+  }
+  return fresh;
+}
+
+function heldValue(reading: Extract<Reading, { kind: "present" }>): number {
+  return canonicalValue(reading.quantity, reading.value, reading.unit) ?? reading.value;
+}
+
+/** A live message without a trusted device clock was measured when it arrived. */
+function timesOf(deviceClockMs: WallMs | null, reception: Reception): Times {
+  return {
+    measuredAtMs: reception.receivedAtMs,
+    deviceClockMs,
+    receivedAtMs: reception.receivedAtMs,
+    receivedMonotonicMs: reception.receivedMonotonicMs,
+  };
+}
+
+interface Circumstances {
+  readonly times: Times;
+  readonly origin: Origin;
+  readonly options: DeviceIntakeOptions;
+}
+
+function judgeReading(
+  reading: Reading,
+  at: Circumstances & { readonly moreFlags: readonly QualityFlag[] },
+): UnnumberedObservation {
+  const { content, impossible } = judgeContent(reading);
+  const flags: readonly QualityFlag[] = impossible
+    ? [...reading.flags, ...at.moreFlags, "impossible"]
+    : [...reading.flags, ...at.moreFlags];
+  return {
+    kind: "observation",
+    deviceId: at.options.deviceId,
+    patientId: at.options.patientOf(),
+    quantity: reading.quantity,
+    content,
+    times: at.times,
+    quality: { validity: validityOf(flags, impossible), flags, origin: at.origin },
+    driverId: at.options.driver.id,
+    driverVersion: at.options.driver.version,
+  };
+}
+
+function judgeContent(reading: Reading): { readonly content: Content; readonly impossible: boolean } {
+  if (reading.kind === "absent")
+    return { content: { state: "absent", why: reading.why }, impossible: reading.why === "impossible" };
+  const value = canonicalValue(reading.quantity, reading.value, reading.unit);
+  assert(value !== null, `the unit ${reading.unit} of ${reading.quantity} has a conversion`);
+  const { min, max } = QUANTITIES[reading.quantity].possible;
+  // A NaN fails this comparison as well.
+  if (!(value >= min && value <= max)) return { content: { state: "absent", why: "impossible" }, impossible: true };
+  return { content: { state: "present", value }, impossible: false };
+}
+
+function validityOf(flags: readonly QualityFlag[], impossible: boolean): Quality["validity"] {
+  if (impossible) return "invalid";
+  return flags.some((flag) => QUESTIONABLE_FLAGS.has(flag)) ? "questionable" : "valid";
+}
+
+function waveformChunk(wave: WaveSamples, at: Circumstances): WaveformChunk {
+  return {
+    kind: "waveform",
+    deviceId: at.options.deviceId,
+    patientId: at.options.patientOf(),
+    waveform: wave.waveform,
+    sampleRateHz: wave.sampleRateHz,
+    firstSampleIndex: wave.firstSampleIndex,
+    raw: wave.raw,
+    gain: wave.gain,
+    offset: wave.offset,
+    unit: wave.unit,
+    times: at.times,
+    origin: at.origin,
+  };
+}
