@@ -55,6 +55,8 @@ export const LIMITS = {
   pageStreamsMax: bound(64, "pages", "A further page is told that too many are open."),
   pageBodyBytesMax: bound(65536, "bytes", "The request is refused with 413."),
   signInAttemptsPerMinuteMax: bound(5, "attempts per account and minute", "Further attempts are refused for a minute."),
+  pageSessionsMax: bound(256, "sessions", "The oldest session ends and its page asks for the password."),
+  trendPointsMax: bound(2000, "points per trend", "The trend is thinned to this many, keeping each interval's lowest and highest."),
   sessionHoursMax: bound(12, "h", "The session ends and the page asks for the password."),
   oneTimeLinkMinutesMax: bound(60, "min", "The link is refused; the next start prints a new one while no account exists."),
   windowSamplesMax: bound(600, "values per patient and quantity", "The oldest value leaves the window."),

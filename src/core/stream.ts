@@ -104,6 +104,8 @@ export interface WaveView {
 /**
  * What the page's live stream carries, as server-sent events whose `event` is the kind and whose data is the JSON of the rest.
  * `picture` comes first and again whenever the server thinks it simpler; the others change it.
+ * `beds` holds whole beds, only those that changed; `alerts` whole alerts, only those that changed, ended ones once as `ended`;
+ * `unassigned` and `gateway` replace what was before; `waves` comes only for the bed that the page asked for.
  */
 export type StreamMessage =
   | { readonly kind: "picture"; readonly picture: PictureView }
