@@ -37,7 +37,17 @@ export interface Link {
 export type LinkSpec =
   | { readonly kind: "serial"; readonly path: string; readonly line: SerialLine }
   | { readonly kind: "tcp"; readonly host: string; readonly port: number }
-  | { readonly kind: "capture"; readonly file: string; readonly speed: number; readonly repeat: boolean };
+  | {
+      readonly kind: "capture";
+      readonly file: string;
+      /** 1 plays at the recording's own pace, 2 twice as fast. */
+      readonly speed: number;
+      readonly repeat: boolean;
+      /** Pace of a raw recording, which has no times of its own; 960 (9600 baud, 8N1) where it is not said. */
+      readonly bytesPerSecond?: number | undefined;
+      /** Bytes of a raw recording that come together, as a device sends a message; a twentieth of a second's where it is not said. */
+      readonly burstBytes?: number | undefined;
+    };
 
 /** Settings of a serial line. */
 export interface SerialLine {
