@@ -1,0 +1,105 @@
+import type { ServerResponse } from "node:http";
+import type { BedId } from "../../core/ids.ts";
+import { LIMITS } from "../../core/limits.ts";
+import type { StreamMessage } from "../../core/stream.ts";
+import type { Clock } from "../../core/time.ts";
+import type { DashboardSource } from "./source.ts";
+
+/** A second between pulses: the page calls its stream dead after four without any event. */
+const pulseMs = 1000;
+
+/** One page that listens. */
+export interface StreamPage {
+  readonly response: ServerResponse;
+  /** The bed whose waves it shows, or null for the wall. */
+  readonly bedId: BedId | null;
+  /** Asked with each pulse; a page whose session is over is cut off. */
+  readonly mayListen: () => boolean;
+}
+
+/** All pages that listen to the live stream. */
+export interface LiveStream {
+  /** Sends the picture and then every change, until the page goes or is too slow; false where too many pages are open. */
+  readonly open: (page: StreamPage) => boolean;
+  readonly pageCount: () => number;
+  readonly close: () => void;
+}
+
+/**
+ * Makes the live stream. Each message becomes bytes once, whatever the number of pages.
+ * A page that holds more than `pageStreamBytesMax` unread bytes is cut off; it comes again and gets a fresh picture.
+ */
+export function createLiveStream(parts: { readonly clock: Clock; readonly source: DashboardSource }): LiveStream {
+  /** The number is the size of a page's picture while it may still wait to be read: a large ward is not a slow page. */
+  const pages = new Map<StreamPage, number>();
+  const waveStops = new Map<BedId, () => void>();
+
+  const leave = (page: StreamPage) => {
+    if (!pages.delete(page) || page.bedId === null) return;
+    if ([...pages.keys()].some((other) => other.bedId === page.bedId)) return;
+    waveStops.get(page.bedId)?.();
+    waveStops.delete(page.bedId);
+  };
+  const send = (page: StreamPage, bytes: Buffer) => {
+    const unreadBytes = page.response.writableLength;
+    const pictureBytes = pages.get(page) ?? 0;
+    if (unreadBytes + bytes.length > LIMITS.pageStreamBytesMax.value + pictureBytes) {
+      leave(page);
+      page.response.destroy();
+      return;
+    }
+    if (pictureBytes > 0 && unreadBytes === 0) pages.set(page, 0);
+    page.response.write(bytes);
+  };
+  const sendAll = (message: StreamMessage) => {
+    if (pages.size === 0) return;
+    const bytes = eventBytes(message);
+    for (const page of [...pages.keys()]) send(page, bytes);
+  };
+  const listenToWaves = (bedId: BedId) => {
+    if (waveStops.has(bedId)) return;
+    const stop = parts.source.wavesOf(bedId, (waves) => {
+      const bytes = eventBytes({ kind: "waves", waves });
+      for (const page of [...pages.keys()]) if (page.bedId === bedId) send(page, bytes);
+    });
+    waveStops.set(bedId, stop);
+  };
+
+  const stopListening = parts.source.subscribe(sendAll);
+  const pulse = parts.clock.every(pulseMs, () => {
+    for (const page of [...pages.keys()]) {
+      if (page.mayListen()) continue;
+      leave(page);
+      page.response.end();
+    }
+    sendAll({ kind: "pulse", nowMs: parts.clock.wall() });
+  });
+
+  return {
+    open: (page) => {
+      if (pages.size >= LIMITS.pageStreamsMax.value) return false;
+      page.response.on("close", () => leave(page));
+      page.response.on("error", () => leave(page));
+      const picture = eventBytes({ kind: "picture", picture: parts.source.picture() });
+      page.response.write(picture);
+      pages.set(page, picture.length);
+      if (page.bedId !== null) listenToWaves(page.bedId);
+      return true;
+    },
+    pageCount: () => pages.size,
+    close: () => {
+      pulse.stop();
+      stopListening();
+      for (const page of [...pages.keys()]) {
+        leave(page);
+        page.response.end();
+      }
+    },
+  };
+}
+
+/** One server-sent event: `event` is the kind, `data` the JSON of the rest (JSON holds no line ends). */
+function eventBytes(message: StreamMessage): Buffer {
+  const { kind, ...rest } = message;
+  return Buffer.from(`event: ${kind}\ndata: ${JSON.stringify(rest)}\n\n`, "utf8");
+}

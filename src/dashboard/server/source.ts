@@ -1,0 +1,34 @@
+import type { BedId, PatientId } from "../../core/ids.ts";
+import type { TrendPoint } from "../../core/ports.ts";
+import type { QuantityName } from "../../core/quantities.ts";
+import type { PictureView, StreamMessage, WaveView } from "../../core/stream.ts";
+import type { WallMs } from "../../core/time.ts";
+
+/** What a source may say to all pages: everything of the stream but the waves, which go by bed, and the pulse, which the server makes. */
+export type SharedMessage = Exclude<StreamMessage, { readonly kind: "waves" } | { readonly kind: "pulse" }>;
+
+/** One question for a trend; times are wall-clock milliseconds, both ends included. */
+export interface TrendQuery {
+  readonly patientId: PatientId;
+  readonly quantity: QuantityName;
+  readonly fromMs: WallMs;
+  readonly toMs: WallMs;
+  readonly pointsMax: number;
+}
+
+/**
+ * Where the pages get what they show. The gateway implements it; the dashboard only reads.
+ *
+ * `beds` carries whole beds and only those that changed; `alerts` carries whole alerts and only those that changed, ended ones
+ * once as `ended`; `unassigned` and `gateway` replace what was before. All methods are synchronous but `trend`, and none throws.
+ */
+export interface DashboardSource {
+  /** Everything as it is now; what `subscribe` says afterwards changes it. */
+  readonly picture: () => PictureView;
+  /** Calls back after each change, until the returned function is called. */
+  readonly subscribe: (listener: (message: SharedMessage) => void) => () => void;
+  /** Calls back with the new samples of one bed's waves, until the returned function is called. Only beds that a page looks at are asked for. */
+  readonly wavesOf: (bedId: BedId, listener: (waves: readonly WaveView[]) => void) => () => void;
+  /** Oldest first, at most `pointsMax`; may reject when the journal cannot be read, which the page is told. */
+  readonly trend: (query: TrendQuery) => Promise<readonly TrendPoint[]>;
+}

@@ -1,0 +1,478 @@
+import { randomBytes } from "node:crypto";
+import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { type IncomingMessage, request } from "node:http";
+import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { createSystemClock } from "../src/clock.ts";
+import { LIMITS } from "../src/core/limits.ts";
+import type { Clock } from "../src/core/time.ts";
+import { type Dashboard, type DashboardOptions, startDashboard } from "../src/dashboard/server/dashboard.ts";
+import { parseDeed } from "../src/dashboard/server/deed-parser.ts";
+import { hostIsAllowed } from "../src/dashboard/server/request-guard.ts";
+import { bedView, createScriptedWard, limitAlert, type ScriptedWard } from "./support/scripted-ward.ts";
+import { createSimulatedClock } from "./support/simulated-clock.ts";
+
+interface Answer {
+  readonly status: number;
+  readonly headers: IncomingMessage["headers"];
+  readonly body: unknown;
+}
+
+let folder = "";
+let ward: ScriptedWard;
+const open: Dashboard[] = [];
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "vigil-dashboard-"));
+  await writeFile(join(folder, "index.html"), "<!doctype html><title>Vigil</title>");
+  ward = createScriptedWard({ nowMs: Date.now, beds: [bedView("bed-1", Date.now()), bedView("bed-2", Date.now())] });
+});
+
+afterEach(async () => {
+  for (const dashboard of open.splice(0)) await dashboard.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+async function start(more: Partial<DashboardOptions> & { readonly clock?: Clock } = {}): Promise<Dashboard> {
+  const { clock, ...options } = more;
+  const started = await startDashboard(
+    { host: "127.0.0.1", port: 0, dataFolder: join(folder, "data"), webFolder: folder, signIn: true, ...options },
+    { clock: clock ?? createSystemClock(), source: ward.source, perform: ward.perform, random: randomBytes },
+  );
+  if (!started.ok) throw new Error(JSON.stringify(started.error));
+  open.push(started.value);
+  return started.value;
+}
+
+function ask(
+  dashboard: Dashboard,
+  path: string,
+  more: { method?: string; headers?: Record<string, string>; body?: string } = {},
+): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const sent = request(
+      new URL(path, dashboard.url),
+      { method: more.method ?? "GET", headers: more.headers ?? {} },
+      (response) => {
+        let text = "";
+        response.setEncoding("utf8").on("data", (chunk: string) => {
+          text += chunk;
+        });
+        response.on("end", () => {
+          const json = response.headers["content-type"]?.includes("json") === true;
+          resolve({ status: response.statusCode ?? 0, headers: response.headers, body: json ? JSON.parse(text) : text });
+        });
+      },
+    );
+    sent.on("error", reject);
+    sent.end(more.body);
+  });
+}
+
+function post(dashboard: Dashboard, path: string, body: unknown, headers: Record<string, string> = {}): Promise<Answer> {
+  const ours = { "content-type": "application/json", "x-vigil-page": "1", origin: dashboard.url.slice(0, -1), ...headers };
+  return ask(dashboard, path, { method: "POST", headers: ours, body: JSON.stringify(body) });
+}
+
+function cookieOf(answer: Answer): string {
+  return answer.headers["set-cookie"]?.[0]?.split(";")[0] ?? "";
+}
+
+function tokenOf(dashboard: Dashboard): string {
+  return dashboard.oneTimeLink?.split("/").at(-1) ?? "";
+}
+
+async function firstAccount(dashboard: Dashboard): Promise<string> {
+  const made = await post(dashboard, "/api/first-account", {
+    token: tokenOf(dashboard),
+    name: "nurse.li",
+    password: "correct horse 9",
+  });
+  expect(made.status).toBe(200);
+  return cookieOf(made);
+}
+
+describe("sign-in", () => {
+  test("the one-time link makes the first account once, and the account then signs in", async () => {
+    const dashboard = await start();
+    expect(dashboard.oneTimeLink).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/#\/first\/[A-Za-z0-9_-]{43}$/);
+    const wrong = await post(dashboard, "/api/first-account", {
+      token: `${tokenOf(dashboard)}x`,
+      name: "eve",
+      password: "long enough 1",
+    });
+    expect(wrong.status).toBe(403);
+    const short = await post(dashboard, "/api/first-account", {
+      token: tokenOf(dashboard),
+      name: "nurse.li",
+      password: "ninechars",
+    });
+    expect(short.status).toBe(422);
+    const cookie = await firstAccount(dashboard);
+    const again = await post(dashboard, "/api/first-account", {
+      token: tokenOf(dashboard),
+      name: "eve",
+      password: "long enough 1",
+    });
+    expect(again).toMatchObject({ status: 403, body: { error: { code: "one-time-link-refused" } } });
+    expect((await ask(dashboard, "/api/picture", { headers: { cookie } })).status).toBe(200);
+    expect((await post(dashboard, "/api/sign-in", { name: "nurse.li", password: "correct horse 9" })).status).toBe(200);
+    expect((await post(dashboard, "/api/sign-in", { name: "nurse.li", password: "correct horse 8" })).status).toBe(401);
+    expect((await post(dashboard, "/api/sign-in", { name: "nobody", password: "correct horse 9" })).status).toBe(401);
+  });
+
+  test("two requests with the same one-time link make one account", async () => {
+    const dashboard = await start();
+    const token = tokenOf(dashboard);
+    const answers = await Promise.all(
+      ["a", "b"].map((name) => post(dashboard, "/api/first-account", { token, name, password: "long enough 1" })),
+    );
+    expect(answers.map((answer) => answer.status).sort()).toEqual([200, 403]);
+  });
+
+  test("accounts are kept hashed, for the gateway's user only, and a restart prints no further link", async () => {
+    const first = await start();
+    await firstAccount(first);
+    const file = join(folder, "data", "accounts.json");
+    expect((await stat(file)).mode & 0o777).toBe(0o600);
+    const text = await readFile(file, "utf8");
+    expect(text).not.toContain("correct horse");
+    expect(JSON.parse(text)).toMatchObject({ accounts: [{ name: "nurse.li", costN: 32768, blockSizeR: 8, parallelP: 1 }] });
+    const second = await start();
+    expect(second.oneTimeLink).toBeNull();
+    expect((await post(second, "/api/sign-in", { name: "nurse.li", password: "correct horse 9" })).status).toBe(200);
+  });
+
+  test("a damaged account file keeps the page shut and never looks like a first start", async () => {
+    await start().then(firstAccount);
+    const file = join(folder, "data", "accounts.json");
+    await writeFile(file, (await readFile(file, "utf8")).slice(0, -40));
+    const started = await startDashboard(
+      { host: "127.0.0.1", port: 0, dataFolder: join(folder, "data"), webFolder: folder, signIn: true },
+      { clock: createSystemClock(), source: ward.source, perform: ward.perform, random: randomBytes },
+    );
+    expect(started).toMatchObject({ ok: false, error: { code: "page-failed", facts: { reason: "accounts.json is damaged" } } });
+  });
+
+  test("the one-time link and a session end with their time", async () => {
+    const clock = createSimulatedClock();
+    const early = await start({ clock });
+    await clock.advance(LIMITS.oneTimeLinkMinutesMax.value * 60_000 - 1);
+    const cookie = await firstAccount(early);
+    await clock.advance(LIMITS.sessionHoursMax.value * 3_600_000 - 1);
+    expect((await ask(early, "/api/picture", { headers: { cookie } })).status).toBe(200);
+    await clock.advance(1);
+    expect((await ask(early, "/api/picture", { headers: { cookie } })).status).toBe(401);
+
+    const late = await start({ clock, dataFolder: join(folder, "other") });
+    await clock.advance(LIMITS.oneTimeLinkMinutesMax.value * 60_000);
+    const refused = await post(late, "/api/first-account", { token: tokenOf(late), name: "eve", password: "long enough 1" });
+    expect(refused.status).toBe(403);
+  });
+
+  test("the sixth attempt in a minute is refused even with the right password, for known and unknown names alike", async () => {
+    const clock = createSimulatedClock();
+    const dashboard = await start({ clock });
+    await firstAccount(dashboard);
+    for (const name of ["nurse.li", "nobody"]) {
+      for (let attempt = 0; attempt < 5; attempt++) {
+        expect((await post(dashboard, "/api/sign-in", { name, password: "wrong wrong wrong" })).status).toBe(401);
+      }
+      expect((await post(dashboard, "/api/sign-in", { name, password: "correct horse 9" })).status).toBe(429);
+    }
+    await clock.advance(60_000);
+    expect((await post(dashboard, "/api/sign-in", { name: "nurse.li", password: "correct horse 9" })).status).toBe(200);
+  });
+
+  test("signing out ends the session at the server", async () => {
+    const dashboard = await start();
+    const cookie = await firstAccount(dashboard);
+    expect((await post(dashboard, "/api/sign-out", {}, { cookie })).status).toBe(200);
+    expect((await ask(dashboard, "/api/picture", { headers: { cookie } })).status).toBe(401);
+  });
+
+  test("without a session nothing of a patient is told", async () => {
+    const dashboard = await start();
+    for (const path of ["/api/picture", "/api/stream", "/api/trend?patient=p&quantity=heartRate&from=1&to=2&points=9"]) {
+      expect(await ask(dashboard, path)).toMatchObject({ status: 401, body: { error: { code: "signed-out" } } });
+    }
+    expect((await post(dashboard, "/api/acts", { kind: "acknowledge", alertId: "a-1" })).status).toBe(401);
+    expect(ward.acts).toEqual([]);
+    expect(await ask(dashboard, "/api/healthz")).toMatchObject({ status: 200, body: { alive: true } });
+  });
+
+  test("the session cookie is out of reach of scripts and other sites", async () => {
+    const dashboard = await start();
+    const made = await post(dashboard, "/api/first-account", { token: tokenOf(dashboard), name: "a", password: "long enough 1" });
+    expect(made.headers["set-cookie"]?.[0]).toMatch(
+      /^vigil-session-\d+=[A-Za-z0-9_-]{43}; HttpOnly; SameSite=Strict; Path=\/; Max-Age=43200$/,
+    );
+  });
+});
+
+describe("requests from elsewhere", () => {
+  test("a post without our header, with another origin or of another type is refused", async () => {
+    const dashboard = await start();
+    const cookie = await firstAccount(dashboard);
+    const deed = { kind: "acknowledge", alertId: "a-1" };
+    const foreign: Record<string, string>[] = [
+      { origin: "http://evil.example" },
+      { origin: "null" },
+      { "x-vigil-page": "0" },
+      { "content-type": "text/plain" },
+    ];
+    for (const headers of foreign) expect((await post(dashboard, "/api/acts", deed, { cookie, ...headers })).status).toBe(403);
+    expect(ward.acts).toEqual([]);
+    expect((await post(dashboard, "/api/acts", deed, { cookie })).status).toBe(200);
+    expect(ward.acts).toHaveLength(1);
+  });
+
+  test("a name that was made to point here is not answered on the loopback", async () => {
+    const dashboard = await start({ signIn: false });
+    expect((await ask(dashboard, "/api/picture", { headers: { host: "evil.example" } })).status).toBe(421);
+    expect((await ask(dashboard, "/api/picture", { headers: { host: "localhost:9999" } })).status).toBe(200);
+    const open = { loopback: false, signIn: false };
+    expect([
+      hostIsAllowed("10.0.0.7:8080", open),
+      hostIsAllowed("[fe80::1]:80", open),
+      hostIsAllowed("ward.example", open),
+    ]).toEqual([true, true, false]);
+    expect(hostIsAllowed("ward.example", { loopback: false, signIn: true })).toBe(true);
+    expect(hostIsAllowed(undefined, { loopback: false, signIn: true })).toBe(false);
+  });
+
+  test("every answer forbids foreign scripts, frames and guesses of type", async () => {
+    const dashboard = await start();
+    for (const path of ["/", "/api/healthz", "/api/picture", "/nothing-here"]) {
+      const { headers } = await ask(dashboard, path);
+      expect(headers["content-security-policy"]).toContain("default-src 'self'; script-src 'self';");
+      expect(headers["content-security-policy"]).toContain("frame-ancestors 'none'");
+      expect(headers["content-security-policy"]).not.toContain("unsafe");
+      expect(headers).toMatchObject({ "x-content-type-options": "nosniff", "referrer-policy": "no-referrer" });
+    }
+  });
+
+  test("a body over its bound is refused", async () => {
+    const dashboard = await start({ signIn: false });
+    const small = { kind: "acknowledge", alertId: "a-1" };
+    expect((await post(dashboard, "/api/acts", { ...small, filler: "x".repeat(LIMITS.pageBodyBytesMax.value) })).status).toBe(
+      413,
+    );
+    expect((await ask(dashboard, "/../../etc/passwd")).status).toBe(404);
+    expect((await ask(dashboard, "/%2e%2e/data/accounts.json")).status).toBe(404);
+  });
+});
+
+describe("acts", () => {
+  test("an act reaches the gateway with who did it, and the answer tells whether it is on disk", async () => {
+    const dashboard = await start();
+    const cookie = await firstAccount(dashboard);
+    const deed = { kind: "enter-consciousness", patientId: "patient-1", consciousness: "V" };
+    expect(await post(dashboard, "/api/acts", deed, { cookie })).toMatchObject({
+      status: 200,
+      body: { ok: true, durable: true },
+    });
+    ward.answerNext("not-durable");
+    expect(await post(dashboard, "/api/acts", deed, { cookie })).toMatchObject({
+      status: 200,
+      body: { ok: true, durable: false },
+    });
+    ward.answerNext("refused");
+    expect(await post(dashboard, "/api/acts", deed, { cookie })).toMatchObject({
+      status: 409,
+      body: { error: { code: "act-refused" } },
+    });
+    expect(ward.acts[0]).toEqual({ deed, actor: { userId: "nurse.li", from: "page" } });
+  });
+
+  const profile = { kind: "adult", spo2Scale: 2 };
+  const good: readonly Record<string, unknown>[] = [
+    { kind: "admit", patientId: "p 1", bedId: "bed-1", label: "王 丽", profile, demonstration: false },
+    { kind: "discharge", patientId: "p1" },
+    { kind: "assign", deviceId: "d1", patientId: "p1" },
+    { kind: "release", deviceId: "d1" },
+    { kind: "set-limit", patientId: "p1", quantity: "heartRate", low: { value: 45, priority: "high" }, high: null },
+    { kind: "acknowledge", alertId: "0f9c2d44-17" },
+    { kind: "enter-consciousness", patientId: "p1", consciousness: "C" },
+    { kind: "enter-oxygen", patientId: "p1", onOxygen: false },
+    { kind: "set-profile", patientId: "p1", profile },
+  ];
+  for (const deed of good) {
+    test(`${deed["kind"]}: accepted as it must be, refused without any one field, with one too many, or with another type`, () => {
+      expect(parseDeed(deed)).toEqual({ ok: true, value: deed });
+      for (const field of Object.keys(deed)) {
+        const { [field]: _gone, ...rest } = deed;
+        expect(parseDeed(rest), `without ${field}`).toMatchObject({ ok: false, error: { field } });
+        expect(parseDeed({ ...deed, [field]: 17 }), `${field} as a number`).toMatchObject({ ok: false, error: { field } });
+      }
+      expect(parseDeed({ ...deed, extra: 1 })).toEqual({ ok: false, error: { field: "extra", problem: "unknown" } });
+    });
+  }
+
+  test("what no deed may hold is refused", () => {
+    const limit = { kind: "set-limit", patientId: "p", quantity: "heartRate", low: null, high: null };
+    const bad: readonly unknown[] = [
+      null,
+      [],
+      "acknowledge",
+      { kind: "shutdown" },
+      { kind: "acknowledge", alertId: "  " },
+      { kind: "acknowledge", alertId: "x".repeat(129) },
+      { kind: "acknowledge", alertId: "a\nb" },
+      { kind: "enter-consciousness", patientId: "p", consciousness: "X" },
+      { kind: "set-profile", patientId: "p", profile: { kind: "adult", spo2Scale: 3 } },
+      { ...limit, quantity: "toString" },
+      { ...limit, low: { value: 120, priority: "high" }, high: { value: 120, priority: "high" } },
+      { ...limit, low: { value: 45, priority: "urgent" } },
+    ];
+    for (const body of bad) expect(parseDeed(body).ok, JSON.stringify(body)).toBe(false);
+    expect(parseDeed({ kind: "acknowledge", alertId: "x".repeat(128) }).ok).toBe(true);
+  });
+});
+
+/** Reads events of the live stream as they come. */
+function listen(dashboard: Dashboard, path = "/api/stream", headers: Record<string, string> = {}) {
+  const events: { readonly kind: string; readonly data: Record<string, unknown> }[] = [];
+  let ended = false;
+  const sent = request(new URL(path, dashboard.url), { headers }, (response) => {
+    let text = "";
+    response.setEncoding("utf8").on("data", (chunk: string) => {
+      text += chunk;
+      for (let end = text.indexOf("\n\n"); end >= 0; end = text.indexOf("\n\n")) {
+        const [kind, data] = text.slice(0, end).split("\ndata: ");
+        events.push({ kind: (kind ?? "").slice("event: ".length), data: JSON.parse(data ?? "") });
+        text = text.slice(end + 2);
+      }
+    });
+    response.on("close", () => {
+      ended = true;
+    });
+  });
+  sent.on("error", () => {
+    ended = true;
+  });
+  sent.end();
+  return { events, hasEnded: () => ended, close: () => sent.destroy() };
+}
+
+describe("the live stream", () => {
+  test("the picture comes first, then changes in order, and a pulse each second", async () => {
+    const dashboard = await start({ signIn: false });
+    const page = listen(dashboard);
+    await expect.poll(() => page.events.length).toBe(1);
+    expect(page.events[0]).toMatchObject({
+      kind: "picture",
+      data: { picture: { beds: [{ bedId: "bed-1" }, { bedId: "bed-2" }] } },
+    });
+    ward.setAlert(limitAlert("a-1", Date.now()));
+    ward.setBed({ ...ward.bed("bed-2"), title: "Bed two" });
+    await expect.poll(() => page.events.filter((event) => event.kind === "pulse").length, { timeout: 5000 }).toBeGreaterThan(1);
+    const kinds = page.events.map((event) => event.kind).filter((kind) => kind !== "pulse");
+    expect(kinds).toEqual(["picture", "alerts", "beds"]);
+    expect(page.events.find((event) => event.kind === "beds")?.data).toMatchObject({ beds: [{ title: "Bed two" }] });
+    page.close();
+  });
+
+  test("waves go only to a page that looks at the bed, and are not asked for when it leaves", async () => {
+    const dashboard = await start({ signIn: false });
+    const wall = listen(dashboard);
+    const near = listen(dashboard, "/api/stream?bed=bed-2");
+    await expect.poll(() => wall.events.length + near.events.length).toBe(2);
+    expect(ward.bedsWatchedForWaves()).toEqual(["bed-2"]);
+    ward.sendWaves("bed-2", []);
+    await expect.poll(() => near.events.map((event) => event.kind)).toContain("waves");
+    expect(wall.events.map((event) => event.kind)).not.toContain("waves");
+    near.close();
+    await expect.poll(() => ward.bedsWatchedForWaves()).toEqual([]);
+    expect((await ask(dashboard, "/api/stream?bed=bed-99")).status).toBe(404);
+    wall.close();
+  });
+
+  test("a page that does not read is cut off, and the others go on", async () => {
+    const dashboard = await start({ signIn: false });
+    const reader = listen(dashboard);
+    const { hostname, port } = new URL(dashboard.url);
+    const slow = connect(Number(port), hostname);
+    let slowClosed = false;
+    slow.on("close", () => {
+      slowClosed = true;
+    });
+    slow.on("error", () => undefined);
+    slow.write("GET /api/stream HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    slow.pause();
+    await expect.poll(() => reader.events.length).toBe(1);
+    const large = { ...ward.bed("bed-1"), title: "x".repeat(400_000) };
+    for (let sent = 0; sent < 60; sent++) {
+      ward.setBed(large);
+      await wait(10);
+    }
+    slow.resume();
+    await expect.poll(() => slowClosed, { timeout: 5000 }).toBe(true);
+    expect(reader.hasEnded()).toBe(false);
+    await expect.poll(() => reader.events.filter((event) => event.kind === "beds").length, { timeout: 5000 }).toBe(60);
+    reader.close();
+  });
+
+  test("one page more than the bound is told so", async () => {
+    const dashboard = await start({ signIn: false });
+    const pages = Array.from({ length: LIMITS.pageStreamsMax.value }, () => listen(dashboard));
+    await expect.poll(() => pages.every((page) => page.events.length > 0)).toBe(true);
+    expect(await ask(dashboard, "/api/stream")).toMatchObject({ status: 503, body: { error: { code: "pages-too-many" } } });
+    pages[0]?.close();
+    const next = () => listen(dashboard);
+    await expect
+      .poll(async () => {
+        const page = next();
+        await wait(50);
+        const heard = page.events.length > 0;
+        page.close();
+        return heard;
+      })
+      .toBe(true);
+    for (const page of pages) page.close();
+  });
+
+  test("a page whose session is over hears nothing more", async () => {
+    const dashboard = await start();
+    const cookie = await firstAccount(dashboard);
+    const page = listen(dashboard, "/api/stream", { cookie });
+    await expect.poll(() => page.events.length).toBeGreaterThan(0);
+    await post(dashboard, "/api/sign-out", {}, { cookie });
+    await expect.poll(() => page.hasEnded(), { timeout: 4000 }).toBe(true);
+  });
+});
+
+describe("the rest", () => {
+  test("a trend is asked of the journal with its bound", async () => {
+    const dashboard = await start({ signIn: false });
+    const answer = await ask(dashboard, "/api/trend?patient=p1&quantity=heartRate&from=1000&to=61000&points=999999");
+    expect(answer).toMatchObject({ status: 200, body: { ok: true } });
+    expect(ward.trendQueries).toEqual([{ patientId: "p1", quantity: "heartRate", fromMs: 1000, toMs: 61000, pointsMax: 2000 }]);
+    for (const query of [
+      "quantity=heartRate&from=1&to=2&points=9",
+      "patient=p&quantity=mood&from=1&to=2&points=9",
+      "patient=p&quantity=heartRate&from=2&to=2&points=9",
+      "patient=p&quantity=heartRate&from=1&to=2&points=1",
+    ]) {
+      expect((await ask(dashboard, `/api/trend?${query}`)).status, query).toBe(400);
+    }
+  });
+
+  test("a port in use is a fault with host and port, and everything opened for it is closed again", async () => {
+    const first = await start({ signIn: false });
+    const port = Number(new URL(first.url).port);
+    const second = await startDashboard(
+      { host: "127.0.0.1", port, dataFolder: folder, webFolder: folder, signIn: false },
+      { clock: createSystemClock(), source: ward.source, perform: ward.perform, random: randomBytes },
+    );
+    expect(second).toEqual({ ok: false, error: { code: "page-port-in-use", facts: { host: "127.0.0.1", port } } });
+    const missing = await startDashboard(
+      { host: "203.0.113.9", port: 0, dataFolder: folder, webFolder: folder, signIn: false },
+      { clock: createSystemClock(), source: ward.source, perform: ward.perform, random: randomBytes },
+    );
+    expect(missing).toMatchObject({ ok: false, error: { code: "page-failed" } });
+  });
+});

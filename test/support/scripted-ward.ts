@@ -1,0 +1,262 @@
+import type { Deed } from "../../src/core/act.ts";
+import type { Alert, Priority } from "../../src/core/alert.ts";
+import { fault } from "../../src/core/errors.ts";
+import { alertId, bedId, deviceId, patientId, seq, userId } from "../../src/core/ids.ts";
+import type { Origin } from "../../src/core/observation.ts";
+import type { Actor, PerformAct, TrendPoint } from "../../src/core/ports.ts";
+import type { QuantityName } from "../../src/core/quantities.ts";
+import { fail, succeed } from "../../src/core/result.ts";
+import type { AnswerView, BedView, DeviceView, GatewayView, NumberView, PictureView, WaveView } from "../../src/core/stream.ts";
+import { wallMs } from "../../src/core/time.ts";
+import type { DashboardSource, SharedMessage, TrendQuery } from "../../src/dashboard/server/source.ts";
+
+/** A ward whose every value a test sets; the dashboard reads it through its real contract. */
+export interface ScriptedWard {
+  readonly source: DashboardSource;
+  readonly perform: PerformAct;
+  /** Acts the pages sent, in order. */
+  readonly acts: readonly { readonly deed: Deed; readonly actor: Actor }[];
+  readonly trendQueries: readonly TrendQuery[];
+  readonly say: (message: SharedMessage) => void;
+  readonly setBed: (bed: BedView) => void;
+  readonly setAlert: (alert: Alert) => void;
+  readonly setGateway: (gateway: GatewayView) => void;
+  readonly sendWaves: (bed: string, waves: readonly WaveView[]) => void;
+  readonly bedsWatchedForWaves: () => readonly string[];
+  readonly bed: (id: string) => BedView;
+  /** What the next act is answered with, once. */
+  readonly answerNext: (answer: "refused" | "not-durable") => void;
+}
+
+/** Makes a ward with the beds given. */
+export function createScriptedWard(start: { readonly nowMs: () => number; readonly beds: readonly BedView[] }): ScriptedWard {
+  const beds = new Map(start.beds.map((bed) => [String(bed.bedId), bed]));
+  const alerts = new Map<string, Alert>();
+  let gateway = gatewayView(start.nowMs());
+  const listeners = new Set<(message: SharedMessage) => void>();
+  const waveListeners = new Map<string, (waves: readonly WaveView[]) => void>();
+  const acts: { readonly deed: Deed; readonly actor: Actor }[] = [];
+  const trendQueries: TrendQuery[] = [];
+  let nextAnswer: "refused" | "not-durable" | null = null;
+  const say = (message: SharedMessage) => {
+    for (const listener of [...listeners]) listener(message);
+  };
+  const setAlert = (alert: Alert) => {
+    if (alert.state === "ended") alerts.delete(alert.id);
+    else alerts.set(alert.id, alert);
+    say({ kind: "alerts", alerts: [alert] });
+  };
+  const picture = (): PictureView => ({
+    nowMs: start.nowMs(),
+    gateway,
+    beds: [...beds.values()],
+    unassigned: [deviceView("monitor-9", { bedId: null, patientId: null, lastHeardAtMs: start.nowMs() - 4000 })],
+    alerts: [...alerts.values()],
+  });
+  const perform: PerformAct = async (deed, actor) => {
+    acts.push({ deed, actor });
+    const answer = nextAnswer;
+    nextAnswer = null;
+    if (answer === "refused") return fail(fault("act-refused", {}));
+    const alert = deed.kind === "acknowledge" ? alerts.get(deed.alertId) : undefined;
+    if (alert !== undefined) {
+      const nowMs = wallMs(start.nowMs());
+      setAlert({
+        ...alert,
+        state: "acknowledged",
+        acknowledgedBy: userId(actor.userId),
+        acknowledgedAtMs: nowMs,
+        changedAtMs: nowMs,
+      });
+    }
+    return succeed({ seq: seq(1000 + acts.length), durable: answer !== "not-durable" });
+  };
+  return {
+    source: {
+      picture,
+      subscribe: (listener) => {
+        listeners.add(listener);
+        return () => void listeners.delete(listener);
+      },
+      wavesOf: (bed, listener) => {
+        waveListeners.set(bed, listener);
+        return () => void waveListeners.delete(bed);
+      },
+      trend: async (query) => {
+        trendQueries.push(query);
+        return trendOf(query);
+      },
+    },
+    perform,
+    acts,
+    trendQueries,
+    say,
+    setBed: (bed) => {
+      beds.set(bed.bedId, bed);
+      say({ kind: "beds", beds: [bed] });
+    },
+    setAlert,
+    setGateway: (next) => {
+      gateway = next;
+      say({ kind: "gateway", gateway });
+    },
+    sendWaves: (bed, waves) => waveListeners.get(bed)?.(waves),
+    bedsWatchedForWaves: () => [...waveListeners.keys()],
+    bed: (id) => {
+      const found = beds.get(id);
+      if (found === undefined) throw new Error(`no bed ${id}`);
+      return found;
+    },
+    answerNext: (answer) => {
+      nextAnswer = answer;
+    },
+  };
+}
+
+/** A gentle slope with one absent stretch in its middle. */
+function trendOf(query: TrendQuery): readonly TrendPoint[] {
+  const count = Math.min(120, query.pointsMax);
+  return Array.from({ length: count }, (_, index) => ({
+    atMs: wallMs(query.fromMs + ((query.toMs - query.fromMs) * index) / count),
+    value: index > 60 && index < 66 ? null : 80 + 8 * Math.sin(index / 9),
+    questionable: index > 90 && index < 94,
+  }));
+}
+
+/** A gateway in good order. */
+export function gatewayView(nowMs: number): GatewayView {
+  return {
+    gatewayId: "ward-3",
+    version: "0.1.0",
+    epoch: "0f9c2d44-1111-4222-8333-abcdefabcdef",
+    startedAtMs: nowMs - 3_600_000,
+    journal: { state: "working", waitingRecords: 0 },
+    upstreams: [{ name: "hospital", state: "connected", backlogRecords: 0, lastConfirmedAtMs: nowMs - 1000 }],
+    safeMode: false,
+  };
+}
+
+/** A device that is up. */
+export function deviceView(id: string, more: Partial<DeviceView> = {}): DeviceView {
+  return {
+    deviceId: deviceId(id),
+    title: { en: "Ivy 450C bedside monitor", zh: "Ivy 450C 床旁监护仪" },
+    driverId: "serial-ivy-450c",
+    bedId: bedId("bed-1"),
+    patientId: patientId("patient-1"),
+    link: "up",
+    lastHeardAtMs: null,
+    origin: "measured",
+    refusedCount: 0,
+    quarantined: false,
+    ...more,
+  };
+}
+
+/** One number, valid and fresh. */
+export function numberView(
+  quantity: QuantityName,
+  value: number,
+  at: { readonly measuredAtMs: number; readonly origin?: Origin; readonly staleAfterMs?: number },
+): NumberView {
+  return {
+    quantity,
+    content: { state: "present", value },
+    quality: { validity: "valid", flags: [], origin: at.origin ?? "measured" },
+    measuredAtMs: at.measuredAtMs,
+    deviceId: deviceId("monitor-1"),
+    staleAfterMs: at.staleAfterMs ?? 30_000,
+  };
+}
+
+/** NEWS2 of five parts without consciousness and oxygen: partial, 5 of 7. */
+export function partialScore(nowMs: number): AnswerView {
+  const part = (input: string, value: number, points: number) => ({ input, value, points, atMs: wallMs(nowMs - 2000) });
+  return {
+    modelId: "news2",
+    title: { en: "NEWS2", zh: "NEWS2 早期预警评分" },
+    atMs: nowMs,
+    answer: {
+      kind: "score",
+      points: 6,
+      parts: [
+        part("respiratoryRate", 23, 2),
+        part("oxygenSaturation", 93, 2),
+        part("systolicPressure", 104, 1),
+        part("pulseRate", 96, 1),
+        part("bodyTemperature", 37.4, 0),
+      ],
+      missing: [
+        { input: "consciousness", why: "not-entered", sinceMs: null },
+        { input: "onOxygen", why: "expired", sinceMs: wallMs(nowMs - 13 * 3_600_000) },
+      ],
+      inputCount: 7,
+      response: "urgent",
+    },
+  };
+}
+
+/** A bed with an adult whose values are all there. */
+export function bedView(id: string, nowMs: number, more: Partial<BedView> = {}): BedView {
+  const at = { measuredAtMs: nowMs };
+  return {
+    bedId: bedId(id),
+    title: `Bed ${id.replace(/\D/g, "")}`,
+    patient: {
+      patientId: patientId(`patient-of-${id}`),
+      label: "W. L.",
+      profile: { kind: "adult", spo2Scale: 1 },
+      demonstration: false,
+      consciousness: null,
+      onOxygen: null,
+    },
+    numbers: [
+      numberView("heartRate", 83, at),
+      numberView("oxygenSaturation", 96, at),
+      numberView("respiratoryRate", 17, at),
+      numberView("systolicPressure", 121, { measuredAtMs: nowMs - 240_000, staleAfterMs: 43_200_000 }),
+      numberView("diastolicPressure", 75, { measuredAtMs: nowMs - 240_000, staleAfterMs: 43_200_000 }),
+      numberView("meanPressure", 92, { measuredAtMs: nowMs - 240_000, staleAfterMs: 43_200_000 }),
+    ],
+    answers: [partialScore(nowMs)],
+    devices: [deviceView("monitor-1", { bedId: bedId(id), lastHeardAtMs: nowMs })],
+    ...more,
+  };
+}
+
+/** SpO2 under its limit on one bed. */
+export function limitAlert(id: string, nowMs: number, more: { readonly priority?: Priority; readonly bed?: string } = {}): Alert {
+  return {
+    kind: "alert",
+    seq: seq(77),
+    id: alertId(id),
+    key: `limit.oxygenSaturation.low ${more.bed ?? "bed-1"}`,
+    rule: "limit.oxygenSaturation.low",
+    nature: "physiological",
+    priority: more.priority ?? "high",
+    subject: {
+      patientId: patientId(`patient-of-${more.bed ?? "bed-1"}`),
+      bedId: bedId(more.bed ?? "bed-1"),
+      deviceId: deviceId("monitor-1"),
+      part: null,
+    },
+    origin: "measured",
+    evidence: {
+      kind: "limit",
+      quantity: "oxygenSaturation",
+      side: "low",
+      value: 84,
+      limit: 88,
+      sinceMs: wallMs(nowMs - 12_000),
+      observationSeq: seq(70),
+    },
+    state: "active",
+    phase: "start",
+    raisedAtMs: wallMs(nowMs),
+    changedAtMs: wallMs(nowMs),
+    acknowledgedBy: null,
+    acknowledgedAtMs: null,
+    endedAtMs: null,
+    raisedCount: 1,
+  };
+}
