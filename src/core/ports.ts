@@ -221,6 +221,8 @@ export interface JournalStats {
   readonly commitMsP50: number;
   readonly commitMsP99: number;
   readonly commitMsMax: number;
+  /** Commits that waited for the disk plus two for each time a write-ahead log was carried into its file. */
+  readonly fsyncs: number;
 }
 
 /** The one durable, bounded, ordered journal. All files belong to its worker thread. */
@@ -238,13 +240,17 @@ export interface Journal {
   /** Calls back after each commit with the new `committedSeq`, and returns how to stop that. */
   readonly onCommit: (listener: (upTo: Seq) => void) => () => void;
   readonly onHealth: (listener: (health: JournalHealth) => void) => () => void;
-  /** Ranges the journal had to give up after opening (full queue, byte budget); the gateway turns them into `loss` records. */
+  /**
+   * Ranges the journal had to give up (full queue, byte budget, damage); the gateway turns them into `loss` records.
+   * Told before `committedSeq` passes them. What was given up before a listener came, or before a crash and without a
+   * `loss` record, is told to the first listener.
+   */
   readonly onLoss: (
     listener: (loss: {
       readonly fromSeq: Seq;
       readonly toSeq: Seq;
       readonly count: number;
-      readonly why: "queue-full" | "byte-budget";
+      readonly why: "queue-full" | "byte-budget" | "journal-damaged";
     }) => void,
   ) => () => void;
   /** Committed records with `seq` over `afterSeq`, in order, at most `limit` (and `journalReadRecordsMax`). */
