@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterEach, beforeEach, describe, expect, onTestFinished, test } from "vitest";
+import { beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { createSystemClock } from "../src/clock.ts";
 import { parseGatewayMessage, parseSupervisorMessage } from "../src/supervisor/messages.ts";
 import { SUPERVISOR_LIMITS, type SupervisorLimits, superviseGateway } from "../src/supervisor/supervisor.ts";
@@ -35,13 +35,13 @@ interface LifeLine {
 
 let folder = "";
 
-beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), "vigil-supervisor-"));
-});
-
-afterEach(async () => {
-  for (const line of life()) endForSure(line.pid);
-  await rm(folder, { recursive: true, force: true });
+beforeEach(async ({ onTestFinished }) => {
+  const made = await mkdtemp(join(tmpdir(), "vigil-supervisor-"));
+  onTestFinished(async () => {
+    for (const line of life()) endForSure(line.pid);
+    await rm(made, { recursive: true, force: true });
+  });
+  folder = made;
 });
 
 /** Kills a fixture that a failed test left behind; the group is its own. */
