@@ -61,6 +61,7 @@ function supervise(behaviours: readonly string[], env: NodeJS.ProcessEnv) {
   const stop = new AbortController();
   const limits = {
     ...SUPERVISOR_LIMITS,
+    readyMsMax: 3000,
     heartbeatSilenceMsMax: 1000,
     graceMs: 200,
     systemdNotifyMsMax: 1000,

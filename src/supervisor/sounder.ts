@@ -29,12 +29,13 @@ export interface SounderOptions {
   readonly sounderPauseMs: number;
 }
 
-/** Makes a quiet sounder. `report` is called on every start of a sound and on each change between failing and working. */
+/** Makes a quiet sounder. `report` is called once for each alarm and each wish that sounds, and on each change between failing and working. */
 export function createSounder(
   options: SounderOptions,
   parts: { readonly clock: Clock; readonly report: (event: SupervisorEvent) => void },
 ): Sounder {
   let alarming = false;
+  let alarmTold = false;
   let wish: Priority | null = null;
   let state: SounderState = null;
   let run = new AbortController();
@@ -53,7 +54,9 @@ export function createSounder(
     state = { why: outcome.why, detail: outcome.detail };
   };
   const soundOnce = async (why: SoundReason, stop: AbortSignal) => {
-    parts.report({ kind: "sound-started", by: options.command === null ? "terminal-bell" : "command", why });
+    const told = why === "gateway-not-answering" && alarmTold;
+    if (!told) parts.report({ kind: "sound-started", by: options.command === null ? "terminal-bell" : "command", why });
+    alarmTold = why === "gateway-not-answering";
     if (options.command === null) return ringBell();
     const env = { ...options.env, VIGIL_SOUND: why };
     note(await runShortProgram({ command: options.command, env, msMax: options.sounderMsMax }, { clock: parts.clock, stop }));
@@ -80,6 +83,7 @@ export function createSounder(
     quieten: () => {
       if (alarming) run.abort();
       alarming = false;
+      alarmTold = false;
     },
     sound: (priority) => {
       if (wish === null || PRIORITY_RANK[priority] > PRIORITY_RANK[wish]) wish = priority;
