@@ -56,7 +56,7 @@ export const LIMITS = {
   upstreamBacklogInFlightMax: bound(2, "batches", "The next batch of the backlog waits until one of these is confirmed."),
   upstreamUrgentWaitingMax: bound(1000, "alerts", "A further alert does not enter the urgent lane; it goes out from the journal after its commit."),
   upstreamProbeMs: bound(1000, "ms", "The sink is asked whether it still has its connection."),
-  upstreamStopMsMax: bound(700, "ms", "Deliveries under way are given up; they are sent again at the next start, marked."),
+  upstreamStopMsMax: bound(500, "ms", "Deliveries under way are given up; they are sent again at the next start, marked."),
   upstreamReceiptBytesMax: bound(4096, "bytes", "The receipt is refused, counted and told as `upstream-receipt-unreadable`."),
   upstreamHeartbeatMs: bound(10000, "ms", "A heartbeat is published; a receiver alarms after 30 s without one."),
   openAlertsMax: bound(1000, "alerts", "Further technical conditions are counted in one alert; physiological ones are always raised."),
