@@ -1,0 +1,125 @@
+import type { Driver, Twin } from "../src/core/ports.ts";
+import { fail, type Result, succeed } from "../src/core/result.ts";
+import type { Clock } from "../src/core/time.ts";
+import { COURSES, type CourseName } from "./courses.ts";
+import { type DeviceServer, openDeviceServer, type PortError } from "./device-server.ts";
+import { createPatient } from "./patient.ts";
+import { type RecordingError, readRecording, recordingTwin } from "./recording.ts";
+import type { DeviceStats } from "./running-twin.ts";
+import { createTimetable } from "./timetable.ts";
+
+/** One device of a simulated ward, as plain data. */
+export type WardDevice =
+  | {
+      readonly kind: "patient";
+      readonly name: string;
+      readonly driverId: string;
+      readonly course: CourseName;
+      readonly seed: number;
+      readonly driverOptions?: Readonly<Record<string, string>>;
+      /** Where it listens on the loopback interface; 0 or left out takes a free port. */
+      readonly port?: number;
+    }
+  | {
+      readonly kind: "recording";
+      readonly name: string;
+      /** Finds the messages in a raw recording. */
+      readonly driverId: string;
+      readonly file: string;
+      /** From one message of a raw recording to the next; 1000 where it is not said. */
+      readonly messageMs?: number;
+      readonly port?: number;
+    };
+
+/** A device of the ward that can be reached. */
+export interface WardPort {
+  readonly name: string;
+  readonly driverId: string;
+  readonly host: string;
+  readonly port: number;
+  readonly stats: () => DeviceStats;
+  readonly clientCount: () => number;
+}
+
+/** A simulated ward. */
+export interface Ward {
+  /** In the order of the description. */
+  readonly devices: readonly WardPort[];
+  /** Ends every device and frees the ports. */
+  readonly close: () => Promise<void>;
+}
+
+/** Why a ward could not be started; nothing of it is left running. */
+export type WardError =
+  | { readonly kind: "unknown-driver"; readonly name: string; readonly driverId: string }
+  | { readonly kind: "recording"; readonly name: string; readonly error: RecordingError }
+  | { readonly kind: "port"; readonly name: string; readonly error: PortError };
+
+/**
+ * Starts simulated devices that send the real bytes of their kind over TCP on the loopback interface, all on one timer.
+ *
+ * @param options.drivers  Where `driverId` is looked up.
+ * @param options.onSent   Called as each message leaves, with the device's name and the monotonic time.
+ */
+export async function openWard(
+  devices: readonly WardDevice[],
+  options: {
+    readonly drivers: readonly Driver[];
+    readonly clock: Clock;
+    readonly onSent?: (name: string, atMonotonicMs: number, bytes: Uint8Array) => void;
+  },
+): Promise<Result<Ward, WardError>> {
+  const timetable = createTimetable(options.clock);
+  const opened: { readonly device: WardDevice; readonly server: DeviceServer }[] = [];
+  const close = async () => {
+    timetable.stop();
+    await Promise.all(opened.map(({ server }) => server.close()));
+  };
+  const { onSent } = options;
+  for (const device of devices) {
+    const twin = await twinOf(device, options.drivers);
+    if (!twin.ok) {
+      await close();
+      return twin;
+    }
+    const server = await openDeviceServer({
+      twin: twin.value,
+      clock: options.clock,
+      timetable,
+      port: device.port ?? 0,
+      onSent: onSent && ((atMonotonicMs, bytes) => onSent(device.name, atMonotonicMs, bytes)),
+    });
+    if (!server.ok) {
+      await close();
+      return fail({ kind: "port", name: device.name, error: server.error });
+    }
+    opened.push({ device, server: server.value });
+  }
+  return succeed({
+    devices: opened.map(({ device, server }) => ({
+      name: device.name,
+      driverId: device.driverId,
+      host: server.host,
+      port: server.port,
+      stats: server.stats,
+      clientCount: server.clientCount,
+    })),
+    close,
+  });
+}
+
+async function twinOf(device: WardDevice, drivers: readonly Driver[]): Promise<Result<Twin, WardError>> {
+  const { name, driverId } = device;
+  const driver = drivers.find((each) => each.id === driverId);
+  if (driver === undefined) return fail({ kind: "unknown-driver", name, driverId });
+  switch (device.kind) {
+    case "patient": {
+      const body = createPatient({ course: COURSES[device.course], seed: device.seed });
+      return succeed(driver.twin(body, device.driverOptions ?? {}));
+    }
+    case "recording": {
+      const recording = await readRecording({ file: device.file, driver, messageMs: device.messageMs ?? 1000 });
+      return recording.ok ? succeed(recordingTwin(recording.value)) : fail({ kind: "recording", name, error: recording.error });
+    }
+  }
+}
