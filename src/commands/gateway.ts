@@ -1,0 +1,337 @@
+import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { type Config, loadConfig, type UpstreamConfig } from "../../config/schema.ts";
+import { findDriver } from "../../drivers/index.ts";
+import { createSystemClock } from "../clock.ts";
+import type { Deed } from "../core/act.ts";
+import type { Alert } from "../core/alert.ts";
+import { alertText } from "../core/alert-text.ts";
+import { ERRORS, type Fault, fault } from "../core/errors.ts";
+import { LIMITS } from "../core/limits.ts";
+import type { Journal } from "../core/ports.ts";
+import { type Result, succeed } from "../core/result.ts";
+import type { GatewayView } from "../core/stream.ts";
+import type { Clock } from "../core/time.ts";
+import { type Dashboard, startDashboard } from "../dashboard/server/dashboard.ts";
+import { parseDeed } from "../dashboard/server/deed-parser.ts";
+import { pagesFolder } from "../dashboard/server/pages-build.ts";
+import { type ControlSocket, openControlSocket } from "../gateway/control-socket.ts";
+import { type Gateway, startGateway } from "../gateway.ts";
+import { openJournal } from "../journal/journal.ts";
+import { createMqttSink } from "../sinks/mqtt.ts";
+import { type Outbox, startOutbox } from "../sinks/outbox.ts";
+import { type GatewayMessage, parseSupervisorMessage, SUPERVISOR_VARIABLES } from "../supervisor/messages.ts";
+import { openLink } from "../transports/link.ts";
+import type { ScoreModel } from "../watch/score-model.ts";
+import { loadScoreModel } from "../watch/score-table.ts";
+import { CONTROL_SOCKET_NAME } from "./ask.ts";
+import type { Command, CommandIo } from "./command.ts";
+import { configArgument } from "./run.ts";
+
+const PROJECT_ROOT = join(import.meta.dirname, "..", "..");
+/** Wait before a page that could not be served is tried again. */
+const PAGE_RETRY_MS = 10_000;
+
+/** Why and how this gateway was started, as its supervisor says. */
+interface Circumstances {
+  readonly safeMode: boolean;
+  readonly restartedBecause: string | null;
+  readonly tell: (message: GatewayMessage) => void;
+}
+
+/** Everything that is running, in the order it was opened. */
+interface Running {
+  readonly gateway: Gateway;
+  readonly journal: Journal;
+  readonly outboxes: readonly Outbox[];
+  readonly stopOutboxes: AbortController;
+  readonly closePage: () => Promise<void>;
+  readonly socket: ControlSocket | null;
+}
+
+/** `vigil gateway`: the gateway itself, without a supervisor; `vigil run` starts it. */
+export const gatewayCommand: Command = {
+  name: "gateway",
+  usage: `usage: vigil gateway --config FILE
+The gateway without its supervisor. Use \`vigil run\`.`,
+  run: async (args, io) => {
+    const file = configArgument(args, gatewayCommand, io);
+    if (file === null) return 2;
+    const circumstances = circumstancesOf(process.env);
+    const stop = stopAsked();
+    const config = await loadConfig(file);
+    if (!config.ok) {
+      for (const problem of config.error) io.stderr(`${problem.path}: ${problem.problem} ${problem.remedy}`);
+      circumstances.tell({ kind: "refused" });
+      return 1;
+    }
+    const running = await open(config.value, circumstances, io);
+    if (!running.ok) {
+      tellFault(running.error, io);
+      circumstances.tell({ kind: "refused" });
+      return 1;
+    }
+    circumstances.tell({ kind: "ready" });
+    await stop;
+    circumstances.tell({ kind: "stopping" });
+    await close(running.value, createSystemClock());
+    // A link or socket that does not end by itself must not hold the process beyond its bound.
+    process.exit(0);
+  },
+};
+
+function circumstancesOf(env: NodeJS.ProcessEnv): Circumstances {
+  return {
+    safeMode: env[SUPERVISOR_VARIABLES.safeMode] === "1",
+    restartedBecause: env[SUPERVISOR_VARIABLES.restartedBecause] ?? null,
+    tell: (message) => {
+      if (process.connected) process.send?.(message);
+    },
+  };
+}
+
+/** Resolves when the gateway is to end. Under a supervisor the terminal's SIGINT is the supervisor's business, and its death ours. */
+function stopAsked(): Promise<void> {
+  return new Promise((resolve) => {
+    process.on("SIGTERM", () => resolve());
+    process.on("SIGINT", () => {
+      if (process.send === undefined) resolve();
+    });
+    process.on("disconnect", () => resolve());
+  });
+}
+
+function tellFault(reason: Fault, io: CommandIo): void {
+  const { title, remedy } = ERRORS[reason.code];
+  io.stderr(`${title.en}: ${JSON.stringify(reason.facts)} ${remedy.en} ${title.zh}。${remedy.zh}`);
+}
+
+async function open(config: Config, circumstances: Circumstances, io: CommandIo): Promise<Result<Running, Fault>> {
+  const clock = createSystemClock();
+  await mkdir(config.gateway.dataFolder, { recursive: true, mode: 0o700 });
+  const opened = await openJournal({
+    folder: join(config.gateway.dataFolder, "journal"),
+    gatewayId: config.gateway.id,
+    bytesMax: config.journal.sizeMegabytesMax * 1_000_000,
+    clock,
+    simulatedDisk: simulatedDiskOf(process.env),
+  });
+  if (!opened.ok) return opened;
+  const journal = opened.value;
+  const { models, faults: modelFaults } = circumstances.safeMode
+    ? { models: [], faults: [] }
+    : await loadModels(config.scores.models);
+
+  const outboxes: Outbox[] = [];
+  const view = gatewayViewer({ config, journal, circumstances, outboxes, clock });
+  const gateway = await startGateway({
+    config,
+    clock,
+    journal,
+    models,
+    drivers: findDriver,
+    openLink: (spec) => openLink(spec, { clock, random: Math.random, stop: new AbortController().signal }),
+    onAlert: (alert) => {
+      for (const outbox of outboxes) outbox.urgent(alert);
+      if (mustSound(alert)) circumstances.tell({ kind: "sound", priority: alert.priority });
+    },
+    onHeartbeat: () => circumstances.tell({ kind: "heartbeat", atMs: clock.wall() }),
+    gatewayView: view,
+  });
+
+  const stopOutboxes = new AbortController();
+  if (!circumstances.safeMode) {
+    for (const upstream of config.upstreams)
+      outboxes.push(openUpstream(upstream, { config, clock, journal, gateway, io, stop: stopOutboxes.signal, view }));
+  }
+  tellStartFaults(gateway, { journal, modelFaults, circumstances });
+  listenToSupervisor(gateway);
+  const closePage = config.dashboard.enabled ? servePage(config, { clock, gateway, io }) : async () => {};
+  const socket = await openControl(config, gateway);
+  return succeed({ gateway, journal, outboxes, stopOutboxes, closePage, socket });
+}
+
+/** For `vigil bench`: a disk as slow as an SD card, in the journal's worker. */
+function simulatedDiskOf(env: NodeJS.ProcessEnv) {
+  const text = env["VIGIL_SIMULATED_DISK"];
+  if (text === undefined) return null;
+  const [fsyncMs = 0, slowFsyncMs = 0, slowShare = 0, seed = 1] = text.split(",").map(Number);
+  return { fsyncMs, slowFsyncMs, slowShare, seed };
+}
+
+async function loadModels(
+  ids: readonly string[],
+): Promise<{ readonly models: readonly ScoreModel[]; readonly faults: readonly Fault[] }> {
+  const models: ScoreModel[] = [];
+  const faults: Fault[] = [];
+  for (const id of ids) {
+    const loaded = await loadScoreModel(join(PROJECT_ROOT, "models", id));
+    if (loaded.ok) models.push(loaded.value);
+    else faults.push(loaded.error);
+  }
+  return { models, faults };
+}
+
+function mustSound(alert: Alert): boolean {
+  return (
+    alert.nature === "physiological" && (alert.phase === "start" || alert.phase === "escalate" || alert.phase === "continue")
+  );
+}
+
+function gatewayViewer(parts: {
+  readonly config: Config;
+  readonly journal: Journal;
+  readonly circumstances: Circumstances;
+  readonly outboxes: readonly Outbox[];
+  readonly clock: Clock;
+}): () => GatewayView {
+  const version = String(JSON.parse(readFileSync(join(PROJECT_ROOT, "package.json"), "utf8")).version);
+  const startedAtMs = parts.clock.wall();
+  let health: GatewayView["journal"]["state"] = "working";
+  parts.journal.onHealth((now) => {
+    health = now.state;
+  });
+  return () => ({
+    gatewayId: parts.config.gateway.id,
+    version,
+    epoch: parts.journal.epoch,
+    startedAtMs,
+    journal: { state: health, waitingRecords: parts.journal.stats().waitingRecords },
+    upstreams: parts.outboxes.map((outbox) => {
+      const { name, state, backlogRecords, lastConfirmedAtMs } = outbox.view();
+      return { name: name.replace(/^upstream:/, ""), state, backlogRecords, lastConfirmedAtMs };
+    }),
+    safeMode: parts.circumstances.safeMode,
+  });
+}
+
+function openUpstream(
+  upstream: UpstreamConfig,
+  parts: {
+    readonly config: Config;
+    readonly clock: Clock;
+    readonly journal: Journal;
+    readonly gateway: Gateway;
+    readonly io: CommandIo;
+    readonly stop: AbortSignal;
+    readonly view: () => GatewayView;
+  },
+): Outbox {
+  const { config, clock, journal, gateway } = parts;
+  const name = `upstream:${upstream.name}`;
+  const subject = { patientId: null, bedId: null, deviceId: null, part: name };
+  const sink = createMqttSink(
+    { ...upstream, gatewayId: config.gateway.id, epoch: journal.epoch },
+    {
+      clock,
+      textOf: (alert) => ({ en: alertText(alert, "en"), zh: alertText(alert, "zh") }),
+      heartbeat: () => ({ committedSeq: journal.committedSeq(), state: parts.view().journal.state }),
+      onReceipt: (receipt) => {
+        gateway.addReceipt({ atMs: clock.wall(), of: receipt.key, reader: name, state: receipt.state, by: receipt.by });
+        if (receipt.state === "accepted")
+          parts.io.stdout(`alert confirmed ${receipt.key} by ${receipt.by} through ${upstream.name}`);
+      },
+      onFault: (reason) => gateway.setFault(`${name}:receipts`, reason, subject),
+    },
+  );
+  return startOutbox({
+    name,
+    gatewayId: config.gateway.id,
+    journal,
+    sink,
+    clock,
+    random: Math.random,
+    stop: parts.stop,
+    onFault: (reason) => {
+      gateway.setFault(name, reason, subject);
+      gateway.gatewayChanged();
+    },
+    onRejected: (rejection) => gateway.setFault(`${name}:rejected`, rejection.fault, subject),
+  });
+}
+
+/** What was already wrong when the gateway started becomes technical alerts. */
+function tellStartFaults(
+  gateway: Gateway,
+  at: { readonly journal: Journal; readonly modelFaults: readonly Fault[]; readonly circumstances: Circumstances },
+): void {
+  at.journal.faultsAtOpen.forEach((reason, index) => gateway.setFault(`journal-open:${index}`, reason));
+  at.modelFaults.forEach((reason, index) => gateway.setFault(`model:${index}`, reason));
+  if (at.circumstances.safeMode) gateway.setFault("safe-mode", fault("safe-mode"));
+  if (at.circumstances.restartedBecause !== null)
+    gateway.setFault("restarted", fault("gateway-restarted", { because: at.circumstances.restartedBecause }));
+}
+
+function listenToSupervisor(gateway: Gateway): void {
+  process.on("message", (given) => {
+    const message = parseSupervisorMessage(given);
+    if (!message.ok) return;
+    gateway.setFault(
+      "sounder",
+      message.value.kind === "sounder-works"
+        ? null
+        : fault("sounder-failed", { why: message.value.why, detail: message.value.detail }),
+    );
+  });
+}
+
+/** Serves the page, and tries again for as long as it cannot: watching does not wait for it. */
+function servePage(
+  config: Config,
+  parts: { readonly clock: Clock; readonly gateway: Gateway; readonly io: CommandIo },
+): () => Promise<void> {
+  const stop = new AbortController();
+  let page: Dashboard | null = null;
+  const { host, port, signIn } = config.dashboard;
+  const tryOften = async () => {
+    while (!stop.signal.aborted) {
+      const started = await startDashboard(
+        { host, port, signIn, dataFolder: config.gateway.dataFolder, webFolder: pagesFolder(PROJECT_ROOT) },
+        { clock: parts.clock, source: parts.gateway.source, perform: parts.gateway.perform, random: randomBytes },
+      );
+      parts.gateway.setFault("page", started.ok ? null : started.error);
+      if (started.ok) {
+        page = started.value;
+        parts.io.stdout(`page ${page.url}`);
+        if (page.oneTimeLink !== null)
+          parts.io.stdout(`sign in once within ${LIMITS.oneTimeLinkMinutesMax.value} minutes 首次登录: ${page.oneTimeLink}`);
+        return;
+      }
+      tellFault(started.error, parts.io);
+      await parts.clock.sleep(PAGE_RETRY_MS, stop.signal);
+    }
+  };
+  const done = tryOften();
+  return async () => {
+    stop.abort();
+    await done;
+    await page?.close();
+  };
+}
+
+async function openControl(config: Config, gateway: Gateway): Promise<ControlSocket | null> {
+  const opened = await openControlSocket(join(config.gateway.dataFolder, CONTROL_SOCKET_NAME), async (request) => {
+    if (request.name === "picture") return gateway.source.picture();
+    if (request.name !== "perform") return { ok: false, error: { kind: "bad-request" } };
+    const body = request.body as { readonly deed?: unknown; readonly userId?: unknown } | null;
+    const deed: Result<Deed, unknown> = parseDeed(body?.deed);
+    return deed.ok
+      ? await gateway.perform(deed.value, { userId: String(body?.userId ?? "unknown"), from: "command-line" })
+      : deed;
+  });
+  gateway.setFault("control-socket", opened.ok ? null : opened.error);
+  return opened.ok ? opened.value : null;
+}
+
+/** Closes in the order that loses nothing: first what brings data in, then what carries it away, last the journal. */
+async function close(running: Running, clock: Clock): Promise<void> {
+  const inOrder = async () => {
+    await running.gateway.stop();
+    running.stopOutboxes.abort();
+    await Promise.all([running.closePage(), running.socket?.close(), ...running.outboxes.map((outbox) => outbox.finished)]);
+    await running.journal.close();
+  };
+  await Promise.race([inOrder(), clock.sleep(LIMITS.stopMsMax.value)]);
+}

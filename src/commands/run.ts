@@ -1,0 +1,72 @@
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { loadConfig } from "../../config/schema.ts";
+import { createSystemClock } from "../clock.ts";
+import { SUPERVISOR_LIMITS, superviseGateway } from "../supervisor/supervisor.ts";
+import type { Command, CommandIo } from "./command.ts";
+
+/** The project's own entry, by which a command starts another as a child process. */
+export const MAIN_FILE = join(import.meta.dirname, "..", "main.ts");
+
+/** The configuration file named on the command line, or null after the usage was told. */
+export function configArgument(args: readonly string[], command: Pick<Command, "name" | "usage">, io: CommandIo): string | null {
+  try {
+    const { values } = parseArgs({ args: [...args], options: { config: { type: "string" } } });
+    if (values.config !== undefined) return values.config;
+  } catch (error) {
+    io.stderr(`vigil ${command.name}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  io.stderr(command.usage);
+  return null;
+}
+
+/** Aborts on SIGINT and SIGTERM. A second signal changes nothing: the stop is bounded anyway. */
+export function stopOnSignal(): AbortSignal {
+  const controller = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => controller.abort());
+  return controller.signal;
+}
+
+/** Runs the gateway under its supervisor until asked to stop. */
+export async function runSupervised(options: {
+  readonly configFile: string;
+  readonly sounderCommand: readonly string[] | null;
+  readonly io: CommandIo;
+  readonly stop: AbortSignal;
+}): Promise<number> {
+  return await superviseGateway(
+    {
+      command: [MAIN_FILE, "gateway", "--config", options.configFile],
+      sounderCommand: options.sounderCommand,
+      env: process.env,
+      limits: SUPERVISOR_LIMITS,
+    },
+    {
+      clock: createSystemClock(),
+      stop: options.stop,
+      report: (event) => options.io.stderr(JSON.stringify({ supervisor: event })),
+    },
+  );
+}
+
+/** `vigil run`: the gateway under its supervisor. */
+export const runCommand: Command = {
+  name: "run",
+  usage: `usage: vigil run --config FILE
+Runs the gateway under its supervisor until SIGINT or SIGTERM.`,
+  run: async (args, io) => {
+    const file = configArgument(args, runCommand, io);
+    if (file === null) return 2;
+    const config = await loadConfig(file);
+    if (!config.ok) {
+      for (const problem of config.error) io.stderr(`${problem.path}: ${problem.problem} ${problem.remedy}`);
+      return 1;
+    }
+    return await runSupervised({
+      configFile: file,
+      sounderCommand: config.value.supervisor.sounderCommand,
+      io,
+      stop: stopOnSignal(),
+    });
+  },
+};

@@ -1,0 +1,101 @@
+import { type AlertBook, type AlertInput, openAlertsOf, stepAlerts } from "../alerts/life-cycle.ts";
+import type { Alert, Condition, ConditionChange, Priority, Subject } from "../core/alert.ts";
+import { ERRORS, type ErrorCode, type Fault } from "../core/errors.ts";
+import { type AlertId, alertId, type Seq, type UserId } from "../core/ids.ts";
+import { assert } from "../core/result.ts";
+import type { Clock } from "../core/time.ts";
+
+/** How urgent trouble of the gateway itself is. What is not listed is `low`; none is `high`: that is kept for patients. */
+const FAULT_PRIORITY: Readonly<Partial<Record<ErrorCode, Priority>>> = {
+  "device-quarantined": "medium",
+  "device-refused": "medium",
+  "queue-full": "medium",
+  "journal-write-failed": "medium",
+  "journal-disk-full": "medium",
+  "journal-damaged": "medium",
+  "upstream-unreachable": "medium",
+  "upstream-denied": "medium",
+  "upstream-certificate": "medium",
+  "upstream-slow": "medium",
+  "page-failed": "medium",
+  "page-port-in-use": "medium",
+  "model-refused": "medium",
+  "model-failed": "medium",
+  "sounder-failed": "medium",
+  "safe-mode": "medium",
+  "gateway-restarted": "medium",
+};
+
+/** Nobody and nothing: the subject of a fault of the gateway as a whole. */
+export const GATEWAY_SUBJECT: Subject = { patientId: null, bedId: null, deviceId: null, part: "gateway" };
+
+/** Owns the book of alerts: everything that raises, changes, acknowledges or ends one passes here, in order. */
+export interface AlertDesk {
+  readonly settle: (changes: readonly ConditionChange[]) => void;
+  /** Raises, changes or (with null) ends the technical condition of one part. `slot` tells apart what may be wrong at the same time. */
+  readonly setFault: (slot: string, fault: Fault | null, subject?: Subject) => void;
+  readonly acknowledge: (id: AlertId, by: UserId) => void;
+  /** Once a second: reminders and hold times. */
+  readonly tick: () => void;
+  readonly open: () => readonly Alert[];
+}
+
+/** What the desk needs and where its alerts go. */
+export interface AlertDeskParts {
+  readonly clock: Clock;
+  readonly epoch: string;
+  readonly nextSeq: () => Seq;
+  readonly book: AlertBook;
+  /** Called with every new state of an alert, in order, at once. */
+  readonly publish: (alert: Alert) => void;
+}
+
+/** Opens the desk with the book as rebuilt from the journal. */
+export function createAlertDesk(parts: AlertDeskParts): AlertDesk {
+  let book = parts.book;
+  const faults = new Map<string, Condition>();
+
+  const step = (input: AlertInput) => {
+    const result = stepAlerts(book, input, {
+      wallMs: parts.clock.wall(),
+      monotonicMs: parts.clock.monotonic(),
+      nextSeq: parts.nextSeq,
+      alertId: (seq) => alertId(`${parts.epoch.slice(0, 8)}-${seq}`),
+    });
+    book = result.book;
+    for (const alert of result.changed) parts.publish(alert);
+  };
+
+  return {
+    settle: (changes) => changes.forEach(step),
+    setFault: (slot, fault, subject = GATEWAY_SUBJECT) => {
+      const before = faults.get(slot);
+      if (fault === null) {
+        if (before === undefined) return;
+        faults.delete(slot);
+        step({ kind: "ended", key: before.key });
+        return;
+      }
+      const condition = faultCondition(slot, fault, subject);
+      if (before !== undefined && before.key !== condition.key) step({ kind: "ended", key: before.key });
+      faults.set(slot, condition);
+      step({ kind: before?.key === condition.key ? "changed" : "raised", condition });
+    },
+    acknowledge: (id, by) => step({ kind: "acknowledge", alertId: id, by }),
+    tick: () => step({ kind: "tick" }),
+    open: () => openAlertsOf(book),
+  };
+}
+
+function faultCondition(slot: string, fault: Fault, subject: Subject): Condition {
+  assert(ERRORS[fault.code].told === "alert", `${fault.code} is told as an alert`);
+  return {
+    key: `fault.${fault.code}/${slot}`,
+    rule: `fault.${fault.code}`,
+    nature: "technical",
+    priority: FAULT_PRIORITY[fault.code] ?? "low",
+    subject,
+    origin: "measured",
+    evidence: { kind: "fault", code: fault.code, facts: fault.facts },
+  };
+}

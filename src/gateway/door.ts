@@ -1,0 +1,76 @@
+import type { Act, Deed } from "../core/act.ts";
+import type { Alert } from "../core/alert.ts";
+import { type Fault, fault } from "../core/errors.ts";
+import { type Seq, userId } from "../core/ids.ts";
+import { LIMITS } from "../core/limits.ts";
+import type { Actor, Journal, PerformAct } from "../core/ports.ts";
+import { fail, type Result, succeed } from "../core/result.ts";
+import type { Clock } from "../core/time.ts";
+import { applyAct, checkDeed, EMPTY_PLANT, type PlantPlan, type PlantState } from "./plant.ts";
+
+/** The one door through which people change something, and the state that all acts together made. */
+export interface Door {
+  readonly perform: PerformAct;
+  readonly plant: () => PlantState;
+}
+
+/** What the door needs and whom it tells. */
+export interface DoorParts {
+  readonly clock: Clock;
+  readonly journal: Journal;
+  readonly nextSeq: () => Seq;
+  readonly plan: PlantPlan;
+  /** The acts so far, as read from the journal at start. */
+  readonly acts: readonly Act[];
+  readonly openAlerts: () => readonly Alert[];
+  /** Called after the plant has changed, before the act is on disk: nobody waits for a disk to be watched. */
+  readonly onAct: (act: Act, before: PlantState, after: PlantState) => void;
+}
+
+/** Opens the door with the state of all acts so far. */
+export function createDoor(parts: DoorParts): Door {
+  let plant = parts.acts.reduce(applyAct, EMPTY_PLANT);
+
+  const perform = async (deed: Deed, actor: Actor): Promise<Result<{ readonly seq: Seq; readonly durable: boolean }, Fault>> => {
+    const fits =
+      deed.kind === "acknowledge" ? checkAcknowledgement(deed.alertId, parts.openAlerts()) : checkDeed(plant, parts.plan, deed);
+    if (!fits.ok) return fits;
+    const act: Act = {
+      kind: "act",
+      seq: parts.nextSeq(),
+      atMs: parts.clock.wall(),
+      by: userId(actor.userId),
+      from: actor.from,
+      deed,
+    };
+    parts.journal.append([act]);
+    const before = plant;
+    plant = applyAct(plant, act);
+    parts.onAct(act, before, plant);
+    return succeed({ seq: act.seq, durable: await committed(parts, act.seq) });
+  };
+
+  return { perform, plant: () => plant };
+}
+
+function checkAcknowledgement(id: string, open: readonly Alert[]): Result<void, Fault> {
+  const alert = open.find((candidate) => candidate.id === id);
+  if (alert === undefined) return fail(fault("act-refused", { why: "alert-ended" }));
+  return alert.state === "active" ? succeed(undefined) : fail(fault("act-refused", { why: "already-acknowledged" }));
+}
+
+/** Waits until `seq` is on disk; false after the bound, the act then counts but is not yet durable. */
+async function committed(parts: DoorParts, seq: Seq): Promise<boolean> {
+  if (parts.journal.committedSeq() >= seq) return true;
+  const late = new AbortController();
+  let stopListening = () => {};
+  const commit = new Promise<boolean>((resolve) => {
+    stopListening = parts.journal.onCommit((upTo) => {
+      if (upTo >= seq) resolve(true);
+    });
+  });
+  const durable = await Promise.race([commit, parts.clock.sleep(LIMITS.actCommitMsMax.value, late.signal).then(() => false)]);
+  late.abort();
+  stopListening();
+  return durable;
+}
