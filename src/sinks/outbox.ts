@@ -240,7 +240,7 @@ class OutboxRunner {
         continue;
       }
       underWayCount += 1;
-      this.#start(session, async () => {
+      void this.#start(session, async () => {
         const confirmed = await this.#send(this.#urgentBatch(entries), this.#kept, session);
         this.#lane.settle(entries, confirmed);
         underWayCount -= 1;
@@ -269,7 +269,7 @@ class OutboxRunner {
       }
       if (session.ended) return;
       underWayCount += 1;
-      this.#start(session, async () => {
+      void this.#start(session, async () => {
         await this.#sendPage(page, session);
         underWayCount -= 1;
       });
