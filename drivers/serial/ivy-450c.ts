@@ -69,6 +69,9 @@ const LINES = [
 
 type LineName = (typeof LINES)[number]["name"];
 
+/** How the labels begin that the monitor sends all the time. */
+const USUAL_LABEL = /^(ECG-|PR=|APNEA: *\d)/;
+
 /** One text line, cut at its semicolons. */
 interface Line {
   /** A number whose meaning is not public; passed on as it is. */
@@ -138,16 +141,18 @@ function parseLines(message: Uint8Array): Result<Lines, DecodeError> {
 
 function parseLine(text: string, valuesCount: number): Line | null {
   const fields = text.split(";");
-  // One more field is taken if it is empty: whether a given alarm text is followed by a semicolon is not public.
-  const extra = fields.length - (1 + valuesCount + 2);
-  if (extra !== 0 && !(extra === 1 && fields.at(-1) === "")) return null;
+  const alarm = (fields[2 + valuesCount] ?? "").trim();
+  // Whether a semicolon follows an alarm text is not public, so one is taken; but not where a digit damaged into a
+  // semicolon has merely pushed the usual label into the alarm's place.
+  const alarmEnded = fields.length === 1 + valuesCount + 3 && fields.at(-1) === "" && alarm !== "" && !USUAL_LABEL.test(alarm);
+  if (fields.length !== 1 + valuesCount + 2 && !alarmEnded) return null;
   const status = fields[0] ?? "";
   if (!/^\d{1,2}$/.test(status)) return null;
   return {
     status: Number(status),
     values: fields.slice(1, 1 + valuesCount),
     label: (fields[1 + valuesCount] ?? "").trim(),
-    alarm: (fields[2 + valuesCount] ?? "").trim(),
+    alarm,
   };
 }
 
@@ -195,7 +200,7 @@ const ALARM_WORDS: readonly AlarmWord[] = [
   { pattern: /\bV[- .]?TACH|VENTRICULAR TACH/, code: "ventricular-tachycardia", nature: "physiological", priority: "high" },
   { pattern: /\bAPN(O)?EA\b/, code: "apnoea", nature: "physiological", priority: "high" },
   { pattern: /NO PULSE/, code: "no-pulse", nature: "physiological", priority: "high" },
-  { pattern: /(LEADS?|SENSOR|PROBE|FINGER) OFF|LEADS? FAULT|NO (SENSOR|PROBE|FINGER|CABLE)|UNPLUGGED|DISCONNECT/, code: "%-sensor-off", nature: "technical", priority: "medium" },
+  { pattern: /(LEADS?|SENSOR|PROBE|FINGER) OFF|LEADS? FAULT|NO (TRANSDUCER|SENSOR|PROBE|FINGER|CABLE)|UNPLUGGED|DISCONNECT/, code: "%-sensor-off", nature: "technical", priority: "medium" },
   { pattern: /CHECK (SENSOR|PROBE|LEADS?)|NO SIGNAL|FAULT/, code: "%-check-sensor", nature: "technical", priority: "medium" },
   { pattern: /\b(HIGH|HI|TACHY)\b/, code: "%-high", nature: "physiological", priority: "medium" },
   { pattern: /\b(LOW|LO|BRADY)\b/, code: "%-low", nature: "physiological", priority: "medium" },

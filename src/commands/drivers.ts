@@ -1,0 +1,63 @@
+import { parseArgs } from "node:util";
+import { DRIVERS } from "../../drivers/index.ts";
+import type { Driver } from "../core/ports.ts";
+import type { Command } from "./command.ts";
+
+const USAGE = `usage: vigil drivers [--json]
+Lists all drivers: id, title, link, quantities, waves, reference. --json prints one JSON object a line.`;
+
+/** `vigil drivers`: what devices the gateway understands. */
+export const driversCommand: Command = {
+  name: "drivers",
+  usage: USAGE,
+  run: async (args, io) => {
+    if (args.includes("--help")) {
+      io.stdout(USAGE);
+      return 0;
+    }
+    let json = false;
+    try {
+      json = parseArgs({ args: [...args], options: { json: { type: "boolean" } } }).values.json === true;
+    } catch (error) {
+      io.stderr(`vigil drivers: ${error instanceof Error ? error.message : String(error)}`);
+      io.stderr(USAGE);
+      return 2;
+    }
+    for (const driver of DRIVERS)
+      for (const line of json ? [JSON.stringify(describeDriver(driver))] : printDriver(driver)) io.stdout(line);
+    return 0;
+  },
+};
+
+/** A driver without its code. */
+function describeDriver(driver: Driver): object {
+  const { id, version, title, reference, link, quantities, waveforms, expected, silenceSeconds, stuckSeconds, checksummed } =
+    driver;
+  const encodes = driver.encode !== null;
+  return {
+    id,
+    version,
+    title,
+    link,
+    quantities,
+    waveforms,
+    expected,
+    silenceSeconds,
+    stuckSeconds,
+    checksummed,
+    encodes,
+    reference,
+  };
+}
+
+function printDriver(driver: Driver): readonly string[] {
+  const { baudRate, dataBits, parity, stopBits } = driver.link.line;
+  const parityLetter = parity.slice(0, 1).toUpperCase();
+  return [
+    `${driver.id}  ${driver.title.en} / ${driver.title.zh}`,
+    `  link        ${driver.link.kind} ${baudRate} ${dataBits}${parityLetter}${stopBits}${driver.checksummed ? "" : ", no checksum"}`,
+    `  quantities  ${driver.quantities.join(" ")}`,
+    `  waves       ${driver.waveforms.join(" ")}`,
+    ...driver.reference.map((source) => `  reference   ${source}`),
+  ];
+}
