@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from "node:fs";
-import { basename, dirname, join, posix, relative } from "node:path";
+import { basename, join, posix, relative } from "node:path";
 
 /** The project's own folder. */
 export const PROJECT_FOLDER = join(import.meta.dirname, "..", "..");
@@ -71,11 +71,6 @@ export function packageOf(specifier: string): string | null {
 /** A name without its folder and endings. */
 export function stemOf(path: string): string {
   return basename(path).replace(/(\.test|\.config|\.d)?\.tsx?$/, "");
-}
-
-/** The folder of a path, with forward slashes. */
-export function folderOf(path: string): string {
-  return dirname(path);
 }
 
 const REGEX_MAY_FOLLOW = /(^|[(,=:[!&|?{};+\-*%~^<>])\s*$|\b(return|typeof|case|in|of|delete|void|throw|await|yield)\s*$/;

@@ -1,13 +1,13 @@
 import type { SourceFile } from "./source-file.ts";
 
 /** One statement outside of any function, class or block, as its text without comments and quoted parts. */
-export interface TopStatement {
+interface TopStatement {
   readonly line: number;
   readonly text: string;
 }
 
 /** The statements at the left edge. Relies on the formatter: a statement starts in column 0, and its inner lines do not or close brackets. */
-export function topStatements(file: SourceFile): readonly TopStatement[] {
+function topStatements(file: SourceFile): readonly TopStatement[] {
   const statements: { line: number; text: string }[] = [];
   for (const [index, line] of file.bare.split("\n").entries()) {
     const last = statements.at(-1);
@@ -51,7 +51,7 @@ export function functionSpans(file: SourceFile): readonly FunctionSpan[] {
 }
 
 /** The text with the inside of every function blanked, arrows with an expression included up to the end of their line. */
-export function withoutFunctionBodies(bare: string): string {
+function withoutFunctionBodies(bare: string): string {
   let rest = bare;
   for (const { open, close } of functionBodies(bare)) {
     rest = rest.slice(0, open + 1) + rest.slice(open + 1, close).replace(/[^\n]/g, " ") + rest.slice(close);
