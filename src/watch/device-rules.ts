@@ -1,0 +1,172 @@
+import type { Condition, Evidence } from "../core/alert.ts";
+import type { Observation, Origin } from "../core/observation.ts";
+import type { DeviceAlarm } from "../core/ports.ts";
+import { QUANTITIES, type QuantityName } from "../core/quantities.ts";
+import { type DeviceState, deviceSubject, technicalOrigin, type WatchState, wallOf } from "./watch-state.ts";
+
+/** Keys of the conditions a device may have; the rule goes before the slash. */
+export const deviceKeys = {
+  silent: (device: DeviceState) => `silence.device/${device.definition.deviceId}`,
+  unassigned: (device: DeviceState) => `unassigned/${device.definition.deviceId}`,
+  notMeasured: (device: DeviceState) => `not-measured/${device.definition.deviceId}`,
+  clock: (device: DeviceState) => `fault.device-clock-frozen/${device.definition.deviceId}`,
+  stuck: (device: DeviceState, quantity: QuantityName) => `stuck.${quantity}/${device.definition.deviceId}`,
+  alarm: (device: DeviceState, code: string) => `device-alarm.${code}/${device.definition.deviceId}`,
+};
+
+function technical(state: WatchState, device: DeviceState, key: string, evidence: Evidence): Condition {
+  const { patientId } = device.definition;
+  return {
+    key,
+    rule: key.slice(0, key.indexOf("/")),
+    nature: "technical",
+    priority: "medium",
+    subject: deviceSubject(state, device),
+    origin: technicalOrigin(state, patientId, device.lastOrigin),
+    evidence,
+  };
+}
+
+function belongsToRealPatient(state: WatchState, device: DeviceState): boolean {
+  const { patientId } = device.definition;
+  const patient = patientId === null ? undefined : state.patients.get(patientId);
+  return patient !== undefined && !patient.definition.demonstration;
+}
+
+/** A valid frame came, whatever it says. */
+export function noteHeard(state: WatchState, device: DeviceState, nowMs: number): void {
+  device.lastHeardMs = nowMs;
+  device.lastHeardAtMs = state.clock.wall();
+  if (device.silent) {
+    device.silent = false;
+    device.heardAgainAtMs = nowMs;
+    state.board.end(deviceKeys.silent(device));
+  }
+  device.heardAgainAtMs ??= nowMs;
+  if (device.definition.patientId === null) device.strayingSinceMs ??= nowMs;
+}
+
+/** safety.md, line 7: origin; only what is measured ends it. */
+function noteOrigin(state: WatchState, device: DeviceState, origin: Origin, nowMs: number): void {
+  device.lastOrigin = origin;
+  if (origin !== "measured") {
+    device.notMeasuredSinceMs ??= nowMs;
+    return;
+  }
+  if (device.notMeasuredSinceMs === null) return;
+  device.notMeasuredSinceMs = null;
+  state.board.end(deviceKeys.notMeasured(device));
+}
+
+/** safety.md, line 6: the device's own clock, by its continuous values (a cuff's result keeps its time by right). */
+function noteDeviceClock(state: WatchState, device: DeviceState, observation: Observation, nowMs: number): void {
+  const { deviceClockMs } = observation.times;
+  if (deviceClockMs === null || QUANTITIES[observation.quantity].rhythm === "episodic") return;
+  if (device.deviceClock?.deviceClockMs !== deviceClockMs) {
+    device.deviceClock = { deviceClockMs, sinceMs: nowMs };
+    state.board.end(deviceKeys.clock(device));
+    return;
+  }
+  const seconds = (nowMs - device.deviceClock.sinceMs) / 1000;
+  if (seconds < state.options.clockFrozenSeconds || device.definition.patientId === null) return;
+  const facts = { device: device.definition.deviceId, seconds: Math.round(seconds) };
+  state.board.set(technical(state, device, deviceKeys.clock(device), { kind: "fault", code: "device-clock-frozen", facts }));
+}
+
+/** safety.md, line 6: the same last digit for longer than the driver says can be. */
+function noteStuck(state: WatchState, device: DeviceState, observation: Observation, nowMs: number): void {
+  const limitSeconds = device.definition.stuckSeconds[observation.quantity];
+  if (limitSeconds === undefined || device.definition.patientId === null) return;
+  const { quantity, content } = observation;
+  const key = deviceKeys.stuck(device, quantity);
+  const before = device.stuck.get(quantity);
+  if (content.state === "absent") {
+    // An absence is a sign of life of the sensor, but it says nothing of a value that was already called stuck.
+    if (!state.board.holds(key)) device.stuck.delete(quantity);
+    return;
+  }
+  if (before === undefined || before.value !== content.value) {
+    device.stuck.set(quantity, { value: content.value, sinceMs: nowMs });
+    state.board.end(key);
+    return;
+  }
+  if (nowMs - before.sinceMs < limitSeconds * 1000 || state.board.holds(key)) return;
+  const sinceMs = wallOf(state, before.sinceMs);
+  state.board.set(technical(state, device, key, { kind: "stuck", quantity, value: before.value, sinceMs, limitSeconds }));
+}
+
+/** What an observation says of its device, whoever its patient is. */
+export function noteDevice(state: WatchState, device: DeviceState, observation: Observation, nowMs: number): void {
+  noteHeard(state, device, nowMs);
+  noteOrigin(state, device, observation.quality.origin, nowMs);
+  noteDeviceClock(state, device, observation, nowMs);
+  // A recording that is played again may well stand still; line 7 speaks for it on a real patient.
+  if (observation.quality.origin === "measured" || !belongsToRealPatient(state, device))
+    noteStuck(state, device, observation, nowMs);
+}
+
+/** An alarm the device itself raises or ends: passed on at once, with the device's own urgency. */
+export function noteAlarm(state: WatchState, device: DeviceState, alarm: DeviceAlarm, origin: Origin): void {
+  const key = deviceKeys.alarm(device, alarm.code);
+  device.unrepeatedAlarms.delete(alarm.code);
+  if (!alarm.active) {
+    state.board.end(key);
+    return;
+  }
+  if (origin !== "measured" && device.definition.patientId !== null && belongsToRealPatient(state, device)) return;
+  state.board.set({
+    key,
+    rule: `device-alarm.${alarm.code}`,
+    nature: alarm.nature,
+    priority: alarm.priority,
+    subject: deviceSubject(state, device),
+    origin,
+    evidence: { kind: "device-alarm", code: alarm.code, text: alarm.text },
+  });
+}
+
+/** safety.md, line 3: armed by the assignment, on the monotonic clock, whether the device was ever heard or not. */
+function checkSilence(state: WatchState, device: DeviceState, nowMs: number): void {
+  const { patientId, silenceSeconds } = device.definition;
+  if (patientId === null || device.silent) return;
+  const sinceMs = Math.max(device.lastHeardMs ?? device.armedAtMs, device.armedAtMs);
+  if (nowMs - sinceMs < silenceSeconds * 1000) return;
+  device.silent = true;
+  const evidence: Evidence = { kind: "device-silent", lastHeardAtMs: device.lastHeardAtMs, limitSeconds: silenceSeconds };
+  state.board.set(technical(state, device, deviceKeys.silent(device), evidence));
+}
+
+/** safety.md, line 5: it stays until the device is assigned or taken away, even when it stops sending. */
+function checkUnassigned(state: WatchState, device: DeviceState, nowMs: number): void {
+  if (device.definition.patientId !== null || device.strayingSinceMs === null) return;
+  if (nowMs - device.strayingSinceMs < state.options.unassignedSeconds * 1000) return;
+  const key = deviceKeys.unassigned(device);
+  if (state.board.holds(key)) return;
+  state.board.set(technical(state, device, key, { kind: "unassigned", sinceMs: wallOf(state, device.strayingSinceMs) }));
+}
+
+function checkNotMeasured(state: WatchState, device: DeviceState, nowMs: number): void {
+  if (device.notMeasuredSinceMs === null || !belongsToRealPatient(state, device)) return;
+  if (nowMs - device.notMeasuredSinceMs < state.options.notMeasuredSeconds * 1000) return;
+  const key = deviceKeys.notMeasured(device);
+  if (state.board.holds(key)) return;
+  const sinceMs = wallOf(state, device.notMeasuredSinceMs);
+  const origin = device.lastOrigin ?? "test";
+  state.board.set(technical(state, device, key, { kind: "not-measured", origin, sinceMs }));
+}
+
+/** Alarms taken over from before a restart end when the device talks again and does not repeat them. */
+function checkUnrepeated(state: WatchState, device: DeviceState, nowMs: number): void {
+  if (device.unrepeatedAlarms.size === 0 || device.heardAgainAtMs === null || device.silent) return;
+  if (nowMs - device.heardAgainAtMs < state.options.deviceAlarmRepeatSeconds * 1000) return;
+  for (const code of device.unrepeatedAlarms) state.board.end(deviceKeys.alarm(device, code));
+  device.unrepeatedAlarms.clear();
+}
+
+/** The rules of a device that depend on time alone. */
+export function checkDevice(state: WatchState, device: DeviceState, nowMs: number): void {
+  checkSilence(state, device, nowMs);
+  checkUnassigned(state, device, nowMs);
+  checkNotMeasured(state, device, nowMs);
+  checkUnrepeated(state, device, nowMs);
+}

@@ -1,0 +1,205 @@
+import type { Consciousness, LimitSide, PatientProfile } from "../core/act.ts";
+import type { Subject } from "../core/alert.ts";
+import type { BedId, DeviceId, PatientId, Seq } from "../core/ids.ts";
+import type { Observation, Origin } from "../core/observation.ts";
+import { QUANTITIES, type QuantityName } from "../core/quantities.ts";
+import type { Clock, WallMs } from "../core/time.ts";
+import type { ConditionBoard } from "./condition-board.ts";
+import { ADULT_LIMITS, type QuantityLimits } from "./default-limits.ts";
+import { createLimitTracker, type LimitTracker, type Side } from "./limit-tracker.ts";
+import type { WatchOptions } from "./options.ts";
+import type { SampleWindow } from "./sample-window.ts";
+import type { ScoreModel } from "./score-model.ts";
+import { createScoreTracker, type ScoreTracker } from "./score-tracker.ts";
+
+/** A patient as the acts say they are now. */
+export interface WatchPatient {
+  readonly patientId: PatientId;
+  readonly bedId: BedId | null;
+  readonly profile: PatientProfile;
+  /** Only for such a patient may data that is not measured raise alerts. */
+  readonly demonstration: boolean;
+}
+
+/** A device as configuration and acts say it is now. */
+export interface WatchDevice {
+  readonly deviceId: DeviceId;
+  readonly bedId: BedId | null;
+  /** Whom it is assigned to; null: to nobody. The assignment arms silence. */
+  readonly patientId: PatientId | null;
+  /** Longest time without a valid frame, in seconds. */
+  readonly silenceSeconds: number;
+  /** The quantities that must come from it, and the longest time without a usable value, in seconds. */
+  readonly expected: readonly { readonly quantity: QuantityName; readonly silenceSeconds: number }[];
+  /** How long a quantity may keep its last digit, in seconds; a quantity that is not named may keep it for ever. */
+  readonly stuckSeconds: Readonly<Partial<Record<QuantityName, number>>>;
+}
+
+/** What a person entered. */
+export type WatchEntry =
+  | { readonly kind: "consciousness"; readonly value: Consciousness }
+  | { readonly kind: "onOxygen"; readonly value: boolean };
+
+/** A limit set by an act; null switches a side off. */
+export interface WatchLimits {
+  readonly patientId: PatientId;
+  readonly quantity: QuantityName;
+  readonly low: LimitSide | null;
+  readonly high: LimitSide | null;
+}
+
+/** An entry with its times; `enteredMs` is monotonic. */
+export interface HeldEntry {
+  readonly value: string | boolean;
+  readonly atMs: WallMs;
+  readonly enteredMs: number;
+  readonly seq: Seq;
+}
+
+/** Everything known of one quantity of one patient. Names ending in `Ms` alone are monotonic. */
+export interface QuantityState {
+  readonly quantity: QuantityName;
+  readonly window: SampleWindow;
+  /** The newest observation of each device, present or absent. */
+  readonly latest: Map<DeviceId, { readonly observation: Observation; readonly atMs: number }>;
+  readonly trackers: Map<DeviceId, Readonly<Record<Side, LimitTracker>>>;
+  limits: QuantityLimits | null;
+  lastUsableMs: number | null;
+  lastUsableAtMs: WallMs | null;
+  /** When a value last came that may not count only because it was not measured; line 7 speaks for it. */
+  lastForeignMs: number | null;
+  /** Since when values come that may not be trusted, and when the last one came. */
+  unusable: { readonly sinceMs: number; lastMs: number } | null;
+  /** Why the last reading was not usable. */
+  lastWhy: string | null;
+}
+
+/** Everything known of one patient. */
+export interface PatientState {
+  definition: WatchPatient;
+  readonly quantities: Map<QuantityName, QuantityState>;
+  readonly entries: Map<string, HeldEntry>;
+  readonly scores: Map<string, ScoreTracker>;
+  /** False after a restart until a usable value or an entry comes: nothing is raised or ended on what was read back. */
+  live: boolean;
+  /** How long cuff pressure, temperature and entries count now, by the score's own next due time. */
+  observeSecondsMax: number;
+}
+
+/** Everything known of one device. Names ending in `Ms` alone are monotonic. */
+export interface DeviceState {
+  definition: WatchDevice;
+  armedAtMs: number;
+  lastHeardMs: number | null;
+  lastHeardAtMs: WallMs | null;
+  silent: boolean;
+  strayingSinceMs: number | null;
+  lastOrigin: Origin | null;
+  notMeasuredSinceMs: number | null;
+  deviceClock: { readonly deviceClockMs: number; readonly sinceMs: number } | null;
+  readonly stuck: Map<QuantityName, { readonly value: number; readonly sinceMs: number }>;
+  /** Alarms of the device itself taken over from before a restart, that it has not repeated yet. */
+  readonly unrepeatedAlarms: Set<string>;
+  heardAgainAtMs: number | null;
+}
+
+/** All of the watch's state, and the parts it was made with. */
+export interface WatchState {
+  readonly options: WatchOptions;
+  readonly clock: Clock;
+  readonly models: readonly ScoreModel[];
+  readonly board: ConditionBoard;
+  readonly patients: Map<PatientId, PatientState>;
+  readonly devices: Map<DeviceId, DeviceState>;
+}
+
+/** A patient of whom nothing is known yet. */
+export function createPatientState(definition: WatchPatient, observeSecondsMax: number): PatientState {
+  return { definition, quantities: new Map(), entries: new Map(), scores: new Map(), live: true, observeSecondsMax };
+}
+
+/** A device that was never heard, armed now. */
+export function createDeviceState(definition: WatchDevice, nowMs: number): DeviceState {
+  return {
+    definition,
+    armedAtMs: nowMs,
+    lastHeardMs: null,
+    lastHeardAtMs: null,
+    silent: false,
+    strayingSinceMs: null,
+    lastOrigin: null,
+    notMeasuredSinceMs: null,
+    deviceClock: null,
+    stuck: new Map(),
+    unrepeatedAlarms: new Set(),
+    heardAgainAtMs: null,
+  };
+}
+
+/** The state of a quantity, made when first asked for. */
+export function quantityOf(patient: PatientState, quantity: QuantityName): QuantityState {
+  const known = patient.quantities.get(quantity);
+  if (known !== undefined) return known;
+  const made: QuantityState = {
+    quantity,
+    window: [],
+    latest: new Map(),
+    trackers: new Map(),
+    limits: ADULT_LIMITS[quantity] ?? null,
+    lastUsableMs: null,
+    lastUsableAtMs: null,
+    lastForeignMs: null,
+    unusable: null,
+    lastWhy: null,
+  };
+  patient.quantities.set(quantity, made);
+  return made;
+}
+
+/** The limit trackers of one device, made when first asked for; null where the quantity has no limits. */
+export function trackersOf(state: QuantityState, deviceId: DeviceId): Readonly<Record<Side, LimitTracker>> | null {
+  if (state.limits === null) return null;
+  const known = state.trackers.get(deviceId);
+  if (known !== undefined) return known;
+  const made = { low: createLimitTracker("low", state.limits), high: createLimitTracker("high", state.limits) };
+  state.trackers.set(deviceId, made);
+  return made;
+}
+
+/** The tracker of a model's answers, made when first asked for. */
+export function scoreTrackerOf(patient: PatientState, modelId: string): ScoreTracker {
+  const known = patient.scores.get(modelId);
+  if (known !== undefined) return known;
+  const made = createScoreTracker();
+  patient.scores.set(modelId, made);
+  return made;
+}
+
+/** The oldest a value of this quantity may be, in milliseconds. */
+export function ageMsMax(options: WatchOptions, quantity: QuantityName): number {
+  return options.ageSecondsMax[QUANTITIES[quantity].rhythm] * 1000;
+}
+
+/** A wall-clock time for a monotonic one, as far as the two agree now. */
+export function wallOf(state: WatchState, atMs: number): WallMs {
+  return (state.clock.wall() - (state.clock.monotonic() - atMs)) as WallMs;
+}
+
+/** Whom and what a condition of a patient is about. */
+export function patientSubject(patient: PatientState, deviceId: DeviceId | null): Subject {
+  return { patientId: patient.definition.patientId, bedId: patient.definition.bedId, deviceId, part: null };
+}
+
+/** Whom and what a condition of a device is about. */
+export function deviceSubject(state: WatchState, device: DeviceState): Subject {
+  const { patientId, bedId, deviceId } = device.definition;
+  const patient = patientId === null ? undefined : state.patients.get(patientId);
+  return { patientId, bedId: patient?.definition.bedId ?? bedId, deviceId, part: null };
+}
+
+/** The origin a technical condition carries: a demonstration shows that it is one. */
+export function technicalOrigin(state: WatchState, patientId: PatientId | null, lastOrigin: Origin | null): Origin {
+  const patient = patientId === null ? undefined : state.patients.get(patientId);
+  if (patient === undefined || !patient.definition.demonstration) return "measured";
+  return lastOrigin ?? "simulated";
+}

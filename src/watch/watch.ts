@@ -1,0 +1,253 @@
+import type { Consciousness } from "../core/act.ts";
+import type { Alert, ConditionChange } from "../core/alert.ts";
+import type { DeviceId, PatientId, Seq } from "../core/ids.ts";
+import type { Observation, Origin } from "../core/observation.ts";
+import type { DeviceAlarm } from "../core/ports.ts";
+import type { Answer, Prediction } from "../core/prediction.ts";
+import { QUANTITIES } from "../core/quantities.ts";
+import type { EntryView, NumberView } from "../core/stream.ts";
+import type { Clock, WallMs } from "../core/time.ts";
+import { createConditionBoard } from "./condition-board.ts";
+import { checkDevice, noteAlarm, noteDevice, noteHeard } from "./device-rules.ts";
+import type { WatchOptions } from "./options.ts";
+import { applyLimits, checkLimits, checkMissing, forgetDevice, takeObservation } from "./quantity-rules.ts";
+import { devicesOf, restoreAlerts, restoreObservations } from "./restore.ts";
+import type { ScoreModel } from "./score-model.ts";
+import { checkScores } from "./score-rules.ts";
+import {
+  ageMsMax,
+  createDeviceState,
+  createPatientState,
+  type PatientState,
+  type QuantityState,
+  type WatchDevice,
+  type WatchEntry,
+  type WatchLimits,
+  type WatchPatient,
+  type WatchState,
+} from "./watch-state.ts";
+
+/** What the watch knows of one patient, for the wall. */
+export interface WatchView {
+  readonly numbers: readonly NumberView[];
+  readonly answers: readonly { readonly modelId: string; readonly answer: Answer; readonly atMs: number }[];
+  readonly consciousness: EntryView<Consciousness> | null;
+  readonly onOxygen: EntryView<boolean> | null;
+}
+
+/**
+ * Turns observations into conditions and predictions. Tell it who lies where and what is assigned (`setPatient`, `setDevice`), then
+ * `restore` what was before the restart, then every frame and observation, and `tick` once a second. Never throws for what a device sends.
+ */
+export interface Watch {
+  /** Admits a patient or changes what is known of them. A demonstration that becomes real, or the reverse, begins with empty windows. */
+  readonly setPatient: (patient: WatchPatient) => readonly ConditionChange[];
+  /** The patient is gone: their conditions end and their devices belong to nobody. */
+  readonly removePatient: (patientId: PatientId) => readonly ConditionChange[];
+  /** A device as it is now. A new assignment arms its silence; telling the same again changes nothing. */
+  readonly setDevice: (device: WatchDevice) => readonly ConditionChange[];
+  readonly removeDevice: (deviceId: DeviceId) => readonly ConditionChange[];
+  readonly setLimits: (limits: WatchLimits) => readonly ConditionChange[];
+  /** What a person entered; `seq` is the act's. An older entry never replaces a newer one. */
+  readonly enter: (entry: WatchEntry & { readonly patientId: PatientId; readonly atMs: WallMs; readonly seq: Seq }) => void;
+  /** A valid frame came from a device, whatever it says. */
+  readonly heard: (deviceId: DeviceId) => readonly ConditionChange[];
+  readonly observe: (observation: Observation) => readonly ConditionChange[];
+  readonly deviceAlarm: (deviceId: DeviceId, alarm: DeviceAlarm, origin: Origin) => readonly ConditionChange[];
+  /** What time alone changes; called once a second. */
+  readonly tick: () => { readonly changes: readonly ConditionChange[]; readonly predictions: readonly Omit<Prediction, "seq">[] };
+  /** Rebuilds windows, delays and conditions after a restart; confirms or ends each open alert that came from here. */
+  readonly restore: (from: {
+    readonly observations: readonly Observation[];
+    readonly openAlerts: readonly Alert[];
+  }) => readonly ConditionChange[];
+  /** What is known of a patient, or null of one who is not admitted. */
+  readonly view: (patientId: PatientId) => WatchView | null;
+}
+
+/** When an observation was measured, on the monotonic clock; a device clock that is ahead counts as now. */
+function monotonicOf(observation: Observation): number {
+  const { receivedMonotonicMs, receivedAtMs, measuredAtMs } = observation.times;
+  return receivedMonotonicMs - Math.max(0, receivedAtMs - measuredAtMs);
+}
+
+function setPatient(state: WatchState, definition: WatchPatient): void {
+  const { patientId } = definition;
+  const known = state.patients.get(patientId);
+  if (known !== undefined && known.definition.demonstration === definition.demonstration) {
+    known.definition = definition;
+    return;
+  }
+  if (known !== undefined) state.board.endWhere((condition) => condition.subject.patientId === patientId);
+  state.patients.set(patientId, createPatientState(definition, state.options.ageSecondsMax.episodic));
+}
+
+/** Ends what a device's former assignment said; its limits are forgotten with it. */
+function leave(state: WatchState, deviceId: DeviceId, patientId: PatientId | null): void {
+  const patient = patientId === null ? undefined : state.patients.get(patientId);
+  state.board.endWhere((condition) => condition.subject.deviceId === deviceId);
+  if (patient !== undefined) forgetDevice(state, patient, deviceId);
+}
+
+function setDevice(state: WatchState, definition: WatchDevice): void {
+  const known = state.devices.get(definition.deviceId);
+  if (known !== undefined && known.definition.patientId === definition.patientId) {
+    known.definition = definition;
+    return;
+  }
+  if (known !== undefined) leave(state, definition.deviceId, known.definition.patientId);
+  state.devices.set(definition.deviceId, createDeviceState(definition, state.clock.monotonic()));
+}
+
+function removePatient(state: WatchState, patientId: PatientId): void {
+  for (const { definition } of devicesOf(state, patientId)) setDevice(state, { ...definition, patientId: null });
+  state.board.endWhere((condition) => condition.subject.patientId === patientId);
+  state.patients.delete(patientId);
+}
+
+function enter(
+  state: WatchState,
+  given: WatchEntry & { readonly patientId: PatientId; readonly atMs: WallMs; readonly seq: Seq },
+): void {
+  const patient = state.patients.get(given.patientId);
+  if (patient === undefined) return;
+  const enteredMs = state.clock.monotonic() - Math.max(0, state.clock.wall() - given.atMs);
+  const before = patient.entries.get(given.kind);
+  if (before !== undefined && before.seq > given.seq) return;
+  patient.live = true;
+  patient.entries.set(given.kind, { value: given.value, atMs: given.atMs, enteredMs, seq: given.seq });
+}
+
+function observe(state: WatchState, observation: Observation): void {
+  const nowMs = state.clock.monotonic();
+  const device = state.devices.get(observation.deviceId);
+  if (device !== undefined) noteDevice(state, device, observation, nowMs);
+  const patient = observation.patientId === null ? undefined : state.patients.get(observation.patientId);
+  // What a released device says late belongs to the patient it measured, but no longer to their limits.
+  if (patient === undefined || (device !== undefined && device.definition.patientId !== observation.patientId)) return;
+  takeObservation(state, patient, observation, { atMs: monotonicOf(observation), nowMs, live: true });
+}
+
+function tick(state: WatchState): readonly Omit<Prediction, "seq">[] {
+  const nowMs = state.clock.monotonic();
+  const predictions: Omit<Prediction, "seq">[] = [];
+  for (const device of state.devices.values()) checkDevice(state, device, nowMs);
+  const devices = Map.groupBy(state.devices.values(), (device) => device.definition.patientId);
+  for (const [patientId, patient] of state.patients) {
+    checkMissing(state, patient, devices.get(patientId) ?? [], nowMs);
+    checkLimits(state, patient, nowMs);
+    predictions.push(...checkScores(state, patient, nowMs));
+  }
+  return predictions;
+}
+
+/** The number of a quantity to show: the newest that is present and not old, else the newest of any kind. */
+function numberOf(state: WatchState, patient: PatientState, quantity: QuantityState): NumberView | null {
+  const { rhythm } = QUANTITIES[quantity.quantity];
+  const nowMs = state.clock.monotonic();
+  let shown: { readonly observation: Observation; readonly atMs: number; readonly rank: number } | null = null;
+  for (const { observation, atMs } of quantity.latest.values()) {
+    const fresh = nowMs - atMs <= state.options.staleSeconds[rhythm] * 1000;
+    const rank = fresh && observation.content.state === "present" ? 1 : 0;
+    if (shown === null || rank > shown.rank || (rank === shown.rank && atMs > shown.atMs)) shown = { observation, atMs, rank };
+  }
+  if (shown === null || nowMs - shown.atMs > Math.max(ageMsMax(state.options, quantity.quantity), 3_600_000)) return null;
+  const { content, quality, times, deviceId } = shown.observation;
+  const device = state.devices.get(deviceId);
+  const expected = device?.definition.expected.find((each) => each.quantity === quantity.quantity);
+  const staleSeconds = expected?.silenceSeconds ?? state.options.staleSeconds[rhythm];
+  const staleAfterMs = (rhythm === "episodic" ? state.options.staleSeconds.episodic : staleSeconds) * 1000;
+  return { quantity: quantity.quantity, content, quality, measuredAtMs: times.measuredAtMs, deviceId, staleAfterMs };
+}
+
+function entryOf<Value>(state: WatchState, patient: PatientState, kind: WatchEntry["kind"]): EntryView<Value> | null {
+  const entry = patient.entries.get(kind);
+  if (entry === undefined) return null;
+  const secondsMax = Math.min(patient.observeSecondsMax, state.options.ageSecondsMax.episodic);
+  // `enter` is the only writer and its union ties the value's type to the kind.
+  return { value: entry.value as Value, enteredAtMs: entry.atMs, expiresAtMs: entry.atMs + secondsMax * 1000 };
+}
+
+function view(state: WatchState, patientId: PatientId): WatchView | null {
+  const patient = state.patients.get(patientId);
+  if (patient === undefined) return null;
+  const numbers = [...patient.quantities.values()]
+    .map((quantity) => numberOf(state, patient, quantity))
+    .filter((each) => each !== null);
+  const now = { monotonicMs: state.clock.monotonic(), wallMs: state.clock.wall() };
+  const answers = [...patient.scores].flatMap(([modelId, { told, toldAtMs }]) =>
+    told === null ? [] : [{ modelId, answer: told, atMs: now.wallMs - (now.monotonicMs - toldAtMs) }],
+  );
+  return {
+    numbers,
+    answers,
+    consciousness: entryOf<Consciousness>(state, patient, "consciousness"),
+    onOxygen: entryOf<boolean>(state, patient, "onOxygen"),
+  };
+}
+
+/** Makes a watch. It holds all its state itself and takes time only from the clock given. */
+export function createWatch(
+  options: WatchOptions,
+  parts: { readonly clock: Clock; readonly models: readonly ScoreModel[] },
+): Watch {
+  const state: WatchState = {
+    options,
+    clock: parts.clock,
+    models: parts.models,
+    board: createConditionBoard(),
+    patients: new Map(),
+    devices: new Map(),
+  };
+  const { drain } = state.board;
+  return {
+    setPatient: (patient) => {
+      setPatient(state, patient);
+      return drain();
+    },
+    removePatient: (patientId) => {
+      removePatient(state, patientId);
+      return drain();
+    },
+    setDevice: (device) => {
+      setDevice(state, device);
+      return drain();
+    },
+    removeDevice: (deviceId) => {
+      leave(state, deviceId, state.devices.get(deviceId)?.definition.patientId ?? null);
+      state.devices.delete(deviceId);
+      return drain();
+    },
+    setLimits: (limits) => {
+      const patient = state.patients.get(limits.patientId);
+      if (patient !== undefined) applyLimits(state, patient, limits);
+      return drain();
+    },
+    enter: (entry) => enter(state, entry),
+    heard: (deviceId) => {
+      const device = state.devices.get(deviceId);
+      if (device !== undefined) noteHeard(state, device, state.clock.monotonic());
+      return drain();
+    },
+    observe: (observation) => {
+      observe(state, observation);
+      return drain();
+    },
+    deviceAlarm: (deviceId, alarm, origin) => {
+      const device = state.devices.get(deviceId);
+      if (device !== undefined) noteAlarm(state, device, alarm, origin);
+      return drain();
+    },
+    tick: () => {
+      const predictions = tick(state);
+      return { changes: drain(), predictions };
+    },
+    restore: ({ observations, openAlerts }) => {
+      for (const patient of state.patients.values()) patient.live = false;
+      restoreObservations(state, observations);
+      restoreAlerts(state, openAlerts);
+      return drain();
+    },
+    view: (patientId) => view(state, patientId),
+  };
+}
