@@ -110,6 +110,8 @@ class OutboxRunner {
   #livePosition: Seq = seq(0);
   #session: Session | null = null;
   #presentFault: Fault | null = null;
+  /** A reason that differs from the present one and came once. */
+  #otherFault: Fault | null = null;
   #backlogBatchRecords = LIMITS.upstreamBatchRecordsMax.value / 4;
   #cursorIsStale = false;
   #lastConfirmedAtMs: WallMs | null = null;
@@ -191,6 +193,7 @@ class OutboxRunner {
       underWay: new Set(),
     };
     this.#takeOver();
+    this.#otherFault = null;
     this.#session = session;
     this.#settleFault();
     await Promise.all([this.#urgentLoop(session), this.#liveLoop(session), this.#backlogLoop(session), this.#probeLoop(session)]);
@@ -527,8 +530,16 @@ class OutboxRunner {
     this.#wake();
   }
 
+  /**
+   * Tells the first reason of an outage. Another reason within the same outage is told when it comes twice in a row: a server that
+   * forbids a topic may cut the connection as well (mosquitto 2.0.11 does), and that is no second outage.
+   */
   #tell(reason: Fault): void {
-    if (this.#presentFault?.code === reason.code) return;
+    const isKnown = this.#presentFault?.code === reason.code;
+    const isConfirmed = this.#presentFault === null || this.#otherFault?.code === reason.code;
+    this.#otherFault = isKnown ? null : reason;
+    if (isKnown || !isConfirmed) return;
+    this.#otherFault = null;
     this.#presentFault = reason;
     this.#parts.onFault(reason);
   }

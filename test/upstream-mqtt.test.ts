@@ -1,0 +1,296 @@
+import { execFile } from "node:child_process";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, describe, expect, test } from "vitest";
+import { createSystemClock } from "../src/clock.ts";
+import { connectMqtt } from "../src/sinks/mqtt-client.ts";
+import { createMemoryJournal, type MemoryJournal } from "./support/memory-journal.ts";
+import { type Mosquitto, mosquittoIsMissing, prepareMosquitto } from "./support/mosquitto.ts";
+import { numbers, startReceiving, startSending, unmarkedDuplicates } from "./support/upstream-ends.ts";
+import { actAt, alertAt, observationAt, until } from "./support/upstream-records.ts";
+
+const cleanups: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+
+async function broker(lines: readonly string[] = ["allow_anonymous true"]): Promise<Mosquitto> {
+  const prepared = await prepareMosquitto(lines);
+  cleanups.push(prepared.remove);
+  return prepared;
+}
+
+function ends(of: { mosquitto: Mosquitto; journal: MemoryJournal; version?: 4 | 5; recordFile?: string }) {
+  const server = { url: `mqtt://127.0.0.1:${of.mosquitto.port}`, protocolVersion: of.version ?? 5 } as const;
+  const receiving = startReceiving({ server, ...(of.recordFile === undefined ? {} : { recordFile: of.recordFile }) });
+  cleanups.push(receiving.receiver.close);
+  const sending = () => {
+    const started = startSending({ server, journal: of.journal });
+    cleanups.push(started.stop);
+    return started;
+  };
+  return { server, receiving, sending };
+}
+
+describe.skipIf(mosquittoIsMissing)("upstream against mosquitto", () => {
+  for (const version of [5, 4] as const) {
+    test(`MQTT ${version}: alerts, acts and observations arrive once, and receipts come back`, async () => {
+      const mosquitto = await broker();
+      await mosquitto.start();
+      const folder = await mkdtemp(join(tmpdir(), "vigil-receiver-"));
+      cleanups.push(() => rm(folder, { recursive: true }));
+      const recordFile = join(folder, "received.jsonl");
+      const journal = createMemoryJournal();
+      const { receiving, sending } = ends({ mosquitto, journal, version, recordFile });
+      await until("the receiver is connected", () => receiving.receiver.view().connected);
+      const { outbox, receipts, faults } = sending();
+      await until("the outbox is connected", () => outbox.view().state === "connected");
+
+      journal.append([observationAt(1), observationAt(2), actAt(3)]);
+      const alert = alertAt(4);
+      journal.append([alert]);
+      outbox.urgent(alert);
+      const key = `ward-3/${journal.epoch}/4`;
+      await until("the alert is accepted", () => receipts.some((receipt) => receipt.state === "accepted"));
+      await until("all have come", () => receiving.seqs().length === 4);
+      await until("all are confirmed", () => outbox.view().sentCount === 4);
+
+      expect(receipts).toEqual([
+        { key, state: "received", by: "nurse-station" },
+        { key, state: "accepted", by: "nurse-station" },
+      ]);
+      expect(receiving.arrived.map(({ seq }) => seq).sort()).toEqual([1, 2, 3, 4]);
+      expect(receiving.arrived.filter(({ resent }) => resent)).toEqual([]);
+      const body = receiving.messages.find((message) => message.topic === "vigil/ward-3/alerts")?.body;
+      expect(body).toEqual({
+        format: "vigil.record/1",
+        key,
+        kind: "alert",
+        resent: false,
+        durable: true,
+        record: JSON.parse(JSON.stringify(alert)),
+        codes: { mdc: 150456, loinc: "59408-5", unit: "%" },
+        text: { en: "Oxygen saturation low 4", zh: "血氧低 4" },
+        receipts: "vigil/ward-3/receipts",
+      });
+      const state = receiving.messages.find((message) => message.topic === "vigil/ward-3/state")?.body;
+      expect(state).toMatchObject({ state: "online", gatewayId: "ward-3", epoch: journal.epoch });
+      await until("a heartbeat came", () => receiving.messages.some(({ topic }) => topic === "vigil/ward-3/heartbeat"));
+      expect(receiving.lines.some((line) => line.startsWith(`alert confirmed ${key}`))).toBe(true);
+      expect(faults).toEqual([]);
+      await receiving.receiver.close();
+      const written = (await readFile(recordFile, "utf8")).trim().split("\n");
+      const rows: { key: string; kind: string; seq: number }[] = written.map((line) => JSON.parse(line));
+      expect(rows.map(({ kind, seq }) => `${kind} ${seq}`).sort()).toEqual([
+        "act 3",
+        "alert 4",
+        "observation 1",
+        "observation 2",
+      ]);
+    });
+  }
+
+  test("an independent client sees response topic, correlation data, user properties and the retained state", async () => {
+    const mosquitto = await broker();
+    await mosquitto.start();
+    const journal = createMemoryJournal();
+    const { sending } = ends({ mosquitto, journal });
+    const { outbox, stop } = sending();
+    await until("the outbox is connected", () => outbox.view().state === "connected");
+    const format = "%t|%R|%D|%P|%r|%p";
+    const common = ["-h", "127.0.0.1", "-p", String(mosquitto.port), "-V", "mqttv5", "-W", "8", "-F", format];
+    const seen = output("mosquitto_sub", [...common, "-C", "1", "-t", "vigil/ward-3/alerts"]);
+    const state = output("mosquitto_sub", [...common, "-C", "1", "-t", "vigil/ward-3/state"]);
+    expect(await state).toContain('"state":"online"');
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    journal.append([alertAt(1)]);
+    const key = `ward-3/${journal.epoch}/1`;
+    const [topic, response, correlation, properties] = (await seen).split("|");
+    expect([topic, response, correlation]).toEqual(["vigil/ward-3/alerts", "vigil/ward-3/receipts", key]);
+    expect(properties).toContain(`key:${key}`);
+    expect(properties).toContain("kind:alert");
+    expect(properties).toContain("resent:false");
+    await stop();
+    const after = await output("mosquitto_sub", [...common, "-C", "1", "-t", "vigil/ward-3/state"]);
+    expect(after, "a stop says good-bye itself").toContain('"state":"offline"');
+    expect(after.split("|")[4], "the state is retained").toBe("1");
+  });
+
+  test("a receipt that cannot be read is told once and harms nothing", async () => {
+    const mosquitto = await broker();
+    await mosquitto.start();
+    const journal = createMemoryJournal();
+    const { server, sending } = ends({ mosquitto, journal });
+    const { outbox, receipts, receiptFaults } = sending();
+    await until("the outbox is connected", () => outbox.view().state === "connected");
+    const session = { clientId: "stranger", sessionExpirySeconds: 0, will: null };
+    const stop = new AbortController().signal;
+    const stranger = await connectMqtt(server, session, { clock: createSystemClock(), stop, onMessage: () => {} });
+    if (!stranger.ok) throw new Error(stranger.error.code);
+    cleanups.push(stranger.value.close);
+    const key = `ward-3/${journal.epoch}/7`;
+    const payloads = ["{", `{"key":"${key}","state":"eaten","by":"x"}`, `{"key":"${key}","state":"seen","by":"nurse Li"}`];
+    for (const payload of payloads) {
+      await stranger.value.publish({ topic: "vigil/ward-3/receipts", payload, retain: false, urgent: false, properties: null });
+    }
+    await until("the good one came", () => receipts.length === 1);
+    expect(receipts).toEqual([{ key, state: "seen", by: "nurse Li" }]);
+    expect(receiptFaults).toEqual([{ code: "upstream-receipt-unreadable", facts: { problem: "not-json", count: 1 } }]);
+  });
+
+  test("a server that is down at start gets everything when it comes up, after one fault", async () => {
+    const mosquitto = await broker();
+    const journal = createMemoryJournal();
+    const { receiving, sending } = ends({ mosquitto, journal });
+    journal.append(numbers(1, 30).map(observationAt));
+    const { outbox, faults } = sending();
+    await until("the outage is told", () => faults.length > 0);
+    const alert = alertAt(31);
+    journal.append([alert]);
+    outbox.urgent(alert);
+    await new Promise((resolve) => setTimeout(resolve, 700));
+    expect(outbox.view()).toMatchObject({ state: "connecting", backlogRecords: 31, lastConfirmedAtMs: null });
+    await mosquitto.start();
+    await until("the receiver is connected", () => receiving.receiver.view().connected);
+    await until("the backlog is confirmed", () => outbox.view().resentCount === 31);
+    expect(faults.map((reason) => reason?.code ?? null)).toEqual(["upstream-unreachable", null]);
+    expect(outbox.view()).toMatchObject({ state: "connected", backlogRecords: 0, rejectedCount: 0 });
+  });
+
+  test("a server killed in the middle of a stream and started again: nothing lost, what came twice is marked", async () => {
+    const mosquitto = await broker(["allow_anonymous true", "persistence true", "persistence_location FOLDER/"]);
+    await mosquitto.start();
+    const journal = createMemoryJournal();
+    const { receiving, sending } = ends({ mosquitto, journal });
+    await until("the receiver is connected", () => receiving.receiver.view().connected);
+    await mosquitto.signal("SIGUSR1");
+    const { outbox, faults } = sending();
+    await until("the outbox is connected", () => outbox.view().state === "connected");
+    let next = 1;
+    const stream = setInterval(() => {
+      journal.append(numbers(next, next + 9).map((number) => (number % 50 === 0 ? alertAt(number) : observationAt(number))));
+      if ((next + 9) % 50 === 0) outbox.urgent(alertAt(next + 9));
+      next += 10;
+    }, 20);
+    cleanups.push(async () => clearInterval(stream));
+    await until("a good part has come", () => receiving.seqs().length > 200);
+    await mosquitto.signal("SIGKILL");
+    await until("the outage is told", () => faults.length > 0);
+    await mosquitto.start();
+    await until("the outage is over", () => faults.at(-1) === null);
+    await until("new records go out", () => outbox.view().backlogRecords === 0 && next > 1000, 15);
+    clearInterval(stream);
+    await until("everything has come", () => receiving.seqs().length === next - 1);
+    expect(receiving.seqs()).toEqual(numbers(1, next - 1));
+    expect(unmarkedDuplicates(receiving.arrived)).toEqual([]);
+    expect(receiving.receiver.view()).toMatchObject({ recordCount: next - 1, unmarkedDuplicateCount: 0, unreadableCount: 0 });
+    expect(receiving.arrived.some(({ resent }) => resent)).toBe(true);
+    expect(faults.map((reason) => reason?.code ?? null)).toEqual(["upstream-unreachable", null]);
+  });
+
+  test("a server that hangs is told as slow, and gets everything when it goes on", async () => {
+    const mosquitto = await broker();
+    await mosquitto.start();
+    const journal = createMemoryJournal();
+    const { receiving, sending } = ends({ mosquitto, journal });
+    await until("the receiver is connected", () => receiving.receiver.view().connected);
+    const { outbox, faults } = sending();
+    await until("the outbox is connected", () => outbox.view().state === "connected");
+    journal.append(numbers(1, 20).map(observationAt));
+    await until("the first have come", () => receiving.seqs().length === 20);
+    await mosquitto.signal("SIGSTOP");
+    journal.append([...numbers(21, 40).map(observationAt), alertAt(41)]);
+    outbox.urgent(alertAt(41));
+    await until("the outage is told", () => faults.length > 0);
+    expect(faults[0]?.code).toBe("upstream-slow");
+    await mosquitto.signal("SIGCONT");
+    await until("the outage is over", () => faults.at(-1) === null, 15);
+    await until("everything has come", () => receiving.seqs().length === 41, 15);
+    expect(receiving.seqs()).toEqual(numbers(1, 41));
+    expect(unmarkedDuplicates(receiving.arrived)).toEqual([]);
+    expect(faults.map((reason) => reason?.code ?? null)).toEqual(["upstream-slow", null]);
+  });
+
+  test("an alert raised while a backlog of 50,000 drains overtakes it", async () => {
+    const mosquitto = await broker();
+    await mosquitto.start();
+    const journal = createMemoryJournal();
+    journal.append([...numbers(1, 49_999).map(observationAt), alertAt(50_000)]);
+    const { receiving, sending } = ends({ mosquitto, journal });
+    await until("the receiver is connected", () => receiving.receiver.view().connected);
+    const { outbox } = sending();
+    await until("the drain has begun", () => receiving.arrived.length > 1000);
+    const alert = alertAt(50_001);
+    const publishesBefore = receiving.messages.length;
+    journal.append([alert]);
+    outbox.urgent(alert);
+    await until("the alert came", () => receiving.arrived.some(({ seq }) => seq === 50_001));
+    const publishesUntil = receiving.messages.findIndex(({ body }) => body["key"] === `ward-3/${journal.epoch}/50001`);
+    expect(publishesUntil - publishesBefore, "publishes between raising and arriving").toBeLessThan(15);
+    await until("the backlog is through", () => outbox.view().backlogRecords === 0, 15);
+    await until("everything has come", () => receiving.seqs().length === 50_001, 15);
+    const place = (seq: number) => receiving.arrived.findIndex((record) => record.seq === seq);
+    expect(place(50_001)).toBeLessThan(place(49_999));
+    expect(place(50_000), "the backlog's alert comes before its observations").toBeLessThan(200);
+    expect(receiving.arrived.find(({ seq }) => seq === 50_001)).toMatchObject({ resent: false, durable: true });
+    expect(receiving.arrived.filter(({ seq, resent }) => seq <= 50_000 && !resent)).toEqual([]);
+    expect(receiving.arrived.length, "each came once").toBe(50_001);
+  });
+
+  test("an alert does not wait for a disk that does not commit: it leaves undurable, once", async () => {
+    const mosquitto = await broker();
+    await mosquitto.start();
+    const journal = createMemoryJournal();
+    const { receiving, sending } = ends({ mosquitto, journal });
+    await until("the receiver is connected", () => receiving.receiver.view().connected);
+    const { outbox } = sending();
+    await until("the outbox is connected", () => outbox.view().state === "connected");
+    journal.setCommitting(false);
+    const alert = alertAt(1);
+    journal.append([alert]);
+    outbox.urgent(alert);
+    await until("the alert came", () => receiving.arrived.length === 1);
+    expect(receiving.arrived[0]).toMatchObject({ seq: 1, resent: false, durable: false });
+    journal.setCommitting(true);
+    journal.append([observationAt(2)]);
+    await until("the next record came", () => receiving.seqs().includes(2));
+    expect(
+      receiving.arrived.map(({ seq }) => seq),
+      "its commit sends it no second time",
+    ).toEqual([1, 2]);
+  });
+
+  test("a topic the server forbids stops neither alerts nor the gateway, and nothing of it is lost", async () => {
+    const mosquitto = await broker(["allow_anonymous true", "acl_file FOLDER/acl"]);
+    const acl = join(mosquitto.folder, "acl");
+    const { writeFile } = await import("node:fs/promises");
+    await writeFile(acl, "topic read #\ntopic write vigil/+/alerts\ntopic write vigil/+/heartbeat\ntopic write vigil/+/state\n");
+    await mosquitto.start();
+    const journal = createMemoryJournal();
+    const { receiving, sending } = ends({ mosquitto, journal });
+    await until("the receiver is connected", () => receiving.receiver.view().connected);
+    const { outbox, faults } = sending();
+    await until("the outbox is connected", () => outbox.view().state === "connected");
+    journal.append([observationAt(1)]);
+    await until("the trouble is told", () => faults.length > 0);
+    for (const number of [2, 3, 4]) {
+      journal.append([alertAt(number)]);
+      outbox.urgent(alertAt(number));
+      await until(`alert ${number} came`, () => receiving.seqs().includes(number));
+    }
+    expect(faults, JSON.stringify(faults)).toHaveLength(1);
+    expect(faults.map((reason) => reason?.code ?? null)).toEqual(["upstream-denied"]);
+    expect(outbox.view().rejectedCount).toBe(0);
+    await writeFile(acl, "topic readwrite #\n");
+    await mosquitto.signal("SIGHUP");
+    await until("the observation came after all", () => receiving.seqs().includes(1), 15);
+    await until("the trouble is over", () => faults.at(-1) === null);
+  });
+});
+
+function output(program: string, args: readonly string[]): Promise<string> {
+  return new Promise((resolve, reject) => {
+    execFile(program, [...args], (error, stdout) => (error === null ? resolve(stdout) : reject(error)));
+  });
+}
