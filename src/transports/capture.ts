@@ -175,7 +175,7 @@ async function* timedPass(handle: FileHandle): Pass {
       if (!parseCaptureHeader(line.text).ok) return { lengthMs: 0, damagedLine: 1 };
       continue;
     }
-    if (line.text.trim() === "") continue;
+    if (!line.tooLong && line.text.trim() === "") continue;
     const chunk = line.tooLong ? null : parseCaptureChunk(line.text);
     if (chunk === null || !chunk.ok || chunk.value.atMs < lastMs) {
       if (!line.terminated && !line.tooLong) break;
