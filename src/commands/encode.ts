@@ -52,13 +52,14 @@ export const encodeCommand: Command = {
   },
 };
 
-/** The first reading that the bytes do not say, found by reading them back; a value out of the device's range is one. */
+/** The first reading that the bytes do not say, found by reading them back; a value out of the device's range or a flag it has no sign for is one. */
 function findUnsaid(driver: Driver, readings: readonly Reading[], bytes: Uint8Array): Reading | undefined {
   const said = driver.open({}).feed(bytes, "", monotonicMs(0));
   const back = said.flatMap((emission) => (emission.kind === "message" ? emission.readings : []));
   return readings.find((reading) => {
     const found = back.find((other) => other.quantity === reading.quantity);
     if (found === undefined || found.kind !== reading.kind) return true;
+    if (!reading.flags.every((flag) => found.flags.includes(flag))) return true;
     if (found.kind === "absent" || reading.kind === "absent") return false;
     return Math.abs(found.value - reading.value) > QUANTITIES[reading.quantity].resolution;
   });

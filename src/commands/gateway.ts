@@ -17,8 +17,8 @@ import type { Clock } from "../core/time.ts";
 import { type Dashboard, startDashboard } from "../dashboard/server/dashboard.ts";
 import { parseDeed } from "../dashboard/server/deed-parser.ts";
 import { pagesFolder } from "../dashboard/server/pages-build.ts";
+import { type Gateway, startGateway } from "../gateway/assembly.ts";
 import { type ControlSocket, openControlSocket } from "../gateway/control-socket.ts";
-import { type Gateway, startGateway } from "../gateway.ts";
 import { openJournal } from "../journal/journal.ts";
 import { createMqttSink } from "../sinks/mqtt.ts";
 import { type Outbox, startOutbox } from "../sinks/outbox.ts";
@@ -257,8 +257,8 @@ function tellStartFaults(
   gateway: Gateway,
   at: { readonly journal: Journal; readonly modelFaults: readonly Fault[]; readonly circumstances: Circumstances },
 ): void {
-  at.journal.faultsAtOpen.forEach((reason, index) => gateway.setFault(`journal-open:${index}`, reason));
-  at.modelFaults.forEach((reason, index) => gateway.setFault(`model:${index}`, reason));
+  for (const [index, reason] of at.journal.faultsAtOpen.entries()) gateway.setFault(`journal-open:${index}`, reason);
+  for (const [index, reason] of at.modelFaults.entries()) gateway.setFault(`model:${index}`, reason);
   if (at.circumstances.safeMode) gateway.setFault("safe-mode", fault("safe-mode"));
   if (at.circumstances.restartedBecause !== null)
     gateway.setFault("restarted", fault("gateway-restarted", { because: at.circumstances.restartedBecause }));

@@ -26,8 +26,8 @@ const ADMISSION_RETRY_MS = 200;
 const PATIENTS = [
   { bed: "bed-1", patient: "demo-recorded", label: "录制 Recorded", device: "ivy-recorded" },
   { bed: "bed-2", patient: "demo-worse", label: "恶化 Worsening", device: "monitor-2" },
-  { bed: "bed-3", patient: "demo-stable-a", label: "平稳甲 Stable A", device: "clip-3" },
-  { bed: "bed-4", patient: "demo-stable-b", label: "平稳乙 Stable B", device: "monitor-4" },
+  { bed: "bed-3", patient: "demo-clip", label: "指夹 Finger clip", device: "clip-3" },
+  { bed: "bed-4", patient: "demo-stable", label: "平稳 Stable", device: "monitor-4" },
 ] as const;
 
 /** `npm start`: the main job on embedded defaults, with nothing to set up. */

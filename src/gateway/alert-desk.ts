@@ -1,4 +1,4 @@
-import { type AlertBook, type AlertInput, openAlertsOf, stepAlerts } from "../alerts/life-cycle.ts";
+import { type AlertBook, type AlertInput, stepAlerts } from "../alerts/life-cycle.ts";
 import type { Alert, Condition, ConditionChange, Priority, Subject } from "../core/alert.ts";
 import { ERRORS, type ErrorCode, type Fault } from "../core/errors.ts";
 import { type AlertId, alertId, type Seq, type UserId } from "../core/ids.ts";
@@ -25,6 +25,13 @@ const FAULT_PRIORITY: Readonly<Partial<Record<ErrorCode, Priority>>> = {
   "safe-mode": "medium",
   "gateway-restarted": "medium",
 };
+
+/** Faults that happened once and have no end of their own: acknowledging them is their end. */
+const ENDED_BY_ACKNOWLEDGEMENT: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  "gateway-restarted",
+  "journal-damaged",
+  "upstream-rejected",
+]);
 
 /** Nobody and nothing: the subject of a fault of the gateway as a whole. */
 export const GATEWAY_SUBJECT: Subject = { patientId: null, bedId: null, deviceId: null, part: "gateway" };
@@ -78,13 +85,24 @@ export function createAlertDesk(parts: AlertDeskParts): AlertDesk {
       }
       const condition = faultCondition(slot, fault, subject);
       if (before !== undefined && before.key !== condition.key) step({ kind: "ended", key: before.key });
+      if (before !== undefined && sameFacts(before, condition)) return;
       faults.set(slot, condition);
       step({ kind: before?.key === condition.key ? "changed" : "raised", condition });
     },
-    acknowledge: (id, by) => step({ kind: "acknowledge", alertId: id, by }),
+    acknowledge: (id, by) => {
+      step({ kind: "acknowledge", alertId: id, by });
+      const alert = [...book.open.values()].find((entry) => entry.alert.id === id)?.alert;
+      if (alert?.evidence.kind !== "fault" || !ENDED_BY_ACKNOWLEDGEMENT.has(alert.evidence.code)) return;
+      for (const [slot, condition] of faults) if (condition.key === alert.key) faults.delete(slot);
+      step({ kind: "ended", key: alert.key });
+    },
     tick: () => step({ kind: "tick" }),
-    open: () => openAlertsOf(book),
+    open: () => [...book.open.values()].map((entry) => entry.alert),
   };
+}
+
+function sameFacts(before: Condition, after: Condition): boolean {
+  return before.key === after.key && JSON.stringify(before.evidence) === JSON.stringify(after.evidence);
 }
 
 function faultCondition(slot: string, fault: Fault, subject: Subject): Condition {

@@ -1,17 +1,16 @@
 import type { Alert } from "../core/alert.ts";
-import { type BedId, bedId, type DeviceId, type PatientId } from "../core/ids.ts";
+import { type BedId, bedId, type DeviceId } from "../core/ids.ts";
 import type { Origin } from "../core/observation.ts";
 import type { Text } from "../core/quantities.ts";
-import type { AnswerView, BedView, DeviceView, EntryView, GatewayView, NumberView, PictureView } from "../core/stream.ts";
+import type { BedView, DeviceView, GatewayView, PictureView } from "../core/stream.ts";
+import type { Watch, WatchView } from "../watch/watch.ts";
 import type { DeviceLine } from "./device-line.ts";
-import type { Entry, PatientState, PlantState } from "./plant.ts";
-
-/** How long what a person entered counts. Source: safety.md, at most twelve hours. */
-export const ENTRY_MS_MAX = 12 * 3_600_000;
+import type { PatientState, PlantState } from "./plant.ts";
 
 /** What the configuration says of a device, as far as the wall shows it. */
 export interface DeviceTag {
-  readonly title: Text;
+  /** Null: the driver's own title. */
+  readonly title: Text | null;
   readonly bedId: BedId | null;
   readonly origin: Origin;
 }
@@ -22,8 +21,8 @@ export interface PictureParts {
   readonly tags: ReadonlyMap<DeviceId, DeviceTag>;
   readonly lines: ReadonlyMap<DeviceId, DeviceLine>;
   readonly plant: () => PlantState;
-  readonly numbersOf: (patientId: PatientId) => readonly NumberView[];
-  readonly answersOf: (patientId: PatientId) => readonly AnswerView[];
+  readonly viewOf: Watch["view"];
+  readonly titleOf: (modelId: string) => Text;
   readonly openAlerts: () => readonly Alert[];
   readonly gatewayView: () => GatewayView;
   readonly nowMs: () => number;
@@ -69,12 +68,13 @@ export function createPictures(parts: PictureParts): Pictures {
     const title = titles.get(id);
     if (title === undefined) return null;
     const patient = [...parts.plant().patients.values()].find((candidate) => candidate.bedId === id);
+    const watched = patient === undefined ? null : parts.viewOf(patient.patientId);
     return {
       bedId: id,
       title,
-      patient: patient === undefined ? null : patientView(patient),
-      numbers: patient === undefined ? [] : parts.numbersOf(patient.patientId),
-      answers: patient === undefined ? [] : parts.answersOf(patient.patientId),
+      patient: patient === undefined ? null : patientView(patient, watched),
+      numbers: watched?.numbers ?? [],
+      answers: (watched?.answers ?? []).map((answer) => ({ ...answer, title: parts.titleOf(answer.modelId) })),
       devices: [...parts.lines.values()].filter((line) => bedOf(line.deviceId) === id).map(deviceView),
     };
   };
@@ -96,19 +96,13 @@ export function createPictures(parts: PictureParts): Pictures {
   };
 }
 
-function patientView(patient: PatientState): NonNullable<BedView["patient"]> {
+function patientView(patient: PatientState, watched: WatchView | null): NonNullable<BedView["patient"]> {
   return {
     patientId: patient.patientId,
     label: patient.label,
     profile: patient.profile,
     demonstration: patient.demonstration,
-    consciousness: entryView(patient.consciousness),
-    onOxygen: entryView(patient.onOxygen),
+    consciousness: watched?.consciousness ?? null,
+    onOxygen: watched?.onOxygen ?? null,
   };
-}
-
-function entryView<Value>(entry: Entry<Value> | null): EntryView<Value> | null {
-  return entry === null
-    ? null
-    : { value: entry.value, enteredAtMs: entry.enteredAtMs, expiresAtMs: entry.enteredAtMs + ENTRY_MS_MAX };
 }

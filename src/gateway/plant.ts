@@ -1,6 +1,6 @@
 import type { Act, Consciousness, Deed, LimitSide, PatientProfile } from "../core/act.ts";
 import { type Fault, fault } from "../core/errors.ts";
-import type { BedId, DeviceId, PatientId } from "../core/ids.ts";
+import type { BedId, DeviceId, PatientId, Seq } from "../core/ids.ts";
 import type { QuantityName } from "../core/quantities.ts";
 import { fail, type Result, succeed } from "../core/result.ts";
 import type { WallMs } from "../core/time.ts";
@@ -9,6 +9,8 @@ import type { WallMs } from "../core/time.ts";
 export interface Entry<Value> {
   readonly value: Value;
   readonly enteredAtMs: WallMs;
+  /** The act that entered it. */
+  readonly seq: Seq;
 }
 
 /** A patient who is here now. */
@@ -106,12 +108,12 @@ export function applyAct(plant: PlantState, act: Act): PlantState {
     case "enter-consciousness":
       return changePatient(plant, deed.patientId, (patient) => ({
         ...patient,
-        consciousness: { value: deed.consciousness, enteredAtMs: act.atMs },
+        consciousness: { value: deed.consciousness, enteredAtMs: act.atMs, seq: act.seq },
       }));
     case "enter-oxygen":
       return changePatient(plant, deed.patientId, (patient) => ({
         ...patient,
-        onOxygen: { value: deed.onOxygen, enteredAtMs: act.atMs },
+        onOxygen: { value: deed.onOxygen, enteredAtMs: act.atMs, seq: act.seq },
       }));
     case "set-profile":
       return changePatient(plant, deed.patientId, (patient) => ({ ...patient, profile: deed.profile }));

@@ -1,0 +1,253 @@
+import type { Config, DeviceConfig } from "../../config/schema.ts";
+import { rebuildAlerts } from "../alerts/life-cycle.ts";
+import type { Alert } from "../core/alert.ts";
+import { bedId, type DeviceId, deviceId, seq } from "../core/ids.ts";
+import type { Driver, Journal, Link, LinkSpec, PerformAct } from "../core/ports.ts";
+import type { Text } from "../core/quantities.ts";
+import type { JournalRecord, Receipt } from "../core/record.ts";
+import { assert } from "../core/result.ts";
+import type { GatewayView } from "../core/stream.ts";
+import type { Clock } from "../core/time.ts";
+import type { DashboardSource } from "../dashboard/server/source.ts";
+import { deviceEvent, type Route, route } from "../gateway.ts";
+import { createDeviceIntake } from "../intake/device-intake.ts";
+import { WATCH_DEFAULTS } from "../watch/options.ts";
+import type { ScoreModel } from "../watch/score-model.ts";
+import { createWatch } from "../watch/watch.ts";
+import { type AlertDesk, createAlertDesk } from "./alert-desk.ts";
+import { startClockwork, watchJournal } from "./clockwork.ts";
+import { createDeviceLine, type DeviceLine, type LineListener } from "./device-line.ts";
+import { createDoor, type Door } from "./door.ts";
+import { createHeartbeatProbe } from "./heartbeat-probe.ts";
+import { createPageFeed } from "./page-feed.ts";
+import { createPictures, type DeviceTag } from "./picture.ts";
+import { EMPTY_PLANT } from "./plant.ts";
+import { type Recovered, recover } from "./recovery.ts";
+import { createRefusalMeter } from "./refusal-meter.ts";
+import { tellWatch, watchPlan } from "./watch-plan.ts";
+
+/** The real or simulated parts a gateway is made of. */
+export interface GatewayParts {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly journal: Journal;
+  readonly models: readonly ScoreModel[];
+  readonly drivers: (id: string) => Driver | null;
+  readonly openLink: (spec: LinkSpec) => Link;
+  /** Every new state of an alert, at once: the outboxes' urgent lane and the local sounder. */
+  readonly onAlert: (alert: Alert) => void;
+  /** The alert path works: an injected observation has just come out of it as an alert. */
+  readonly onHeartbeat: () => void;
+  readonly gatewayView: () => GatewayView;
+}
+
+/** A running gateway, as the parts around it see it. */
+export interface Gateway {
+  readonly perform: PerformAct;
+  readonly source: DashboardSource;
+  readonly setFault: AlertDesk["setFault"];
+  readonly addReceipt: (receipt: Omit<Receipt, "kind" | "seq">) => void;
+  readonly gatewayChanged: () => void;
+  readonly openAlerts: () => readonly Alert[];
+  /** Closes the links and stops the clockwork; the journal is closed by whoever opened it. */
+  readonly stop: () => Promise<void>;
+}
+
+/**
+ * Starts a gateway on an open journal. Resolves when its state is rebuilt and its links are being opened: from then on it watches.
+ */
+export async function startGateway(parts: GatewayParts): Promise<Gateway> {
+  const { clock, config, journal } = parts;
+  const recovered = await recover(journal, clock);
+  let lastSeq: number = journal.lastSeqAtOpen;
+  const nextSeq = () => seq(++lastSeq);
+  const record = (records: readonly JournalRecord[]) => journal.append(records);
+
+  const watch = createWatch({ ...WATCH_DEFAULTS, stream: streamRules(config) }, { clock, models: parts.models });
+  const probe = createHeartbeatProbe({ watch, clock, onHeartbeat: parts.onHeartbeat });
+  const desk = createAlertDesk({
+    clock,
+    epoch: journal.epoch,
+    nextSeq,
+    book: rebuildAlerts(recovered.openAlerts, { wallMs: clock.wall(), monotonicMs: clock.monotonic() }),
+    publish: (alert) => {
+      // The page and the sounder first, then the disk: nobody waits for a commit to be warned.
+      feed.alertChanged(alert);
+      record([alert]);
+      parts.onAlert(alert);
+    },
+  });
+  const settle: Route["settle"] = (changes) => desk.settle(probe.withoutProbe(changes));
+
+  const plan = watchPlan(config, parts.drivers);
+  const door = createDoor({
+    clock,
+    journal,
+    nextSeq,
+    plan: { bedIds: new Set(config.beds.map((bed) => bed.id)), deviceIds: new Set(config.devices.map((device) => device.id)) },
+    acts: recovered.acts,
+    openAlerts: desk.open,
+    onAct: (act, before, after) => {
+      if (act.deed.kind === "acknowledge") desk.acknowledge(act.deed.alertId, act.by);
+      settle(tellWatch(watch, plan, { before, after }));
+      for (const bed of config.beds) feed.bedChanged(bedId(bed.id));
+      feed.devicesChanged();
+    },
+  });
+
+  const lines = openLines(parts, door);
+  const pictures = createPictures({
+    beds: config.beds,
+    tags: deviceTags(config),
+    lines,
+    plant: door.plant,
+    viewOf: watch.view,
+    titleOf: (modelId) => titleOf(parts.models, modelId),
+    openAlerts: desk.open,
+    gatewayView: parts.gatewayView,
+    nowMs: () => clock.wall(),
+  });
+  const feed = createPageFeed({ clock, bedView: pictures.bed, unassigned: pictures.unassigned, gatewayView: parts.gatewayView });
+
+  for (const device of plan.devices.values()) settle(watch.setDevice({ ...device, patientId: null }));
+  settle(tellWatch(watch, plan, { before: EMPTY_PLANT, after: door.plant() }));
+  settle(watch.restore({ observations: recovered.observations, openAlerts: recovered.openAlerts }));
+  restoreHeld(lines, recovered);
+
+  const shared: Route = {
+    clock,
+    watch,
+    desk,
+    feed,
+    pictures,
+    record,
+    nextSeq,
+    settle,
+    bedOfPatient: (id) => door.plant().patients.get(id)?.bedId ?? null,
+  };
+  const stopClockwork = startClockwork(shared, probe);
+  const stopJournalWatch = watchJournal(shared, journal);
+  const running = [...lines.values()].map((line) => line.run(listenerOf(shared, line)));
+
+  return {
+    perform: door.perform,
+    source: {
+      picture: pictures.whole,
+      subscribe: feed.subscribe,
+      wavesOf: feed.wavesOf,
+      trend: (query) => journal.trend(query),
+    },
+    setFault: desk.setFault,
+    addReceipt: (receipt) => record([{ kind: "receipt", seq: nextSeq(), ...receipt }]),
+    gatewayChanged: feed.gatewayChanged,
+    openAlerts: desk.open,
+    stop: async () => {
+      stopClockwork();
+      await Promise.all([...lines.values()].map((line) => line.close()));
+      await Promise.all(running);
+      stopJournalWatch();
+    },
+  };
+}
+
+/** Opens a link and a way in for each configured device. Nobody is guessed: the patient is asked for at each reading. */
+function openLines(parts: GatewayParts, door: Door): ReadonlyMap<DeviceId, DeviceLine> {
+  const lines = new Map<DeviceId, DeviceLine>();
+  for (const device of parts.config.devices) {
+    const driver = parts.drivers(device.driver);
+    assert(driver !== null, `the configuration was checked: there is a driver ${device.driver}`);
+    const id = deviceId(device.id);
+    const intake = createDeviceIntake({
+      deviceId: id,
+      driver,
+      driverOptions: device.options,
+      origin: device.origin,
+      patientOf: () => door.plant().assignments.get(id) ?? null,
+    });
+    lines.set(id, createDeviceLine({ intake, link: parts.openLink(linkSpec(device, driver)), clock: parts.clock }));
+  }
+  return lines;
+}
+
+function linkSpec(device: DeviceConfig, driver: Driver): LinkSpec {
+  const { link } = device;
+  switch (link.kind) {
+    case "tcp":
+      return link;
+    case "capture":
+      return {
+        kind: "capture",
+        file: link.file,
+        speed: link.speed,
+        repeat: link.repeat,
+        ...(link.bytesPerSecond === undefined ? {} : { bytesPerSecond: link.bytesPerSecond }),
+      };
+    case "serial": {
+      const usual = driver.link.line;
+      const line = {
+        baudRate: link.baudRate ?? usual.baudRate,
+        dataBits: link.dataBits ?? usual.dataBits,
+        parity: link.parity ?? usual.parity,
+        stopBits: link.stopBits ?? usual.stopBits,
+        handshake: link.handshake ?? usual.handshake,
+      };
+      return { kind: "serial", path: link.path, line };
+    }
+  }
+}
+
+function deviceTags(config: Config): ReadonlyMap<DeviceId, DeviceTag> {
+  return new Map(
+    config.devices.map((device) => [
+      deviceId(device.id),
+      {
+        title: device.title === undefined ? null : { en: device.title, zh: device.title },
+        bedId: device.bed === undefined ? null : bedId(device.bed),
+        origin: device.origin,
+      },
+    ]),
+  );
+}
+
+/** A cuff's repeated result from before a restart must not count as a new one. */
+function restoreHeld(lines: ReadonlyMap<DeviceId, DeviceLine>, recovered: Recovered): void {
+  for (const line of lines.values())
+    line.intake.restoreHeld(recovered.observations.filter((observation) => observation.deviceId === line.deviceId));
+}
+
+function streamRules(config: Config) {
+  return { confirmSeconds: config.scores.confirmSeconds, partialAllowedSeconds: config.scores.partialMinutesMax * 60 };
+}
+
+function titleOf(models: readonly ScoreModel[], modelId: string): Text {
+  return models.find((model) => model.id === modelId)?.title ?? { en: modelId, zh: modelId };
+}
+
+/** What a line's events do besides the data path: link state on the wall, refusals counted, faults raised and ended. */
+function listenerOf(shared: Route, line: DeviceLine): LineListener {
+  const id = line.deviceId;
+  const meter = createRefusalMeter({ device: id, driver: line.intake.driver.id });
+  const subject = () => ({ patientId: null, bedId: shared.pictures.bedOf(id), deviceId: id, part: null });
+  const changed = () => {
+    const bed = shared.pictures.bedOf(id);
+    if (bed !== null) shared.feed.bedChanged(bed);
+    shared.feed.devicesChanged();
+  };
+  return {
+    onUp: () => {
+      shared.record([deviceEvent(shared, id, "link-up", {})]);
+      shared.desk.setFault(`link:${id}`, null);
+      changed();
+    },
+    onDown: (_, reason) => {
+      shared.record([deviceEvent(shared, id, "link-down", { ...reason.facts, code: reason.code })]);
+      shared.desk.setFault(`link:${id}`, reason, subject());
+      changed();
+    },
+    onJudgement: (_, judgement) => {
+      route(shared, id, judgement);
+      const refused = meter.count({ nowMs: shared.clock.monotonic(), refusals: judgement.refusals, heard: judgement.heard });
+      shared.desk.setFault(`refused:${id}`, refused, subject());
+    },
+  };
+}

@@ -1,0 +1,64 @@
+import { fault } from "../core/errors.ts";
+import { LIMITS } from "../core/limits.ts";
+import type { Journal } from "../core/ports.ts";
+import type { Timer } from "../core/time.ts";
+import type { Route } from "../gateway.ts";
+import type { HeartbeatProbe } from "./heartbeat-probe.ts";
+import { isProbePatient } from "./heartbeat-probe.ts";
+
+/** Rules that depend on time alone are looked at so often; silence is noticed within its limit plus this. */
+const TICK_MS = 1000;
+/** A loss that has not happened again for so long is over. */
+const LOSS_QUIET_MS = 60_000;
+
+/** Starts everything that happens by the clock: silence, scores, reminders, the heartbeat. Returns how to stop it. */
+export function startClockwork(shared: Route, probe: HeartbeatProbe): () => void {
+  const timers: readonly Timer[] = [
+    shared.clock.every(TICK_MS, () => {
+      const { changes, predictions } = shared.watch.tick();
+      const kept = predictions
+        .filter((prediction) => !isProbePatient(prediction.patientId))
+        .map((prediction) => ({ ...prediction, seq: shared.nextSeq() }));
+      if (kept.length > 0) shared.record(kept);
+      shared.settle(changes);
+      shared.desk.tick();
+      for (const patientId of new Set(kept.map((prediction) => prediction.patientId))) {
+        const bed = shared.bedOfPatient(patientId);
+        if (bed !== null) shared.feed.bedChanged(bed);
+      }
+      shared.feed.gatewayChanged();
+    }),
+    // Every second injection must come out as an alert, so two make one heartbeat.
+    shared.clock.every(LIMITS.heartbeatProbeMs.value / 2, probe.inject),
+  ];
+  return () => {
+    for (const timer of timers) timer.stop();
+  };
+}
+
+/** Turns what the journal says of itself into technical alerts and loss records. Returns how to stop that. */
+export function watchJournal(shared: Route, journal: Journal): () => void {
+  let quiet: Timer | null = null;
+  const stopHealth = journal.onHealth((health) => {
+    shared.desk.setFault("journal", health.state === "working" ? null : health.fault, {
+      patientId: null,
+      bedId: null,
+      deviceId: null,
+      part: "journal",
+    });
+    shared.feed.gatewayChanged();
+  });
+  const stopLoss = journal.onLoss((loss) => {
+    shared.record([{ kind: "loss", seq: shared.nextSeq(), atMs: shared.clock.wall(), what: "observations", ...loss }]);
+    // The byte budget drops the oldest by plan; only a full queue is trouble.
+    if (loss.why !== "queue-full") return;
+    shared.desk.setFault("queue", fault("queue-full", { fromSeq: loss.fromSeq, toSeq: loss.toSeq, count: loss.count }));
+    quiet?.stop();
+    quiet = shared.clock.after(LOSS_QUIET_MS, () => shared.desk.setFault("queue", null));
+  });
+  return () => {
+    stopHealth();
+    stopLoss();
+    quiet?.stop();
+  };
+}

@@ -1,0 +1,97 @@
+import type { Config, DeviceConfig } from "../../config/schema.ts";
+import type { LimitSide } from "../core/act.ts";
+import type { ConditionChange } from "../core/alert.ts";
+import { bedId, type DeviceId, deviceId } from "../core/ids.ts";
+import type { Driver } from "../core/ports.ts";
+import { isQuantityName, type QuantityName } from "../core/quantities.ts";
+import type { Watch } from "../watch/watch.ts";
+import type { WatchDevice } from "../watch/watch-state.ts";
+import type { PatientState, PlantState } from "./plant.ts";
+
+/** What the watch must know of a device, from the configuration and its driver; whom it measures is said by acts. */
+export type WatchedDevice = Omit<WatchDevice, "patientId">;
+
+/** Both sides of a limit; null switches a side off. */
+type Sides = { readonly low: LimitSide | null; readonly high: LimitSide | null };
+
+/** What the configuration says to the watch. */
+export interface WatchPlan {
+  readonly devices: ReadonlyMap<DeviceId, WatchedDevice>;
+  /** Limits of the ward, in place of the default ones. */
+  readonly limits: ReadonlyMap<QuantityName, Sides>;
+}
+
+/** Reads the watch's plan out of the configuration. */
+export function watchPlan(config: Config, drivers: (id: string) => Driver | null): WatchPlan {
+  const devices = new Map<DeviceId, WatchedDevice>();
+  for (const device of config.devices) {
+    const driver = drivers(device.driver);
+    if (driver !== null) devices.set(deviceId(device.id), watchedDevice(device, driver));
+  }
+  const limits = new Map<QuantityName, Sides>();
+  for (const [quantity, sides] of Object.entries(config.limits))
+    if (isQuantityName(quantity)) limits.set(quantity, { low: sides?.low ?? null, high: sides?.high ?? null });
+  return { devices, limits };
+}
+
+function watchedDevice(config: DeviceConfig, driver: Driver): WatchedDevice {
+  const expected = (config.expected ?? driver.expected).filter(isQuantityName);
+  return {
+    deviceId: deviceId(config.id),
+    bedId: config.bed === undefined ? null : bedId(config.bed),
+    silenceSeconds: config.silenceSeconds ?? driver.silenceSeconds,
+    expected: expected.map((quantity) => ({ quantity, silenceSeconds: config.quantitySilenceSeconds })),
+    stuckSeconds: driver.stuckSeconds,
+  };
+}
+
+/**
+ * Tells the watch what changed from one state of the plant to another: who is here, what is on whom, what was entered, which limits hold.
+ *
+ * @returns The conditions that this raised, changed or ended.
+ */
+export function tellWatch(
+  watch: Watch,
+  plan: WatchPlan,
+  change: { readonly before: PlantState; readonly after: PlantState },
+): readonly ConditionChange[] {
+  const { before, after } = change;
+  const changes: ConditionChange[] = [];
+  for (const patientId of before.patients.keys())
+    if (!after.patients.has(patientId)) changes.push(...watch.removePatient(patientId));
+  for (const [patientId, patient] of after.patients) {
+    const known = before.patients.get(patientId);
+    if (known !== patient) changes.push(...tellPatient(watch, plan, { known, patient }));
+  }
+  for (const [id, device] of plan.devices) {
+    const patientId = after.assignments.get(id) ?? null;
+    if (patientId !== (before.assignments.get(id) ?? null)) changes.push(...watch.setDevice({ ...device, patientId }));
+  }
+  return changes;
+}
+
+function tellPatient(
+  watch: Watch,
+  plan: WatchPlan,
+  change: { readonly known: PatientState | undefined; readonly patient: PatientState },
+): readonly ConditionChange[] {
+  const { known, patient } = change;
+  const { patientId, consciousness, onOxygen } = patient;
+  const changes: ConditionChange[] = [];
+  if (known === undefined || known.profile !== patient.profile) changes.push(...watch.setPatient(patient));
+  if (known === undefined)
+    for (const [quantity, sides] of plan.limits) changes.push(...watch.setLimits({ patientId, quantity, ...sides }));
+  for (const [quantity, sides] of patient.limits)
+    if (known?.limits.get(quantity) !== sides) changes.push(...watch.setLimits({ patientId, quantity, ...sides }));
+  if (consciousness !== null && known?.consciousness !== consciousness)
+    watch.enter({
+      patientId,
+      kind: "consciousness",
+      value: consciousness.value,
+      atMs: consciousness.enteredAtMs,
+      seq: consciousness.seq,
+    });
+  if (onOxygen !== null && known?.onOxygen !== onOxygen)
+    watch.enter({ patientId, kind: "onOxygen", value: onOxygen.value, atMs: onOxygen.enteredAtMs, seq: onOxygen.seq });
+  return changes;
+}

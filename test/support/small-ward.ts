@@ -1,0 +1,139 @@
+import { type Config, parseConfig } from "../../config/schema.ts";
+import { findDriver } from "../../drivers/index.ts";
+import type { Deed } from "../../src/core/act.ts";
+import type { Alert } from "../../src/core/alert.ts";
+import { bedId, deviceId, patientId } from "../../src/core/ids.ts";
+import { present } from "../../src/core/observation.ts";
+import { assert } from "../../src/core/result.ts";
+import { type Gateway, startGateway } from "../../src/gateway/assembly.ts";
+import type { ScoreModel } from "../../src/watch/score-model.ts";
+import { loadScoreModel } from "../../src/watch/score-table.ts";
+import { createMemoryJournal, type MemoryJournal } from "./memory-journal.ts";
+import { createMemoryLink, type MemoryLink } from "./memory-link.ts";
+import { createSimulatedClock, type SimulatedClock } from "./simulated-clock.ts";
+
+/** A whole gateway of two beds with an Ivy monitor each; only clock, links and disk are simulated. */
+export interface SmallWard {
+  readonly clock: SimulatedClock;
+  readonly journal: MemoryJournal;
+  readonly gateway: Gateway;
+  /** Every state of every alert, as it was said. */
+  readonly said: readonly Alert[];
+  readonly heartbeats: () => number;
+  readonly link: (device: "monitor-1" | "monitor-2") => MemoryLink;
+  readonly act: (deed: Deed) => ReturnType<Gateway["perform"]>;
+  readonly admit: (bed: 1 | 2, more?: { readonly demonstration?: boolean }) => Promise<void>;
+  /** Sends one message of the monitor each second for so many seconds. */
+  readonly stream: (device: "monitor-1" | "monitor-2", seconds: number, values: MonitorValues | null) => Promise<void>;
+  /** Ends the gateway without a good-bye and starts it on what the disk kept. */
+  readonly crash: (downMs?: number) => Promise<SmallWard>;
+}
+
+/** What the monitor shows; what is left out is not sent as a number. */
+export interface MonitorValues {
+  readonly heartRate?: number;
+  readonly respiratoryRate?: number;
+  readonly oxygenSaturation?: number;
+}
+
+/** The configuration of the small ward; `origin` is what its devices say of themselves. */
+export function smallConfig(origin: string): Config {
+  const device = (number: number) =>
+    `{ id: monitor-${number}, driver: serial-ivy-450c, bed: bed-${number}, origin: ${origin}, link: { kind: tcp, host: 127.0.0.1, port: ${number} } }`;
+  const parsed = parseConfig(
+    `{ gateway: { id: test, dataFolder: /nowhere }, beds: [{ id: bed-1, title: "1" }, { id: bed-2, title: "2" }], devices: [${device(1)}, ${device(2)}] }`,
+    "/",
+  );
+  assert(parsed.ok, "the test's configuration is valid");
+  return parsed.value;
+}
+
+/** Starts the small ward. */
+export async function startSmallWard(
+  options: { readonly origin?: string; readonly journal?: MemoryJournal; readonly clock?: SimulatedClock } = {},
+): Promise<SmallWard> {
+  const clock = options.clock ?? createSimulatedClock();
+  const journal = options.journal ?? createMemoryJournal();
+  const config = smallConfig(options.origin ?? "measured");
+  const news2 = await loadScoreModel(new URL("../../models/news2", import.meta.url).pathname);
+  assert(news2.ok, "NEWS2 loads");
+  const models: readonly ScoreModel[] = [news2.value];
+  const links = new Map<number, MemoryLink>();
+  const said: Alert[] = [];
+  let heartbeats = 0;
+  const gateway = await startGateway({
+    config,
+    clock,
+    journal,
+    models,
+    drivers: findDriver,
+    openLink: (spec) => {
+      const link = createMemoryLink(clock);
+      if (spec.kind === "tcp") links.set(spec.port, link);
+      return link;
+    },
+    onAlert: (alert) => said.push(alert),
+    onHeartbeat: () => {
+      heartbeats += 1;
+    },
+    gatewayView: () => ({
+      gatewayId: "test",
+      version: "0",
+      epoch: journal.epoch,
+      startedAtMs: 0,
+      journal: { state: "working", waitingRecords: 0 },
+      upstreams: [],
+      safeMode: false,
+    }),
+  });
+  const link = (device: string) => {
+    const found = links.get(Number(device.slice(-1)));
+    assert(found !== undefined, "the device has a link");
+    return found;
+  };
+  const act = (deed: Deed) => gateway.perform(deed, { userId: "nurse", from: "page" });
+  return {
+    clock,
+    journal,
+    gateway,
+    said,
+    heartbeats: () => heartbeats,
+    link,
+    act,
+    admit: async (bed, more = {}) => {
+      const patient = patientId(`patient-${bed}`);
+      await act({
+        kind: "admit",
+        patientId: patient,
+        bedId: bedId(`bed-${bed}`),
+        label: `P${bed}`,
+        profile: { kind: "adult", spo2Scale: 1 },
+        demonstration: more.demonstration ?? false,
+      });
+      await act({ kind: "assign", deviceId: deviceId(`monitor-${bed}`), patientId: patient });
+    },
+    stream: async (device, seconds, values) => {
+      for (let second = 0; second < seconds; second++) {
+        if (values !== null) link(device).send(monitorBytes(values));
+        await clock.advance(1000);
+      }
+    },
+    crash: async (downMs = 500) => {
+      await gateway.stop();
+      const kept = journal.reopen();
+      await clock.advance(downMs);
+      return startSmallWard({ ...options, clock, journal: kept });
+    },
+  };
+}
+
+/** The bytes of one message of the monitor. */
+export function monitorBytes(values: MonitorValues): Uint8Array {
+  const driver = findDriver("serial-ivy-450c");
+  assert(driver?.encode !== undefined && driver.encode !== null, "the monitor's driver can encode");
+  return driver.encode([
+    ...(values.heartRate === undefined ? [] : [present("heartRate", values.heartRate, "/min")]),
+    ...(values.respiratoryRate === undefined ? [] : [present("respiratoryRate", values.respiratoryRate, "/min")]),
+    ...(values.oxygenSaturation === undefined ? [] : [present("oxygenSaturation", values.oxygenSaturation, "%")]),
+  ]);
+}
