@@ -1,0 +1,87 @@
+import { useEffect, useState } from "preact/hooks";
+import { AlertList } from "./alert-list.tsx";
+import { STARS } from "./alert-row.tsx";
+import { BedPage } from "./bed-page.tsx";
+import { Dialogs } from "./dialogs.tsx";
+import { Banners, GatewayStrip, TopBar } from "./frame.tsx";
+import { listenToKeys } from "./keyboard.ts";
+import type { PageState, PageView } from "./page-state.ts";
+import { SignIn } from "./sign-in.tsx";
+import { say } from "./texts.ts";
+import { Wall } from "./wall.tsx";
+import { sortAlerts } from "./ward.ts";
+
+/** The pages, whole. */
+export function App({ state }: { readonly state: PageState }) {
+  const view = useView(state);
+  useEffect(() => {
+    document.title = titleOf(view);
+  });
+  useWakeLock(view.session?.user != null);
+  if (view.session?.user == null) return <SignIn state={state} view={view} />;
+  return (
+    <div class={view.feed.stale ? "page page--stale" : "page"}>
+      <TopBar state={state} view={view} />
+      <Banners state={state} view={view} />
+      <div class="page__content">
+        <Screen state={state} view={view} />
+      </div>
+      <GatewayStrip view={view} gateway={view.ward?.gateway ?? null} />
+      <Dialogs state={state} view={view} />
+      {view.notice !== null && (
+        <div class={`notice${view.notice.bad ? " notice--bad" : ""}`} role="status">
+          {view.notice.text}
+        </div>
+      )}
+    </div>
+  );
+}
+
+function Screen({ state, view }: { readonly state: PageState; readonly view: PageView }) {
+  const { ward, place } = view;
+  if (ward === null) return <p class="sheet">{say(view.language, "loading")}</p>;
+  switch (place.kind) {
+    case "wall":
+    case "first":
+      return <Wall state={state} view={view} ward={ward} />;
+    case "alerts":
+      return <AlertList state={state} view={view} ward={ward} />;
+    case "bed":
+      return <BedPage key={place.bedId} state={state} view={view} ward={ward} bedId={place.bedId} />;
+  }
+}
+
+function useView(state: PageState): PageView {
+  const [view, setView] = useState(state.view());
+  useEffect(() => {
+    const stop = state.subscribe(() => setView(state.view()));
+    const stopKeys = listenToKeys(state);
+    setView(state.view());
+    return () => {
+      stop();
+      stopKeys();
+    };
+  }, []);
+  return view;
+}
+
+/** Asks the screen to stay awake while somebody is watched; not every browser grants it, none does in the background. */
+function useWakeLock(watching: boolean): void {
+  useEffect(() => {
+    if (!watching || !("wakeLock" in navigator)) return undefined;
+    const ask = () => {
+      if (document.visibilityState === "visible") navigator.wakeLock.request("screen").catch(() => undefined);
+    };
+    ask();
+    document.addEventListener("visibilitychange", ask);
+    return () => document.removeEventListener("visibilitychange", ask);
+  }, [watching]);
+}
+
+/** The title tells the worst even where only the tab is seen. */
+function titleOf(view: PageView): string {
+  if (view.session?.user == null) return "Vigil";
+  if (view.feed.stale) return `⚠ ${say(view.language, "staleNever")} – Vigil`;
+  const [top] = sortAlerts(view.ward?.alerts ?? []).filter((alert) => alert.state === "active");
+  return top === undefined ? "Vigil" : `${STARS[top.priority]} ${say(view.language, "alerts")} – Vigil`;
+}

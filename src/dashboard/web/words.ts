@@ -1,0 +1,52 @@
+import type { Content } from "../../core/observation.ts";
+import { isQuantityName, QUANTITIES, type QuantityName } from "../../core/quantities.ts";
+import { isTextKey, type Language, say } from "./texts.ts";
+
+/** An age in words a person reads at a glance: "4 s", "12 min", "3 h". */
+export function ageText(language: Language, ageMs: number): string {
+  const seconds = Math.max(0, Math.round(ageMs / 1000));
+  if (seconds < 120) return say(language, "ageSeconds", { n: seconds });
+  if (seconds < 7200) return say(language, "ageMinutes", { n: Math.floor(seconds / 60) });
+  if (seconds < 172_800) return say(language, "ageHours", { n: Math.floor(seconds / 3600) });
+  return say(language, "ageDays", { n: Math.floor(seconds / 86_400) });
+}
+
+/** A value with as many decimals as its quantity is worth. */
+export function valueText(quantity: QuantityName, value: number): string {
+  const decimals = Math.max(0, Math.round(-Math.log10(QUANTITIES[quantity].resolution)));
+  return value.toFixed(decimals);
+}
+
+/** A number, or the reason why there is none; never blank and never a zero for nothing. */
+export function contentText(language: Language, quantity: QuantityName, content: Content): string {
+  return content.state === "present" ? valueText(quantity, content.value) : say(language, `absence.${content.why}`);
+}
+
+/** A UCUM unit as it is written at the bedside. */
+export function unitText(language: Language, unit: string): string {
+  if (unit === "1") return say(language, "uncalibrated");
+  if (unit === "/min") return language === "zh" ? "次/分" : "/min";
+  return unit === "mm[Hg]" ? "mmHg" : unit === "Cel" ? "°C" : unit;
+}
+
+/** The name of a model's input. */
+export function inputText(language: Language, input: string): string {
+  if (isQuantityName(input)) return QUANTITIES[input].title[language];
+  const key = `input.${input}`;
+  return isTextKey(key) ? say(language, key) : input;
+}
+
+/** The value of a model's input. */
+export function inputValueText(language: Language, input: string, value: number | string): string {
+  if (isQuantityName(input) && typeof value === "number") {
+    return `${valueText(input, value)} ${unitText(language, QUANTITIES[input].unit)}`;
+  }
+  if (input === "onOxygen") return say(language, value === "true" || value === 1 ? "oxygen" : "air");
+  const key = `acvpu.${value}`;
+  return input === "consciousness" && isTextKey(key) ? `${value} · ${say(language, key)}` : String(value);
+}
+
+/** Time of day of the person who looks, with seconds. */
+export function timeText(atMs: number): string {
+  return new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false }).format(atMs);
+}
