@@ -52,8 +52,15 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   test: [...SRC_ROOMS, "gateway", "drivers", "config", "simulator", "commands", "models"],
 };
 
-/** Files that start a thread or process of their own and therefore take its clock themselves. */
-const OWN_PROCESS = /(^|[-/])(worker|process|child)(-main)?\.ts$/;
+/**
+ * Files that are a thread or process of their own, because another file of the product starts them by name: they do work when loaded,
+ * and take the machine's clock themselves, since a clock cannot be handed to them.
+ */
+const STARTED = new Set(
+  PRODUCT.flatMap((file) => file.namedFiles.flatMap((name) => resolveSpecifier(file.path, name) ?? [])).filter((path) =>
+    PATHS.has(path),
+  ),
+);
 
 /** Rooms that are pure: not even a part of Node. */
 const PURE_ROOMS = new Set(["core", "wire", "drivers"]);
@@ -74,7 +81,7 @@ function roomOf(path: string): string {
 function mayImport(from: string, to: string): boolean {
   const [fromRoom, toRoom] = [roomOf(from), roomOf(to)];
   if (fromRoom === toRoom || SINGLE_EDGES[`${from} -> ${to}`] !== undefined) return true;
-  if (toRoom === "clock" && OWN_PROCESS.test(from)) return true;
+  if (toRoom === "clock" && STARTED.has(from)) return true;
   // The configuration knows the list of drivers, never one of them.
   if (fromRoom === "config" && toRoom === "drivers") return to === "drivers/index.ts";
   return (ALLOWED[fromRoom] ?? []).includes(toRoom);
@@ -240,10 +247,9 @@ describe("files in use", () => {
 // ---------------------------------------------------------------------------------------------- inside the files
 
 /** Files whose very purpose is to do something when loaded. */
-const PROGRAMS =
-  /^src\/main\.ts$|^src\/dashboard\/web\/(main\.tsx|vite\.config\.ts)$|(^|[-/])(worker|process|child)(-main)?\.ts$/;
+const PROGRAMS = new Set([...ENTRIES, ...STARTED]);
 
-/** The only places that may ask a clock or dice of the machine, each with its reason. */
+/** Besides threads and processes, the only places that may ask a clock or dice of the machine, each with its reason. */
 const CLOCKS: Readonly<Record<string, string>> = {
   "src/clock.ts": "It is the one real clock.",
   "src/dashboard/web/": "It runs in the browser, where the page's own clock notices a dead stream.",
@@ -255,7 +261,7 @@ const CHOOSES_PARTS = /^src\/commands\//;
 const FUNCTION_LINES_MAX = 70;
 
 describe("inside the files", () => {
-  test.each(PRODUCT.filter((file) => !PROGRAMS.test(file.path)))(
+  test.each(PRODUCT.filter((file) => !PROGRAMS.has(file.path)))(
     "$path does nothing when it is imported and keeps no state",
     (file) => {
       expect(workAtImport(file)).toEqual([]);
@@ -267,7 +273,7 @@ describe("inside the files", () => {
     expect(long.map((span) => `${file.path}:${span.line} has ${span.linesCount} lines`)).toEqual([]);
   });
 
-  test.each(PRODUCT.filter((file) => !Object.keys(CLOCKS).some((home) => file.path.startsWith(home))))(
+  test.each(PRODUCT.filter((file) => !STARTED.has(file.path) && !Object.keys(CLOCKS).some((home) => file.path.startsWith(home))))(
     "$path takes time and chance as arguments",
     (file) => {
       const found = [...file.bare.matchAll(CLOCK_USE)].filter(
@@ -306,7 +312,7 @@ describe("the checks", () => {
     expect(mayImport("src/gateway.ts", "src/commands/run.ts")).toBe(false);
     expect(mayImport("src/commands/run.ts", "test/support/any.ts")).toBe(false);
     expect(mayImport("src/sinks/mqtt.ts", "src/clock.ts")).toBe(false);
-    expect(mayImport("src/journal/journal-worker.ts", "src/clock.ts")).toBe(true);
+    for (const started of STARTED) expect(mayImport(started, "src/clock.ts")).toBe(true);
   });
 
   const work = [

@@ -18,7 +18,7 @@ function namesCode(code: string): boolean {
 
 describe("every bound of the table is obeyed somewhere", () => {
   test.each(Object.keys(LIMITS))("%s", (name) => {
-    const named = new RegExp(`\\b(LIMITS\\.${name}|\\{[^{}]*\\b${name}\\b[^{}]*\\} = LIMITS)\\b`);
+    const named = new RegExp(`\\bLIMITS\\.${name}\\b|\\{[^{}]*\\b${name}\\b[^{}]*\\} = LIMITS\\b`);
     expect(USERS.some(({ bare }) => named.test(bare))).toBe(true);
   });
 });

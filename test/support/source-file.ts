@@ -17,7 +17,7 @@ export interface SourceFile {
   readonly bare: string;
   /** Everything named in `import` and `export from`, dynamic imports included, as written. */
   readonly specifiers: readonly string[];
-  /** String literals that end in `.ts` or `.tsx`: workers and child programs are named so. */
+  /** String literals outside of imports that end in `.ts` or `.tsx`: workers and child programs are named so. */
   readonly namedFiles: readonly string[];
 }
 
@@ -143,11 +143,17 @@ const STATIC_IMPORT =
   /^(?:import|export)\b[^;"']*?\bfrom\s*(["'])|^import\s*(["'])|\bimport\s*\(\s*(["'])|\bimport\.meta\.resolve\(\s*(["'])/gm;
 
 function findSpecifiers(text: string, bare: string): readonly string[] {
-  return [...bare.matchAll(STATIC_IMPORT)].map((match) => quotedAt(text, match.index + match[0].length - 1));
+  return specifierIndices(bare).map((index) => quotedAt(text, index));
+}
+
+function specifierIndices(bare: string): readonly number[] {
+  return [...bare.matchAll(STATIC_IMPORT)].map((match) => match.index + match[0].length - 1);
 }
 
 function findNamedFiles(text: string, bare: string): readonly string[] {
-  return [...bare.matchAll(/"/g)].map((match) => quotedAt(text, match.index)).filter((quoted) => /^[\w./-]+\.tsx?$/.test(quoted));
+  const imported = new Set(specifierIndices(bare));
+  const quotes = [...bare.matchAll(/"/g)].map((match) => match.index).filter((index) => !imported.has(index));
+  return quotes.map((index) => quotedAt(text, index)).filter((quoted) => /^[\w./-]+\.tsx?$/.test(quoted));
 }
 
 function quotedAt(text: string, index: number): string {
