@@ -15,11 +15,12 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   patients: async () => (await import("./commands/patients.ts")).patientsCommand,
   bench: async () => (await import("./commands/bench.ts")).benchCommand,
   generate: async () => (await import("./commands/generate.ts")).generateCommand,
+  gateway: async () => (await import("./commands/gateway.ts")).gatewayCommand,
   "demo-world": async () => (await import("./commands/demo-world.ts")).demoWorldCommand,
 };
 
 /** Commands that other commands start; they work alone too but nobody types them. */
-const INNER_COMMANDS: ReadonlySet<string> = new Set(["demo-world"]);
+const INNER_COMMANDS: ReadonlySet<string> = new Set(["gateway", "demo-world"]);
 
 /** Prints to the real streams; a reader that has gone away (`| head`) is no error. */
 function standardIo(): CommandIo {
