@@ -74,7 +74,7 @@ export class Framer {
       taken += count;
       this.#drain();
       if (this.heldBytes() === this.#bytes.length) {
-        this.#refuse({ kind: "too-long", limitBytes: this.#bytes.length }, 1);
+        this.#refuse({ kind: "too-long", limitBytes: this.#bytes.length }, this.#bytes.length);
         this.#drain();
       }
     }
