@@ -151,7 +151,7 @@ describe("a gateway that stops answering", () => {
   test("an answering gateway is neither sounded for nor ended", async () => {
     const run = supervise(["beats"], { sounder: notingSounder() });
     await until("ready", () => run.count("gateway-ready") === 1);
-    await createSystemClock().sleep(2500);
+    await createSystemClock().sleep(1500);
     expect(run.events.map((event) => event.kind)).toEqual(["gateway-started", "gateway-ready"]);
     expect(await sounds()).toEqual([]);
   });
@@ -159,7 +159,7 @@ describe("a gateway that stops answering", () => {
   test("a slow start is allowed more time than a silence", async () => {
     const run = supervise(["never-ready"], { limits: { readyMsMax: 60_000 } });
     await until("started", () => starts().length === 1);
-    await createSystemClock().sleep(2000);
+    await createSystemClock().sleep(1400);
     expect(run.count("gateway-stalled")).toBe(0);
   });
 
