@@ -2,7 +2,7 @@ import type { Condition, Evidence } from "../core/alert.ts";
 import type { Observation, Origin } from "../core/observation.ts";
 import type { DeviceAlarm } from "../core/ports.ts";
 import { QUANTITIES, type QuantityName } from "../core/quantities.ts";
-import { type DeviceState, deviceSubject, technicalOrigin, type WatchState, wallOf } from "./watch-state.ts";
+import { ageMsMax, type DeviceState, deviceSubject, technicalOrigin, type WatchState, wallOf } from "./watch-state.ts";
 
 /** Keys of the conditions a device may have; the rule goes before the slash. */
 export const deviceKeys = {
@@ -96,8 +96,16 @@ function noteStuck(state: WatchState, device: DeviceState, observation: Observat
 }
 
 /** What an observation says of its device, whoever its patient is. */
-export function noteDevice(state: WatchState, device: DeviceState, observation: Observation, nowMs: number): void {
+export function noteDevice(
+  state: WatchState,
+  device: DeviceState,
+  observation: Observation,
+  given: { readonly atMs: number; readonly nowMs: number },
+): void {
+  const { nowMs } = given;
   noteHeard(state, device, nowMs);
+  // safety.md, line 12: a stored record proves that the device talks, nothing else.
+  if (nowMs - given.atMs > ageMsMax(state.options, observation.quantity)) return;
   noteOrigin(state, device, observation.quality.origin, nowMs);
   noteDeviceClock(state, device, observation, nowMs);
   // A recording that is played again may well stand still; line 7 speaks for it on a real patient.

@@ -120,12 +120,13 @@ function enter(
 
 function observe(state: WatchState, observation: Observation): void {
   const nowMs = state.clock.monotonic();
+  const atMs = monotonicOf(observation);
   const device = state.devices.get(observation.deviceId);
-  if (device !== undefined) noteDevice(state, device, observation, nowMs);
+  if (device !== undefined) noteDevice(state, device, observation, { atMs, nowMs });
   const patient = observation.patientId === null ? undefined : state.patients.get(observation.patientId);
   // What a released device says late belongs to the patient it measured, but no longer to their limits.
   if (patient === undefined || (device !== undefined && device.definition.patientId !== observation.patientId)) return;
-  takeObservation(state, patient, observation, { atMs: monotonicOf(observation), nowMs, live: true });
+  takeObservation(state, patient, observation, { atMs, nowMs, live: true });
 }
 
 function tick(state: WatchState): readonly Omit<Prediction, "seq">[] {
