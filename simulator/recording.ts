@@ -107,7 +107,7 @@ function joins(pieces: readonly Uint8Array[], driver: Driver): boolean {
 /** A device that sends a recording, for ever. Nothing in the bytes marks where it begins again. */
 export function recordingTwin(recording: Recording): Twin {
   const { chunks } = recording;
-  const repeatAtMs = chunks[recording.repeatFromIndex]?.atMs ?? 0;
+  const skippedMs = recording.repeatFromIndex === 0 ? 0 : (chunks[recording.repeatFromIndex]?.atMs ?? 0);
   let passStartMs = 0;
   let nextIndex = 0;
   const nextDueMs = () => passStartMs + (chunks[nextIndex]?.atMs ?? 0);
@@ -121,7 +121,7 @@ export function recordingTwin(recording: Recording): Twin {
         nextIndex += 1;
         if (nextIndex === chunks.length) {
           nextIndex = recording.repeatFromIndex;
-          passStartMs += recording.lengthMs - repeatAtMs;
+          passStartMs += recording.lengthMs - skippedMs;
         }
       }
       return { bytesToSend, nextDueMs: nextDueMs() };

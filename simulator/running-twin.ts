@@ -21,6 +21,8 @@ export interface DeviceParts {
   readonly clock: Clock;
   readonly timetable: Timetable;
   readonly onSent?: OnSent | undefined;
+  /** The twin is switched on this much later, so that the devices of a ward do not all speak at once; 0 where it is not said. */
+  readonly startAfterMs?: number;
 }
 
 /** A twin that is switched on: its time is the time since then. */
@@ -35,7 +37,7 @@ const STEP_MS_MIN = 1;
 
 /** Switches a twin on and calls `send` with each of its messages when it is due. */
 export function runTwin(twin: Twin, parts: DeviceParts & { readonly send: (bytes: Uint8Array) => void }): RunningTwin {
-  const startMs = parts.clock.monotonic();
+  const startMs = parts.clock.monotonic() + (parts.startAfterMs ?? 0);
   let messagesSent = 0;
   let bytesSent = 0;
   let bytesReceived = 0;
@@ -45,6 +47,7 @@ export function runTwin(twin: Twin, parts: DeviceParts & { readonly send: (bytes
   const step = () => {
     if (stopped) return;
     const nowMs = parts.clock.monotonic();
+    if (nowMs < startMs) return;
     const due = twin.due(nowMs - startMs);
     for (const { bytes } of due.bytesToSend) {
       messagesSent += 1;

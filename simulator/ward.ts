@@ -55,6 +55,9 @@ export type WardError =
   | { readonly kind: "recording"; readonly name: string; readonly error: RecordingError }
   | { readonly kind: "port"; readonly name: string; readonly error: PortError };
 
+/** Devices are switched on apart by the golden section of a second, which spreads any number of them evenly. */
+const START_STEP_MS = 618.034;
+
 /**
  * Starts simulated devices that send the real bytes of their kind over TCP on the loopback interface, all on one timer.
  *
@@ -76,7 +79,7 @@ export async function openWard(
     await Promise.all(opened.map(({ server }) => server.close()));
   };
   const { onSent } = options;
-  for (const device of devices) {
+  for (const [index, device] of devices.entries()) {
     const twin = await twinOf(device, options.drivers);
     if (!twin.ok) {
       await close();
@@ -87,6 +90,7 @@ export async function openWard(
       clock: options.clock,
       timetable,
       port: device.port ?? 0,
+      startAfterMs: (index * START_STEP_MS) % 1000,
       onSent: onSent && ((atMonotonicMs, bytes) => onSent(device.name, atMonotonicMs, bytes)),
     });
     if (!server.ok) {
