@@ -28,14 +28,15 @@ export function addSample(window: SampleWindow, sample: Sample): void {
 
 /** Middle of the values measured after `afterMs`; of an even number, half-way between the two middle ones; null of none. */
 export function medianAfter(window: SampleWindow, afterMs: number, deviceId: DeviceId | null = null): number | null {
-  const values: number[] = [];
+  const values = new Float64Array(window.length);
+  let count = 0;
   for (let index = window.length - 1; index >= 0; index--) {
     const sample = window[index];
     if (sample === undefined || sample.atMs <= afterMs) break;
-    if (deviceId === null || sample.deviceId === deviceId) values.push(sample.value);
+    if (deviceId === null || sample.deviceId === deviceId) values[count++] = sample.value;
   }
-  values.sort((a, b) => a - b);
-  const upper = values[values.length >> 1];
-  const lower = values[(values.length - 1) >> 1];
+  const sorted = values.subarray(0, count).sort();
+  const upper = sorted[count >> 1];
+  const lower = sorted[(count - 1) >> 1];
   return upper === undefined || lower === undefined ? null : (upper + lower) / 2;
 }
