@@ -1,0 +1,158 @@
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import Database from "better-sqlite3";
+import { type Fault, fault } from "../core/errors.ts";
+import { fail, type Result, succeed } from "../core/result.ts";
+
+/** Alerts, acts, receipts, losses, cursors and the epoch. */
+export const KEPT_FILE = "kept.sqlite";
+const LOCK_FILE = "lock.sqlite";
+const HOLDER_FILE = "lock.pid";
+const SEGMENT_NAME = /^observations-(\d{16})\.sqlite$/;
+/** Files SQLite keeps beside a database. */
+const COMPANIONS = ["-wal", "-shm", "-journal"] as const;
+/** Where `PRAGMA user_version` lies in a database file. Source: sqlite.org/fileformat2.html, 1.3. */
+const USER_VERSION_AT_BYTE = 60;
+
+/** The file of the segment that begins with a sequence number. */
+export function segmentFileName(firstSeq: number): string {
+  return `observations-${String(firstSeq).padStart(16, "0")}.sqlite`;
+}
+
+/** The first sequence number of a segment by its file name. */
+export function firstSeqOf(file: string): number {
+  return Number(SEGMENT_NAME.exec(file)?.[1] ?? Number.NaN);
+}
+
+/** Makes the folder where it is missing, for this user alone. */
+export function makeFolder(folder: string): void {
+  if (existsSync(folder)) return;
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  chmodSync(folder, 0o700);
+}
+
+/** The names of the segments' files, oldest first. */
+export function listSegments(folder: string): string[] {
+  return readdirSync(folder)
+    .filter((name) => SEGMENT_NAME.test(name))
+    .sort();
+}
+
+/** Bytes of a database with its companions; 0 where it is not there. */
+export function bytesOf(path: string): number {
+  let bytes = 0;
+  for (const ending of ["", ...COMPANIONS]) bytes += statSync(path + ending, { throwIfNoEntry: false })?.size ?? 0;
+  return bytes;
+}
+
+/** Removes a database with its companions. */
+export function removeDatabase(path: string): void {
+  for (const ending of ["", ...COMPANIONS]) rmSync(path + ending, { force: true });
+}
+
+/** Renames a database and its companions to `*.damaged`, without overwriting an earlier one, and returns the new path. */
+export function setAsideDatabase(path: string): string {
+  let aside = `${path}.damaged`;
+  for (let number = 2; existsSync(aside); number++) aside = `${path}.${number}.damaged`;
+  renameSync(path, aside);
+  for (const ending of COMPANIONS) if (existsSync(path + ending)) renameSync(path + ending, aside + ending);
+  return aside;
+}
+
+/** The number where a database file's header keeps its schema version, without opening it as a database; 0 where there is none. */
+export function headerVersion(path: string): number {
+  const header = Buffer.alloc(USER_VERSION_AT_BYTE + 4);
+  const file = openSync(path, "r");
+  try {
+    const read = readSync(file, header, 0, header.length, 0);
+    return read === header.length && header.toString("latin1", 0, 15) === "SQLite format 3"
+      ? header.readUInt32BE(USER_VERSION_AT_BYTE)
+      : 0;
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** Keeps other processes out for as long as it is held. */
+export interface FolderLock {
+  readonly release: () => void;
+}
+
+/**
+ * Locks the folder by an exclusive SQLite transaction, which the kernel ends with the process, however that ends.
+ *
+ * @returns  The lock, or `journal-locked` with the folder and, where known, the holder's process id.
+ */
+export function lockFolder(folder: string): Result<FolderLock, Fault> {
+  const database = new Database(join(folder, LOCK_FILE), { timeout: 0 });
+  try {
+    database.pragma("locking_mode = EXCLUSIVE");
+    database.exec("BEGIN EXCLUSIVE");
+  } catch (error) {
+    database.close();
+    if (!(error instanceof Database.SqliteError) || error.code !== "SQLITE_BUSY") throw error;
+    return fail(fault("journal-locked", { folder, ...holderOf(folder) }));
+  }
+  const holderPath = join(folder, HOLDER_FILE);
+  ignoreTrouble(() => writeFileSync(holderPath, String(process.pid)));
+  return succeed({
+    release: () => {
+      ignoreTrouble(() => rmSync(holderPath, { force: true }));
+      database.close();
+    },
+  });
+}
+
+/** The process id is told to a person and nothing depends on it, so a full disk may keep it away. */
+function ignoreTrouble(work: () => void): void {
+  try {
+    work();
+  } catch (error) {
+    if (sqliteOrSystemCode(error) === null) throw error;
+  }
+}
+
+function holderOf(folder: string): { readonly pid?: number } {
+  try {
+    const pid = Number(readFileSync(join(folder, HOLDER_FILE), "utf8"));
+    return Number.isSafeInteger(pid) && pid > 0 ? { pid } : {};
+  } catch (error) {
+    if (sqliteOrSystemCode(error) === null) throw error;
+    return {};
+  }
+}
+
+/** The code of an error of SQLite or of the operating system, or null where the error is neither. */
+export function sqliteOrSystemCode(error: unknown): string | null {
+  if (error instanceof Database.SqliteError) return error.code;
+  if (error instanceof Error && "errno" in error && "code" in error && typeof error.code === "string") return error.code;
+  return null;
+}
+
+/** Whether SQLite calls the file itself damaged. */
+export function isDamage(error: unknown): boolean {
+  const code = sqliteOrSystemCode(error);
+  return code !== null && (code.startsWith("SQLITE_CORRUPT") || code === "SQLITE_NOTADB" || code === "SQLITE_IOERR_SHORT_READ");
+}
+
+/** The fault behind an error while writing. @throws  The error itself where it is not the disk's. */
+export function faultOf(error: unknown, folder: string): Fault {
+  const code = sqliteOrSystemCode(error);
+  if (code === null) throw error;
+  if (code === "SQLITE_FULL" || code === "ENOSPC" || code === "EDQUOT") return fault("journal-disk-full", { folder, code });
+  if (isDamage(error)) return fault("journal-damaged", { folder, code });
+  return fault("journal-write-failed", { folder, code });
+}

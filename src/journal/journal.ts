@@ -1,0 +1,436 @@
+import { Worker } from "node:worker_threads";
+import type { Alert } from "../core/alert.ts";
+import type { Fault } from "../core/errors.ts";
+import { type Seq, seq } from "../core/ids.ts";
+import { LIMITS } from "../core/limits.ts";
+import type { Observation } from "../core/observation.ts";
+import type { Journal, JournalHealth, JournalStats, ReaderCursor, TrendPoint } from "../core/ports.ts";
+import type { JournalRecord } from "../core/record.ts";
+import { assert, type Result, succeed } from "../core/result.ts";
+import type { Clock, Timer } from "../core/time.ts";
+import { CommitTimes } from "./commit-times.ts";
+import type { FromReader, LostRange, OpenedJournal, SegmentEntry, SimulatedDisk, StoredCursor } from "./messages.ts";
+import { buffersOf, packRecords, unpackRecords } from "./packing.ts";
+import { ReaderThread } from "./reader-thread.ts";
+import { WaitingRecords } from "./waiting-records.ts";
+import { type WriterMessage, WriterThread } from "./writer-thread.ts";
+
+/** What a journal needs to be opened. */
+export interface JournalOptions {
+  /** Made with mode 0700 where it is missing. */
+  readonly folder: string;
+  readonly gatewayId: string;
+  /** Over so many bytes in all files the oldest segments of observations are dropped; alerts, acts, receipts and losses never. */
+  readonly bytesMax: number;
+  readonly clock: Clock;
+  /** Makes each wait for the disk longer, for honest figures; null or missing on a real ward. */
+  readonly simulatedDisk?: SimulatedDisk | null;
+}
+
+/** How the journal's two threads are started. */
+export interface JournalThreads {
+  readonly startWriter: () => Worker;
+  readonly startReader: () => Worker;
+}
+
+/**
+ * Opens the journal of a folder, or makes one. Needs two worker threads; the calling thread never touches a file.
+ *
+ * @returns  The journal, or `journal-locked`, `journal-too-new`, or why the disk does not let it be opened:
+ *           `journal-disk-full`, `journal-write-failed`.
+ */
+export function openJournal(options: JournalOptions): Promise<Result<Journal, Fault>> {
+  return openJournalOn(options, {
+    startWriter: () => new Worker(new URL("./worker.ts", import.meta.url)),
+    startReader: () => new Worker(new URL("./reader.ts", import.meta.url)),
+  });
+}
+
+/** As `openJournal`, on threads that the caller starts, so that a test can end them. */
+export async function openJournalOn(options: JournalOptions, threads: JournalThreads): Promise<Result<Journal, Fault>> {
+  const writer = new WriterThread({
+    start: threads.startWriter,
+    clock: options.clock,
+    request: {
+      folder: options.folder,
+      gatewayId: options.gatewayId,
+      bytesMax: options.bytesMax,
+      simulatedDisk: options.simulatedDisk ?? null,
+      epochToKeep: null,
+      checkAll: false,
+    },
+  });
+  const opened = await writer.open();
+  return opened.ok ? succeed(new JournalKeeper({ options, threads, writer, opened: opened.value })) : opened;
+}
+
+type Told = LostRange & { readonly fromSeq: Seq; readonly toSeq: Seq };
+type LossListener = (loss: Told) => void;
+
+/** The main thread's side: the bounded queue, the rhythm of commits, and what is told to whom. */
+class JournalKeeper implements Journal {
+  readonly epoch: string;
+  readonly lastSeqAtOpen: Seq;
+  readonly faultsAtOpen: readonly Fault[];
+  readonly #clock: Clock;
+  readonly #writer: WriterThread;
+  readonly #reader: ReaderThread;
+  readonly #waiting: WaitingRecords;
+  readonly #commitListeners = new Set<(upTo: Seq) => void>();
+  readonly #healthListeners = new Set<(health: JournalHealth) => void>();
+  readonly #lossListeners = new Set<LossListener>();
+  readonly #cursors = new Map<string, ReaderCursor>();
+  readonly #unsentCursors = new Set<string>();
+  readonly #toldRanges = new Set<string>();
+  readonly #commitTimes = new CommitTimes();
+  #inFlight: readonly JournalRecord[] = [];
+  #committedSeq: Seq;
+  #oldestWaitingMs: number | null = null;
+  #groupTimer: Timer | null = null;
+  #retryTimer: Timer | null = null;
+  #cursorTimer: Timer | null = null;
+  #sendIsDue = false;
+  #fault: Fault | null = null;
+  #untold: LostRange[] = [];
+  #droppedRange: LostRange | null = null;
+  #droppedToldMs = Number.NEGATIVE_INFINITY;
+  #closing: Promise<void> | null = null;
+  #whenDrained: (() => void) | null = null;
+  #whenClosed: (() => void) | null = null;
+  #counts = { committedRecords: 0, commits: 0, bytesOnDisk: 0, droppedRecords: 0, fsyncs: 0 };
+
+  constructor(parts: {
+    readonly options: JournalOptions;
+    readonly threads: JournalThreads;
+    readonly writer: WriterThread;
+    readonly opened: OpenedJournal;
+  }) {
+    const { options, opened } = parts;
+    this.epoch = opened.epoch;
+    this.lastSeqAtOpen = seq(opened.lastSeq);
+    this.faultsAtOpen = opened.faults;
+    this.#committedSeq = this.lastSeqAtOpen;
+    this.#clock = options.clock;
+    this.#waiting = new WaitingRecords({
+      recordsMax: LIMITS.journalQueueRecordsMax.value,
+      keptMax: LIMITS.journalKeptRecordsMax.value,
+      afterSeq: opened.lastSeq,
+    });
+    this.#reader = new ReaderThread({
+      start: parts.threads.startReader,
+      clock: options.clock,
+      folder: options.folder,
+      news: { onDamage: (news) => this.#takeDamage(news), onTrouble: (code) => this.#takeReaderTrouble(code) },
+    });
+    this.#useSegments(opened.segments);
+    for (const loss of opened.losses) this.#tellLoss(loss);
+    this.#writer = parts.writer;
+    this.#writer.follow({
+      onMessage: (message) => this.#takeFromWriter(message),
+      onTrouble: (trouble) => this.#setFault(trouble),
+      onOpenedAgain: (again) => this.#takeOpenedAgain(again),
+    });
+  }
+
+  // ------------------------------------------------------------------- writing
+
+  readonly append = (records: readonly JournalRecord[]): void => {
+    assert(this.#closing === null, "nothing is appended to a closed journal");
+    if (records.length === 0) return;
+    const dropped = this.#waiting.push(records);
+    if (dropped !== null) this.#countDropped(dropped);
+    this.#oldestWaitingMs ??= this.#clock.monotonic();
+    this.#sendSoon();
+  };
+
+  readonly committedSeq = (): Seq => this.#committedSeq;
+
+  /** Once for everything that is appended in the same turn of the event loop. */
+  #sendSoon(): void {
+    if (this.#sendIsDue) return;
+    this.#sendIsDue = true;
+    queueMicrotask(() => {
+      this.#sendIsDue = false;
+      this.#sendNext();
+    });
+  }
+
+  /** Sends the next batch where none is under way and its time has come; else sees to it that its time comes. */
+  #sendNext(): void {
+    if (!this.#writer.ready || this.#inFlight.length > 0 || this.#oldestWaitingMs === null) return;
+    const waitedMs = this.#clock.monotonic() - this.#oldestWaitingMs;
+    const restMs = LIMITS.journalGroupCommitMsMax.value - waitedMs;
+    const full = this.#waiting.length >= LIMITS.journalBatchRecordsMax.value;
+    if (restMs > 0 && !full && !this.#waiting.urgent && this.#closing === null) {
+      this.#groupTimer ??= this.#clock.after(restMs, () => {
+        this.#groupTimer = null;
+        this.#sendNext();
+      });
+      return;
+    }
+    this.#groupTimer?.stop();
+    this.#groupTimer = null;
+    this.#inFlight = this.#waiting.take(LIMITS.journalBatchRecordsMax.value);
+    if (this.#waiting.length === 0) this.#oldestWaitingMs = null;
+    this.#sendInFlight();
+  }
+
+  #sendInFlight(): void {
+    const last = this.#inFlight.at(-1);
+    if (last === undefined) return;
+    const batch = packRecords(this.#inFlight);
+    this.#writer.post({ kind: "commit", upToSeq: last.seq, batch }, buffersOf(batch));
+  }
+
+  #takeFromWriter(message: WriterMessage): void {
+    switch (message.kind) {
+      case "committed":
+        this.#takeCommitted(message.upToSeq, message.commitMs);
+        return;
+      case "failed":
+        this.#takeFailed(message.fault);
+        return;
+      case "segments":
+        this.#useSegments(message.segments);
+        return;
+      case "lost":
+        this.#takeLost(message.loss, message.fault);
+        return;
+      case "figures":
+        this.#counts.bytesOnDisk = message.bytesOnDisk;
+        this.#counts.fsyncs = message.fsyncs;
+        return;
+      case "closed":
+        this.#whenClosed?.();
+        return;
+    }
+  }
+
+  #takeCommitted(upToSeq: number, commitMs: number): void {
+    if (this.#inFlight.at(-1)?.seq !== upToSeq) return;
+    this.#counts.commits += 1;
+    this.#counts.committedRecords += this.#inFlight.length;
+    this.#commitTimes.add(commitMs);
+    this.#inFlight = [];
+    this.#setFault(null);
+    this.#sendNext();
+    this.#tellDropped();
+    this.#committedSeq = seq(upToSeq);
+    for (const listener of [...this.#commitListeners]) listener(this.#committedSeq);
+    if (this.#inFlight.length === 0 && this.#waiting.length === 0) this.#whenDrained?.();
+  }
+
+  /** The batch is kept and tried again. Where a file is damaged all are checked first. */
+  #takeFailed(trouble: Fault): void {
+    this.#setFault(trouble);
+    if (trouble.code === "journal-damaged") {
+      void this.#writer.checkFiles();
+      return;
+    }
+    this.#retryTimer ??= this.#clock.after(LIMITS.journalRetryMs.value, () => {
+      this.#retryTimer = null;
+      this.#sendInFlight();
+    });
+  }
+
+  #takeOpenedAgain(opened: OpenedJournal): void {
+    this.#useSegments(opened.segments);
+    for (const loss of opened.losses) this.#tellLoss(loss);
+    for (const found of opened.faults) this.#setFault(found);
+    if (this.#inFlight.length > 0) {
+      this.#sendInFlight();
+      return;
+    }
+    this.#setFault(null);
+    this.#sendNext();
+  }
+
+  // -------------------------------------------------------------------- telling
+
+  #setFault(trouble: Fault | null): void {
+    if (trouble?.code === this.#fault?.code) return;
+    this.#fault = trouble;
+    const health = this.#health();
+    for (const listener of [...this.#healthListeners]) listener(health);
+  }
+
+  #health(): JournalHealth {
+    if (this.#fault === null) return { state: "working" };
+    return { state: "failing", fault: this.#fault, waitingRecords: this.#waiting.length + this.#inFlight.length };
+  }
+
+  /** Drops of one row are told together: the first at once, what follows before the next commit is told or after a minute. */
+  #countDropped(dropped: LostRange): void {
+    this.#counts.droppedRecords += dropped.count;
+    const before = this.#droppedRange;
+    this.#droppedRange = before === null ? dropped : { ...dropped, fromSeq: before.fromSeq, count: before.count + dropped.count };
+    if (this.#clock.monotonic() - this.#droppedToldMs >= LIMITS.journalLossReportMs.value) this.#tellDropped();
+  }
+
+  #tellDropped(): void {
+    const dropped = this.#droppedRange;
+    if (dropped === null) return;
+    this.#droppedRange = null;
+    this.#droppedToldMs = this.#clock.monotonic();
+    this.#tellLoss(dropped);
+  }
+
+  /** Each range is told once, however often the threads find it. */
+  #tellLoss(loss: LostRange): void {
+    const key = `${loss.why}/${loss.fromSeq}/${loss.toSeq}`;
+    if (loss.why !== "queue-full") {
+      if (this.#toldRanges.has(key)) return;
+      this.#toldRanges.add(key);
+    }
+    if (this.#lossListeners.size === 0) this.#untold.push(loss);
+    for (const listener of [...this.#lossListeners]) listener(toldLoss(loss));
+  }
+
+  #takeLost(loss: LostRange, found: Fault | null): void {
+    this.#tellLoss(loss);
+    if (found === null || this.#fault !== null) return;
+    this.#setFault(found);
+    this.#setFault(null);
+  }
+
+  #takeDamage(news: FromReader & { readonly kind: "damaged-range" | "damaged-file" }): void {
+    if (news.kind === "damaged-file") {
+      this.#writer.post({ kind: "set-aside", file: news.file });
+      return;
+    }
+    this.#tellLoss({ fromSeq: news.fromSeq, toSeq: news.toSeq, count: news.count, why: "journal-damaged" });
+  }
+
+  #takeReaderTrouble(sqliteCode: string): void {
+    if (sqliteCode.startsWith("SQLITE_CORRUPT") || sqliteCode === "SQLITE_NOTADB") void this.#writer.checkFiles();
+  }
+
+  #useSegments(segments: readonly SegmentEntry[]): void {
+    this.#reader.useSegments(segments);
+  }
+
+  readonly onCommit = (listener: (upTo: Seq) => void) => subscribe(this.#commitListeners, listener);
+
+  readonly onHealth = (listener: (health: JournalHealth) => void) => {
+    if (this.#fault !== null) listener(this.#health());
+    return subscribe(this.#healthListeners, listener);
+  };
+
+  readonly onLoss = (listener: LossListener) => {
+    const stop = subscribe(this.#lossListeners, listener);
+    const untold = this.#untold;
+    this.#untold = [];
+    for (const loss of untold) listener(toldLoss(loss));
+    return stop;
+  };
+
+  // -------------------------------------------------------------------- reading
+
+  readonly read: Journal["read"] = async ({ afterSeq, upToSeq, limit, kinds }) => {
+    const committed = this.#committedSeq;
+    const last = Math.min(upToSeq ?? committed, committed);
+    if (afterSeq >= last || limit <= 0) return [];
+    const pageLimit = Math.min(limit, LIMITS.journalReadRecordsMax.value);
+    const answer = await this.#reader.ask({ kind: "records", afterSeq, upToSeq: last, limit: pageLimit, kinds: kinds ?? null });
+    return answer.kind === "records" ? unpackRecords(answer.batch) : [];
+  };
+
+  readonly openAlerts = async (): Promise<readonly Alert[]> => {
+    const answer = await this.#reader.ask({ kind: "open-alerts" });
+    const records = answer.kind === "records" ? unpackRecords(answer.batch) : [];
+    return records.filter((record) => record.kind === "alert");
+  };
+
+  readonly latestObservations: Journal["latestObservations"] = async ({
+    sinceMs,
+    quantities,
+  }): Promise<readonly Observation[]> => {
+    const answer = await this.#reader.ask({ kind: "latest", sinceMs, quantities });
+    const records = answer.kind === "records" ? unpackRecords(answer.batch) : [];
+    return records.filter((record) => record.kind === "observation");
+  };
+
+  readonly trend: Journal["trend"] = async (query): Promise<readonly TrendPoint[]> => {
+    if (!(query.fromMs < query.toMs)) return [];
+    const pointsMax = Math.max(2, Math.min(Math.floor(query.pointsMax), LIMITS.journalTrendPointsMax.value));
+    const answer = await this.#reader.ask({ kind: "trend", ...query, pointsMax });
+    return answer.kind === "trend" ? answer.points : [];
+  };
+
+  // -------------------------------------------------------------------- cursors
+
+  readonly cursor = async (reader: string): Promise<ReaderCursor | null> => {
+    const released = this.#cursors.get(reader);
+    if (released !== undefined) return released;
+    const answer = await this.#reader.ask({ kind: "cursor", reader });
+    return answer.kind === "cursor" && answer.json !== null ? (JSON.parse(answer.json) as ReaderCursor) : null;
+  };
+
+  readonly release = (reader: string, cursor: ReaderCursor): void => {
+    this.#cursors.set(reader, cursor);
+    this.#unsentCursors.add(reader);
+    if (this.#closing !== null) return;
+    this.#cursorTimer ??= this.#clock.after(LIMITS.journalCursorMsMax.value, () => {
+      this.#cursorTimer = null;
+      this.#sendCursors();
+    });
+  };
+
+  #sendCursors(): void {
+    if (!this.#writer.ready || this.#unsentCursors.size === 0) return;
+    const cursors = [...this.#unsentCursors].map((reader): StoredCursor => [reader, JSON.stringify(this.#cursors.get(reader))]);
+    this.#unsentCursors.clear();
+    this.#writer.post({ kind: "cursors", cursors });
+  }
+
+  // ---------------------------------------------------------------- stats, close
+
+  readonly stats = (): JournalStats => ({
+    ...this.#counts,
+    waitingRecords: this.#waiting.length + this.#inFlight.length,
+    ...this.#commitTimes.figures(),
+  });
+
+  readonly close = (): Promise<void> => {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  };
+
+  async #close(): Promise<void> {
+    const stopMs = this.#clock.monotonic() + LIMITS.stopMsMax.value;
+    // `#closing` is set once this function has given back its promise; then what waits is due.
+    await Promise.resolve();
+    this.#sendNext();
+    const drained = () => this.#inFlight.length === 0 && this.#waiting.length === 0;
+    if (!drained()) await this.#within(stopMs, (done) => (this.#whenDrained = done));
+    this.#sendCursors();
+    if (this.#writer.ready) {
+      await this.#within(stopMs, (done) => {
+        this.#whenClosed = done;
+        this.#writer.post({ kind: "close" });
+      });
+    }
+    for (const timer of [this.#groupTimer, this.#retryTimer, this.#cursorTimer]) timer?.stop();
+    await Promise.all([this.#writer.end(), this.#reader.close()]);
+  }
+
+  /** Waits until `begin`'s callback is called, but not past `stopMs`. */
+  #within(stopMs: number, begin: (done: () => void) => void): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = this.#clock.after(Math.max(0, stopMs - this.#clock.monotonic()), resolve);
+      begin(() => {
+        timer.stop();
+        resolve();
+      });
+    });
+  }
+}
+
+function toldLoss(loss: LostRange): Told {
+  return { ...loss, fromSeq: seq(loss.fromSeq), toSeq: seq(loss.toSeq) };
+}
+
+function subscribe<Listener>(listeners: Set<Listener>, listener: Listener): () => void {
+  listeners.add(listener);
+  return () => void listeners.delete(listener);
+}

@@ -1,0 +1,125 @@
+import type { Fault } from "../core/errors.ts";
+import type { TrendPoint } from "../core/ports.ts";
+import type { QuantityName } from "../core/quantities.ts";
+import type { RecordKind } from "../core/record.ts";
+import type { PackedRecords } from "./packing.ts";
+
+/** A disk slower than the real one, to give figures for an SD card: how long each wait for the disk takes, and a share of slow ones. */
+export interface SimulatedDisk {
+  readonly fsyncMs: number;
+  readonly slowFsyncMs: number;
+  /** From 0 to 1. */
+  readonly slowShare: number;
+  readonly seed: number;
+}
+
+/** One file of observations as its readers need to know it. */
+export interface SegmentEntry {
+  readonly file: string;
+  readonly firstSeq: number;
+  readonly lastSeq: number;
+  readonly recordCount: number;
+  /** Earliest and latest measured time, or null where it holds no observation. While it is not sealed they may be older than the truth. */
+  readonly minAtMs: number | null;
+  readonly maxAtMs: number | null;
+  readonly sealed: boolean;
+  readonly bytes: number;
+}
+
+/** Records that are gone, before they have become a record themselves. */
+export interface LostRange {
+  readonly fromSeq: number;
+  readonly toSeq: number;
+  readonly count: number;
+  readonly why: "queue-full" | "byte-budget" | "journal-damaged";
+}
+
+/** A reader's name and its cursor as JSON. */
+export type StoredCursor = readonly [reader: string, json: string];
+
+/** What opening needs to know. */
+export interface OpenRequest {
+  readonly folder: string;
+  readonly gatewayId: string;
+  readonly bytesMax: number;
+  readonly simulatedDisk: SimulatedDisk | null;
+  /** The epoch of the running gateway when its worker is started again, else null. */
+  readonly epochToKeep: string | null;
+  /** Check every page of every file; set when damage was met while running. */
+  readonly checkAll: boolean;
+}
+
+/** What opening found. */
+export interface OpenedJournal {
+  readonly epoch: string;
+  readonly lastSeq: number;
+  readonly faults: readonly Fault[];
+  readonly losses: readonly LostRange[];
+  readonly segments: readonly SegmentEntry[];
+}
+
+/** From the main thread to the writing thread. */
+export type ToWriter =
+  | { readonly kind: "open"; readonly request: OpenRequest }
+  | { readonly kind: "commit"; readonly upToSeq: number; readonly batch: PackedRecords }
+  | { readonly kind: "cursors"; readonly cursors: readonly StoredCursor[] }
+  | { readonly kind: "set-aside"; readonly file: string }
+  | { readonly kind: "close" };
+
+/** From the writing thread to the main thread. */
+export type FromWriter =
+  | { readonly kind: "opened"; readonly opened: OpenedJournal }
+  | { readonly kind: "refused"; readonly fault: Fault }
+  | { readonly kind: "committed"; readonly upToSeq: number; readonly commitMs: number }
+  | { readonly kind: "failed"; readonly fault: Fault }
+  | { readonly kind: "segments"; readonly segments: readonly SegmentEntry[] }
+  | { readonly kind: "lost"; readonly loss: LostRange; readonly fault: Fault | null }
+  | { readonly kind: "figures"; readonly bytesOnDisk: number; readonly fsyncs: number }
+  | { readonly kind: "closed" };
+
+/** What may be asked of the reading thread. */
+export type ReadQuery =
+  | {
+      readonly kind: "records";
+      readonly afterSeq: number;
+      readonly upToSeq: number;
+      readonly limit: number;
+      readonly kinds: readonly RecordKind[] | null;
+    }
+  | { readonly kind: "open-alerts" }
+  | { readonly kind: "latest"; readonly sinceMs: number; readonly quantities: readonly QuantityName[] }
+  | {
+      readonly kind: "trend";
+      readonly patientId: string;
+      readonly quantity: QuantityName;
+      readonly fromMs: number;
+      readonly toMs: number;
+      readonly pointsMax: number;
+    }
+  | { readonly kind: "cursor"; readonly reader: string };
+
+/** From the main thread to the reading thread. */
+export type ToReader =
+  | { readonly kind: "segments"; readonly folder: string; readonly segments: readonly SegmentEntry[] }
+  | { readonly kind: "ask"; readonly id: number; readonly query: ReadQuery };
+
+/** What the reading thread answers. */
+export type ReadAnswer =
+  | { readonly kind: "records"; readonly batch: PackedRecords }
+  | { readonly kind: "trend"; readonly points: readonly TrendPoint[] }
+  | { readonly kind: "cursor"; readonly json: string | null }
+  | { readonly kind: "failed"; readonly sqliteCode: string };
+
+/** From the reading thread to the main thread. */
+export type FromReader =
+  | { readonly kind: "answer"; readonly id: number; readonly answer: ReadAnswer }
+  /** One block or record whose check sum is wrong; it was passed over. */
+  | {
+      readonly kind: "damaged-range";
+      readonly file: string;
+      readonly fromSeq: number;
+      readonly toSeq: number;
+      readonly count: number;
+    }
+  /** A file SQLite itself calls damaged. */
+  | { readonly kind: "damaged-file"; readonly file: string };

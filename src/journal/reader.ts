@@ -1,0 +1,406 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { setImmediate } from "node:timers/promises";
+import { type MessagePort, parentPort } from "node:worker_threads";
+import { createSystemClock } from "../clock.ts";
+import { LIMITS } from "../core/limits.ts";
+import type { JournalRecord, RecordKind } from "../core/record.ts";
+import type { Clock } from "../core/time.ts";
+import { visitBlock } from "./block.ts";
+import { DamagedBytesError } from "./block-bytes.ts";
+import { isDamage, KEPT_FILE, sqliteOrSystemCode } from "./journal-folder.ts";
+import { isKeptKind, KEPT_FILE_KINDS, KeptReader } from "./kept-file.ts";
+import type { FromReader, ReadAnswer, ReadQuery, SegmentEntry, ToReader } from "./messages.ts";
+import { buffersOf, observationOf, packRecords, rareOf } from "./packing.ts";
+import { ROLLUP_CELL_MS, shownValue, visitCells } from "./rollup.ts";
+import { type BlockRow, blockIsSound, type RollupRow, rollupIsSound, SegmentReader } from "./segment-file.ts";
+import { TrendThinner } from "./trend.ts";
+
+/** Work of one question that is done before another may have its turn. */
+const SLICE_MS = 5;
+
+/**
+ * The reading thread: its own connections, read-only, so that no question ever stands before a commit. Questions take
+ * turns, so that a trend over a day does not hold up an upstream. No statement is left open across a turn.
+ */
+class JournalReader {
+  readonly #clock: Clock;
+  readonly #say: (message: FromReader, transfer: ArrayBuffer[]) => void;
+  #folder = "";
+  #entries: readonly SegmentEntry[] = [];
+  #segments = new Map<string, SegmentReader>();
+  #kept: KeptReader | null = null;
+  readonly #toldDamage = new Set<string>();
+
+  constructor(clock: Clock, say: (message: FromReader, transfer: ArrayBuffer[]) => void) {
+    this.#clock = clock;
+    this.#say = say;
+  }
+
+  async take(message: ToReader): Promise<void> {
+    switch (message.kind) {
+      case "segments":
+        return this.#useSegments(message.folder, message.segments);
+      case "ask": {
+        const answer = await this.#answer(message.query);
+        this.#say({ kind: "answer", id: message.id, answer }, answer.kind === "records" ? buffersOf(answer.batch) : []);
+      }
+    }
+  }
+
+  /** Segments that are gone, or that the writer wants to take out of write-ahead mode, are closed. */
+  #useSegments(folder: string, entries: readonly SegmentEntry[]): void {
+    if (folder !== this.#folder) this.#kept = null;
+    this.#folder = folder;
+    const sealedBefore = new Set(this.#entries.filter((entry) => entry.sealed).map((entry) => entry.file));
+    this.#entries = entries;
+    const staying = new Set(entries.filter((entry) => !entry.sealed || sealedBefore.has(entry.file)).map((entry) => entry.file));
+    for (const file of [...this.#segments.keys()]) if (!staying.has(file)) this.#closeSegment(file);
+  }
+
+  #closeSegment(file: string): void {
+    this.#segments.get(file)?.close();
+    this.#segments.delete(file);
+  }
+
+  async #answer(query: ReadQuery): Promise<ReadAnswer> {
+    try {
+      switch (query.kind) {
+        case "records":
+          return { kind: "records", batch: packRecords(await this.#records(query)) };
+        case "open-alerts":
+          return {
+            kind: "records",
+            batch: packRecords(
+              this.#keptFile()
+                .openAlerts()
+                .map((record) => rareOf(record.json)),
+            ),
+          };
+        case "latest":
+          return { kind: "records", batch: packRecords(await this.#latest(query)) };
+        case "trend":
+          return { kind: "trend", points: await this.#trend(query) };
+        case "cursor":
+          return { kind: "cursor", json: this.#keptFile().cursor(query.reader) };
+      }
+    } catch (error) {
+      const sqliteCode = sqliteOrSystemCode(error);
+      if (sqliteCode === null) throw error;
+      this.#closeAll();
+      return { kind: "failed", sqliteCode };
+    }
+  }
+
+  #closeAll(): void {
+    for (const file of [...this.#segments.keys()]) this.#closeSegment(file);
+    this.#kept?.close();
+    this.#kept = null;
+  }
+
+  #keptFile(): KeptReader {
+    this.#kept ??= new KeptReader(join(this.#folder, KEPT_FILE), (seq) =>
+      this.#tellRange(KEPT_FILE, { first_seq: seq, last_seq: seq, record_count: 1 }),
+    );
+    return this.#kept;
+  }
+
+  /** Tells of damage once. The memory of what was told is bounded by the number of blocks that can be damaged before a person comes. */
+  #tellRange(file: string, row: { readonly first_seq: number; readonly last_seq: number; readonly record_count: number }): void {
+    const key = `${file}/${row.first_seq}`;
+    if (this.#toldDamage.has(key) || this.#toldDamage.size >= LIMITS.journalQueueRecordsMax.value) return;
+    this.#toldDamage.add(key);
+    this.#say({ kind: "damaged-range", file, fromSeq: row.first_seq, toSeq: row.last_seq, count: row.record_count }, []);
+  }
+
+  /** The segment, most recently used last. Null where it has been dropped meanwhile. */
+  #segment(file: string): SegmentReader | null {
+    const path = join(this.#folder, file);
+    const known = this.#segments.get(file);
+    if (known === undefined && !existsSync(path)) return null;
+    const segment = known ?? new SegmentReader(path);
+    this.#segments.delete(file);
+    this.#segments.set(file, segment);
+    const oldest = this.#segments.keys().next().value;
+    if (oldest !== undefined && this.#segments.size > LIMITS.journalReaderFilesMax.value) this.#closeSegment(oldest);
+    return segment;
+  }
+
+  /** Runs one step on a segment. A file that SQLite calls damaged is told and passed over from then on. */
+  #onSegment<Answer>(file: string, step: (segment: SegmentReader) => Answer): Answer | null {
+    if (!this.#entries.some((entry) => entry.file === file)) return null;
+    try {
+      const segment = this.#segment(file);
+      return segment === null ? null : step(segment);
+    } catch (error) {
+      if (!isDamage(error)) throw error;
+      this.#closeSegment(file);
+      this.#entries = this.#entries.filter((entry) => entry.file !== file);
+      this.#say({ kind: "damaged-file", file }, []);
+      return null;
+    }
+  }
+
+  async #records(query: ReadQuery & { readonly kind: "records" }): Promise<JournalRecord[]> {
+    const { afterSeq, upToSeq, limit, kinds } = query;
+    const found: JournalRecord[] = [];
+    for (const kind of KEPT_FILE_KINDS) {
+      if (kinds !== null && !kinds.includes(kind)) continue;
+      for (const record of this.#keptFile().records(kind, { afterSeq, upToSeq, limit })) found.push(rareOf(record.json));
+    }
+    if (kinds?.every((kind) => isKeptKind(kind)) !== true) {
+      const turn = this.#turns();
+      for (const entry of this.#entries) {
+        if (entry.sealed && entry.lastSeq <= afterSeq) continue;
+        if (entry.firstSeq > upToSeq || !(await this.#recordsOfSegment(entry.file, query, found, turn))) break;
+      }
+    }
+    return found.sort((one, other) => one.seq - other.seq).slice(0, limit);
+  }
+
+  /** @returns  False where enough was found. */
+  async #recordsOfSegment(
+    file: string,
+    query: ReadQuery & { readonly kind: "records" },
+    found: JournalRecord[],
+    turn: () => Promise<void>,
+  ): Promise<boolean> {
+    const { afterSeq, upToSeq, limit, kinds } = query;
+    let takenCount = 0;
+    let fromSeq = afterSeq + 1;
+    for (;;) {
+      const rows = this.#onSegment(file, (segment) => segment.blocks({ fromSeq, toSeq: upToSeq, kinds }));
+      if (rows === null || rows.length === 0) return true;
+      for (const row of rows) {
+        const records = this.#recordsOfBlock(file, row, kinds).filter((record) => record.seq > afterSeq && record.seq <= upToSeq);
+        found.push(...records);
+        takenCount += records.length;
+        fromSeq = row.last_seq + 1;
+        if (takenCount >= limit) return false;
+      }
+      await turn();
+    }
+  }
+
+  #recordsOfBlock(file: string, row: BlockRow, kinds: readonly RecordKind[] | null): JournalRecord[] {
+    const wanted = (kind: RecordKind) => kinds === null || kinds.includes(kind);
+    const records = this.#onSegment(file, (segment) => this.#visit(segment, row, wanted));
+    return (records ?? []).sort((one, other) => one.seq - other.seq);
+  }
+
+  #visit(segment: SegmentReader, row: BlockRow, wanted: (kind: RecordKind) => boolean): JournalRecord[] {
+    const records: JournalRecord[] = [];
+    const wantsObservations = wanted("observation");
+    this.#readBlock(segment, row, () =>
+      visitBlock(row.data, row.first_seq, {
+        observation: (contextId, numbers) => {
+          if (wantsObservations) records.push(observationOf(segment.contextOf(contextId), numbers));
+        },
+        rare: (record) => {
+          if (wanted(record.kind)) records.push(rareOf(record.json));
+        },
+      }),
+    );
+    return records;
+  }
+
+  /** Reads a block whose check sum is right; else tells of it and passes over it. */
+  #readBlock(segment: SegmentReader, row: BlockRow, read: () => void): void {
+    if (!blockIsSound(row)) {
+      this.#tellRange(segment.file, row);
+      return;
+    }
+    try {
+      read();
+    } catch (error) {
+      if (!(error instanceof DamagedBytesError)) throw error;
+      this.#tellRange(segment.file, row);
+    }
+  }
+
+  async #trend(query: ReadQuery & { readonly kind: "trend" }) {
+    const thinner = new TrendThinner(query);
+    const coarse = thinner.intervalMs() >= ROLLUP_CELL_MS;
+    const turn = this.#turns();
+    for (const entry of this.#entries) {
+      if (isOutside(entry, query.fromMs, query.toMs)) continue;
+      const state = { wanted: new Set<number>() };
+      const prepare = (segment: SegmentReader) => {
+        for (const [id, context] of segment.contexts()) {
+          if (context.patientId === query.patientId && context.quantity === query.quantity) state.wanted.add(id);
+        }
+      };
+      const addBlock = (segment: SegmentReader, row: BlockRow) => this.#addBlock(segment, row, state.wanted, thinner);
+      await this.#throughTime(entry.file, query, turn, {
+        prepare,
+        rollup: (segment, row) => {
+          if (coarse) addRollup(row, state.wanted, thinner);
+          else for (const block of this.#blocksBetween(segment, row.from_seq, row.to_seq, query.fromMs)) addBlock(segment, block);
+        },
+        block: addBlock,
+      });
+    }
+    return thinner.points();
+  }
+
+  #addBlock(segment: SegmentReader, row: BlockRow, wanted: ReadonlySet<number>, thinner: TrendThinner): void {
+    this.#readBlock(segment, row, () =>
+      visitBlock(row.data, row.first_seq, {
+        observation: (contextId, numbers) => {
+          if (!wanted.has(contextId)) return;
+          const context = segment.contextOf(contextId);
+          thinner.add(numbers.measuredAtMs, shownValue(context, numbers.value), context.validity === "questionable");
+        },
+        rare: null,
+      }),
+    );
+  }
+
+  #blocksBetween(segment: SegmentReader, fromSeq: number, toSeq: number, sinceMs: number): BlockRow[] {
+    const blocks: BlockRow[] = [];
+    for (let next = fromSeq; ; ) {
+      const rows = segment.blocks({ fromSeq: next, toSeq, kinds: ["observation"], sinceMs });
+      blocks.push(...rows);
+      const last = rows.at(-1);
+      if (last === undefined) return blocks;
+      next = last.last_seq + 1;
+    }
+  }
+
+  /** Goes through the rollups of a segment that touch a time, and then through the blocks that are in none yet. */
+  async #throughTime(
+    file: string,
+    range: { readonly fromMs: number; readonly toMs: number },
+    turn: () => Promise<void>,
+    steps: {
+      readonly prepare: (segment: SegmentReader) => void;
+      readonly rollup: (segment: SegmentReader, row: RollupRow) => void;
+      readonly block: (segment: SegmentReader, row: BlockRow) => void;
+    },
+  ): Promise<void> {
+    let afterToSeq = 0;
+    const rolledUpTo = this.#onSegment(file, (segment) => segment.rolledUpToSeq()) ?? 0;
+    for (let more = true; more; await turn()) {
+      const rows = this.#onSegment(file, (segment) => segment.rollups({ afterToSeq, ...range })) ?? [];
+      this.#onSegment(file, steps.prepare);
+      for (const row of rows) {
+        if (row.to_seq <= rolledUpTo) this.#onSegment(file, (segment) => this.#readRollup(segment, row, range.fromMs, steps));
+        afterToSeq = row.to_seq;
+        await turn();
+      }
+      more = rows.length > 0;
+    }
+    for (let fromSeq = rolledUpTo + 1, more = true; more; await turn()) {
+      const toSeq = Number.MAX_SAFE_INTEGER;
+      const rows =
+        this.#onSegment(file, (segment) => segment.blocks({ fromSeq, toSeq, kinds: ["observation"], sinceMs: range.fromMs })) ??
+        [];
+      this.#onSegment(file, steps.prepare);
+      for (const row of rows) {
+        if (row.first_seq > rolledUpTo) this.#onSegment(file, (segment) => steps.block(segment, row));
+        fromSeq = row.last_seq + 1;
+      }
+      more = rows.length > 0;
+    }
+  }
+
+  /** A rollup that is damaged is told by its blocks' range only where these are damaged too: they are read in its place. */
+  #readRollup(
+    segment: SegmentReader,
+    row: RollupRow,
+    fromMs: number,
+    steps: {
+      readonly rollup: (segment: SegmentReader, row: RollupRow) => void;
+      readonly block: (segment: SegmentReader, row: BlockRow) => void;
+    },
+  ): void {
+    if (rollupIsSound(row)) {
+      steps.rollup(segment, row);
+      return;
+    }
+    for (const block of this.#blocksBetween(segment, row.from_seq, row.to_seq, fromMs)) steps.block(segment, block);
+  }
+
+  async #latest(query: ReadQuery & { readonly kind: "latest" }): Promise<JournalRecord[]> {
+    const newest = new Map<string, { readonly file: string; readonly seq: number; readonly atMs: number }>();
+    const quantities: ReadonlySet<string> = new Set(query.quantities);
+    const range = { fromMs: query.sinceMs, toMs: Number.POSITIVE_INFINITY };
+    const turn = this.#turns();
+    for (const { file, ...entry } of this.#entries) {
+      if (isOutside({ file, ...entry }, range.fromMs, range.toMs)) continue;
+      const wanted = new Set<number>();
+      const offer = (segment: SegmentReader, contextId: number, found: { readonly seq: number; readonly atMs: number }) => {
+        const { deviceId, quantity } = segment.contextOf(contextId);
+        const key = JSON.stringify([deviceId, quantity]);
+        const before = newest.get(key);
+        if (found.atMs >= range.fromMs && (before === undefined || found.atMs >= before.atMs))
+          newest.set(key, { file, ...found });
+      };
+      await this.#throughTime(file, range, turn, {
+        prepare: (segment) => {
+          for (const [id, context] of segment.contexts()) if (quantities.has(context.quantity)) wanted.add(id);
+        },
+        rollup: (segment, row) =>
+          visitCells(row.data, row.to_seq, wanted, (cell) => {
+            if (cell.newestValid !== null) offer(segment, cell.seriesId, cell.newestValid);
+          }),
+        block: (segment, row) =>
+          this.#readBlock(segment, row, () =>
+            visitBlock(row.data, row.first_seq, {
+              observation: (contextId, numbers) => {
+                if (!wanted.has(contextId) || numbers.value === null || segment.contextOf(contextId).validity !== "valid") return;
+                offer(segment, contextId, { seq: numbers.seq, atMs: numbers.measuredAtMs });
+              },
+              rare: null,
+            }),
+          ),
+      });
+    }
+    return this.#fetch([...newest.values()], turn);
+  }
+
+  async #fetch(
+    places: readonly { readonly file: string; readonly seq: number }[],
+    turn: () => Promise<void>,
+  ): Promise<JournalRecord[]> {
+    const found: JournalRecord[] = [];
+    for (const { file, seq } of places) {
+      const rows = this.#onSegment(file, (segment) => segment.blocks({ fromSeq: seq, toSeq: seq, kinds: ["observation"] })) ?? [];
+      for (const row of rows)
+        found.push(...this.#recordsOfBlock(file, row, ["observation"]).filter((record) => record.seq === seq));
+      await turn();
+    }
+    return found.sort((one, other) => one.seq - other.seq);
+  }
+
+  /** Returns what lets others have their turn whenever this question has had its slice. */
+  #turns(): () => Promise<void> {
+    let sliceStartedMs = this.#clock.monotonic();
+    return async () => {
+      if (this.#clock.monotonic() - sliceStartedMs < SLICE_MS) return;
+      await setImmediate();
+      sliceStartedMs = this.#clock.monotonic();
+    };
+  }
+}
+
+function isOutside(entry: SegmentEntry, fromMs: number, toMs: number): boolean {
+  if (!entry.sealed) return false;
+  return entry.minAtMs === null || entry.maxAtMs === null || entry.maxAtMs < fromMs || entry.minAtMs > toMs;
+}
+
+function addRollup(row: RollupRow, wanted: ReadonlySet<number>, thinner: TrendThinner): void {
+  visitCells(row.data, row.to_seq, wanted, ({ lowest, highest, firstAbsentAtMs }) => {
+    if (lowest !== null) thinner.add(lowest.atMs, lowest.value, lowest.questionable);
+    if (highest !== null && highest.atMs !== lowest?.atMs) thinner.add(highest.atMs, highest.value, highest.questionable);
+    if (lowest === null && firstAbsentAtMs !== null) thinner.add(firstAbsentAtMs, null, false);
+  });
+}
+
+/** Runs the reading thread on its port. What it throws ends the thread, and the main thread starts another. */
+function startReader(port: MessagePort): void {
+  const reader = new JournalReader(createSystemClock(), (message, transfer) => port.postMessage(message, transfer));
+  port.on("message", (message: ToReader) => void reader.take(message));
+}
+
+if (parentPort !== null) startReader(parentPort);
