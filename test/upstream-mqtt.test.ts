@@ -1,9 +1,10 @@
 import { execFile } from "node:child_process";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
 import { createSystemClock } from "../src/clock.ts";
+import { openJournal } from "../src/journal/journal.ts";
 import { connectMqtt } from "../src/sinks/mqtt-client.ts";
 import { createMemoryJournal, type MemoryJournal } from "./support/memory-journal.ts";
 import { type Mosquitto, mosquittoIsMissing, prepareMosquitto } from "./support/mosquitto.ts";
@@ -261,10 +262,52 @@ describe.skipIf(mosquittoIsMissing)("upstream against mosquitto", () => {
     ).toEqual([1, 2]);
   });
 
+  test("over the real journal: killed server, stopped gateway, opened again; each key arrives, and none twice unmarked", async () => {
+    const mosquitto = await broker(["allow_anonymous true", "persistence true", "persistence_location FOLDER/"]);
+    await mosquitto.start();
+    const folder = await mkdtemp(join(tmpdir(), "vigil-journal-"));
+    cleanups.push(() => rm(folder, { recursive: true, force: true }));
+    const open = async () => {
+      const opened = await openJournal({ folder, gatewayId: "ward-3", bytesMax: 100_000_000, clock: createSystemClock() });
+      if (!opened.ok) throw new Error(opened.error.code);
+      return opened.value;
+    };
+    const server = { url: `mqtt://127.0.0.1:${mosquitto.port}`, protocolVersion: 5 } as const;
+    const receiving = startReceiving({ server });
+    cleanups.push(receiving.receiver.close);
+    await until("the receiver is connected", () => receiving.receiver.view().connected);
+    await mosquitto.signal("SIGUSR1");
+
+    const journal = await open();
+    const sending = startSending({ server, journal });
+    await until("the outbox is connected", () => sending.outbox.view().state === "connected");
+    for (const number of numbers(1, 500)) journal.append([number % 100 === 0 ? alertAt(number) : observationAt(number)]);
+    sending.outbox.urgent(alertAt(500));
+    await until("the first 500 came", () => receiving.seqs().length === 500);
+    await mosquitto.signal("SIGKILL");
+    for (const number of numbers(501, 900)) journal.append([observationAt(number)]);
+    await until("the journal has them", () => journal.committedSeq() === 900);
+    await sending.stop();
+    await journal.close();
+
+    await mosquitto.start();
+    const again = await open();
+    cleanups.push(again.close);
+    expect(again.epoch).toBe(journal.epoch);
+    const sendingAgain = startSending({ server, journal: again });
+    cleanups.push(sendingAgain.stop);
+    await until("the outbox is connected again", () => sendingAgain.outbox.view().state === "connected");
+    again.append(numbers(901, 1000).map(observationAt));
+    await until("all have come", () => receiving.seqs().length === 1000);
+    expect(receiving.seqs()).toEqual(numbers(1, 1000));
+    expect(unmarkedDuplicates(receiving.arrived)).toEqual([]);
+    const resent = receiving.arrived.filter(({ resent }) => resent).map(({ seq }) => seq);
+    expect(resent.length, "only what was open is sent again").toBeLessThan(600);
+  });
+
   test("a topic the server forbids stops neither alerts nor the gateway, and nothing of it is lost", async () => {
     const mosquitto = await broker(["allow_anonymous true", "acl_file FOLDER/acl"]);
     const acl = join(mosquitto.folder, "acl");
-    const { writeFile } = await import("node:fs/promises");
     await writeFile(acl, "topic read #\ntopic write vigil/+/alerts\ntopic write vigil/+/heartbeat\ntopic write vigil/+/state\n");
     await mosquitto.start();
     const journal = createMemoryJournal();

@@ -265,12 +265,12 @@ class OutboxRunner {
         await this.#change();
         continue;
       }
-      const page = await this.#read({ from: seq(this.#livePosition + 1), to: upTo }, [...KEPT, ...BULK]);
+      const range = { from: seq(this.#livePosition + 1), to: upTo };
+      const page = await this.#read(session, range, [...KEPT, ...BULK], LIMITS.upstreamBatchRecordsMax.value);
       if (page === null) {
         await this.#parts.clock.sleep(LIMITS.journalRetryMs.value, session.over.signal);
         continue;
       }
-      if (session.ended) return;
       underWayCount += 1;
       void this.#start(session, async () => {
         await this.#sendPage(page, session);
@@ -328,12 +328,11 @@ class OutboxRunner {
           await Promise.race(running);
           continue;
         }
-        const page = await this.#read({ from: next, to: range.to }, pass.kinds, this.#backlogLimit(pass.lane));
+        const page = await this.#read(session, { from: next, to: range.to }, pass.kinds, this.#backlogLimit(pass.lane));
         if (page === null) {
           await this.#parts.clock.sleep(LIMITS.journalRetryMs.value, session.over.signal);
           continue;
         }
-        if (session.ended) break;
         next = seq(page.covered.to + 1);
         const work = this.#start(session, () => this.#sendBacklog(page, pass, session));
         running.add(work);
@@ -469,30 +468,32 @@ class OutboxRunner {
 
   // ------------------------------------------------------- journal and cursor
 
-  /** One page and what it covers: up to its last record, or the whole range where nothing is left in it. */
-  async #read(range: SeqRange, kinds: readonly RecordKind[], limit?: number): Promise<Page | null> {
-    try {
-      const records = await this.#parts.journal.read({
-        afterSeq: seq(range.from - 1),
-        upToSeq: range.to,
-        limit: limit ?? LIMITS.upstreamBatchRecordsMax.value,
-        kinds,
-      });
-      const last = records.at(-1);
-      return { records, covered: { from: range.from, to: last === undefined ? range.to : last.seq } };
-    } catch {
-      return null;
-    }
+  /**
+   * One page and what it covers: up to its last record, or the whole range where nothing is left in it. Null where the journal could
+   * not answer or the session ended meanwhile. An answer after the end is no answer: a journal that closes has nothing left to say.
+   */
+  async #read(session: Session, range: SeqRange, kinds: readonly RecordKind[], limit: number): Promise<Page | null> {
+    const { journal } = this.#parts;
+    const answer = journal.read({ afterSeq: seq(range.from - 1), upToSeq: range.to, limit, kinds });
+    const records = await unlessStopped(
+      answer.catch(() => null),
+      session.over.signal,
+    );
+    if (records === null || session.ended) return null;
+    const last = records.at(-1);
+    return { records, covered: { from: range.from, to: last === undefined ? range.to : last.seq } };
   }
 
   async #readCursor(): Promise<ReaderCursor | null> {
     const { journal, clock, name, stop } = this.#parts;
     while (!stop.aborted) {
-      try {
-        return await journal.cursor(name);
-      } catch {
-        await clock.sleep(LIMITS.journalRetryMs.value, stop);
-      }
+      const answer = journal.cursor(name).then(
+        (cursor) => ({ cursor }),
+        () => null,
+      );
+      const known = await unlessStopped(answer, stop);
+      if (known !== null) return known.cursor;
+      await clock.sleep(LIMITS.journalRetryMs.value, stop);
     }
     return null;
   }
@@ -587,6 +588,7 @@ function marked(batch: readonly Delivery[]): readonly Delivery[] {
 /** The answer, or null where `stop` comes first. */
 function unlessStopped<Value>(answer: Promise<Value>, stop: AbortSignal): Promise<Value | null> {
   return new Promise((resolve) => {
+    if (stop.aborted) return resolve(null);
     const onStop = () => resolve(null);
     stop.addEventListener("abort", onStop);
     void answer.then((value) => {
