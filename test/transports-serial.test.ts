@@ -171,6 +171,28 @@ describe.skipIf(!socatIsHere)("a serial link", () => {
     expect(watcher.story().slice(1, 3)).toEqual(["bytes", "down link-down"]);
   });
 
+  // The serialport package reads a hung-up line for ever, without an error and with all the time of the process.
+  test("a cable pulled while bytes flow is down too, and then costs nothing more", async () => {
+    const path = join(folder, "near");
+    let hangUps = 0;
+    for (let round = 0; round < 4; round++) {
+      const cable = spawn("socat", ["EXEC:yes vigil", `pty,raw,echo=0,link=${path}`], { stdio: "ignore" });
+      cables.push(cable);
+      const watcher = watchLink(open("near"));
+      await watcher.until(() => watcher.received().length > 20_000, "a stream of bytes");
+      await unplug(cable);
+      await watcher.until(() => watcher.story().some((word) => word.startsWith("down")), "the loss", 4000);
+      await links.at(-1)?.close();
+      await watcher.ended;
+      hangUps += 1;
+    }
+    expect(hangUps).toBe(4);
+    const before = process.cpuUsage();
+    await sleep(300);
+    const used = process.cpuUsage(before);
+    expect((used.user + used.system) / 1000).toBeLessThan(150);
+  });
+
   test("a path that names another device than the one opened is opened anew", async () => {
     await plugIn();
     const watcher = watchLink(open("near"));

@@ -329,6 +329,12 @@ describe("writing and closing", () => {
     expect(peer.sockets[0]?.destroyed || peer.sockets[0]?.readableEnded).toBe(true);
   });
 
+  test("a link that is wrong in itself breaks off towards its consumer, who can quarantine the device", async () => {
+    const iterator = open(70_000).events[Symbol.asyncIterator]();
+    await expect(iterator.next()).rejects.toThrow("Port should be");
+    expect((await iterator.next()).done).toBe(true);
+  });
+
   test("a second consumer is a mistake of the program and is refused", async () => {
     const link = open(await freePort());
     link.events[Symbol.asyncIterator]();
