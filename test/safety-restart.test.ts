@@ -66,7 +66,7 @@ describe("line 10: a restart forgets neither delays, windows nor limits", () => 
     const ward = createWard();
     ward.note(ward.watch.setDevice(DEVICE));
     await ward.pass(15, () => ward.say("oxygenSaturation", 80));
-    const kept = Array.from({ length: 30 }, (_, second) => ward.make("oxygenSaturation", 97, { agoMs: (30 - second) * 100 }));
+    const kept = Array.from({ length: 30 }, (_, second) => ward.make("oxygenSaturation", 97, { agoMs: (29 - second) * 1000 }));
     const { again } = await restart(ward, kept);
     await again.pass(2);
     expect(again.holding()).toEqual([LOW]);
@@ -87,6 +87,17 @@ describe("line 10: a restart forgets neither delays, windows nor limits", () => 
     forgetful.say("oxygenSaturation", 81);
     expect(forgetful.holding(), "without the journal the delay would begin anew").toEqual([]);
   });
+  test("a delay that had run out before the restart raises with the first live value, not before", async () => {
+    const ward = createWard();
+    ward.note(ward.watch.setDevice(DEVICE));
+    const kept: Observation[] = [];
+    await ward.pass(15, () => kept.push(ward.say("oxygenSaturation", 80)));
+    const { again } = await restart(ward, kept, { keepAlerts: false });
+    await again.pass(5);
+    expect(again.holding(), "nothing is raised on old data").toEqual([]);
+    again.say("oxygenSaturation", 81);
+    expect(again.holding()).toEqual([LOW]);
+  });
   test("a score's confirmation goes on, and its alert outlives a restart without data", async () => {
     const ward = createWard();
     ward.note(ward.watch.setDevice({ ...DEVICE, expected: [] }));
@@ -97,12 +108,12 @@ describe("line 10: a restart forgets neither delays, windows nor limits", () => 
         where.say("heartRate", 128 + (kept.length % 2)),
         where.say("oxygenSaturation", 92),
       );
-    await ward.pass(50, speak(ward));
+    await ward.pass(55, speak(ward));
     expect(ward.holding()).toEqual([]);
     const { again } = await restart(ward, kept);
-    await again.pass(5);
+    await again.pass(9);
     expect(again.holding(), "nothing is raised on old data").toEqual([]);
-    await again.pass(5, speak(again));
+    await again.pass(3, speak(again));
     expect(again.holding()).toEqual(["score.news2/anna"]);
     const { again: third } = await restart(again, []);
     await third.pass(9);

@@ -55,6 +55,12 @@ test("three stray low values in a row raise nothing", async () => {
   expect(ward.raised("limit.")).toEqual([]);
 });
 
+test("one low value in three is an artefact, not a desaturation", async () => {
+  const ward = await wardWithDevice();
+  await ward.pass(60, (second) => ward.say("oxygenSaturation", second % 3 === 0 ? 70 : 96));
+  expect(ward.raised("limit.")).toEqual([]);
+});
+
 test("a stray good value does not begin the delay anew", async () => {
   const ward = await wardWithDevice();
   await ward.pass(12, (second) => ward.say("oxygenSaturation", second % 5 === 0 ? 96 : 80));

@@ -33,12 +33,12 @@ const SIDES: readonly Side[] = ["low", "high"];
 const HELD_LIMIT_SILENCE_SECONDS = 30;
 
 /** Key of the condition that a value is outside a limit; one per quantity and side, whatever its priority. */
-export function limitKey(patient: PatientState, quantity: QuantityName, side: Side): string {
+function limitKey(patient: PatientState, quantity: QuantityName, side: Side): string {
   return `limit.${quantity}.${side}/${patient.definition.patientId}`;
 }
 
 /** Key of the condition that a quantity does not come. */
-export function missingKey(patient: PatientState, quantity: QuantityName): string {
+function missingKey(patient: PatientState, quantity: QuantityName): string {
   return `silence.${quantity}/${patient.definition.patientId}`;
 }
 

@@ -11,17 +11,17 @@ import { answersDiffer, priorityOf, type ScoreTracker, stepScore } from "./score
 import { type PatientState, patientSubject, scoreTrackerOf, technicalOrigin, type WatchState, wallOf } from "./watch-state.ts";
 
 /** Key of the condition that a score reached an alerting band. */
-export function scoreKey(patientId: PatientId, modelId: string): string {
+function scoreKey(patientId: PatientId, modelId: string): string {
   return `score.${modelId}/${patientId}`;
 }
 
 /** Key of the condition that a score has lacked an input for too long. */
-export function partialKey(patientId: PatientId, modelId: string): string {
+function partialKey(patientId: PatientId, modelId: string): string {
   return `score-partial.${modelId}/${patientId}`;
 }
 
 /** How a model is used on streams: its own rules, unless the settings say otherwise. */
-export function streamRules(state: WatchState, model: ScoreModel): StreamRules {
+function streamRules(state: WatchState, model: ScoreModel): StreamRules {
   return { ...model.stream, ...state.options.stream };
 }
 

@@ -73,7 +73,7 @@ export function rankOf(response: ResponseBand): number {
 }
 
 /** Whether the model is made for this patient; what is not said is taken as fitting. */
-export function applies(model: ScoreModel, context: ScoreContext): boolean {
+function applies(model: ScoreModel, context: ScoreContext): boolean {
   return Object.entries(model.applicability).every(([name, demand]) => {
     const value = context[name];
     return value === undefined || meets(value, demand);
