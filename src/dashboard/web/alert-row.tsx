@@ -31,6 +31,7 @@ export function AlertRow(props: {
     <li
       class={alertClass(alert)}
       data-alert={alert.id}
+      // biome-ignore lint/a11y/noNoninteractiveTabindex: a row is marked with the arrow keys and acknowledged with Enter.
       tabIndex={0}
       aria-label={`${say(language, `priority.${alert.priority}`)} ${alertText(alert, language)}`}
     >

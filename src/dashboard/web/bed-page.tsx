@@ -119,7 +119,7 @@ function Entries({ state, view, bed }: Props) {
     <section class="panel entries" data-testid="entries">
       <h2>{say(language, "enterTitle")}</h2>
       <h3>{say(language, "input.consciousness")}</h3>
-      <div class="choices" role="group" aria-label={say(language, "input.consciousness")}>
+      <fieldset class="choices" aria-label={say(language, "input.consciousness")}>
         {levels.map((level) => (
           <button
             key={level}
@@ -131,10 +131,10 @@ function Entries({ state, view, bed }: Props) {
             <b>{level}</b> {say(language, `acvpu.${level}`)}
           </button>
         ))}
-      </div>
+      </fieldset>
       <EntryAge language={language} entry={consciousness} nowMs={view.nowMs} />
       <h3>{say(language, "input.onOxygen")}</h3>
-      <div class="choices" role="group" aria-label={say(language, "input.onOxygen")}>
+      <fieldset class="choices" aria-label={say(language, "input.onOxygen")}>
         {[false, true].map((oxygen) => (
           <button
             key={String(oxygen)}
@@ -146,7 +146,7 @@ function Entries({ state, view, bed }: Props) {
             {say(language, oxygen ? "oxygen" : "air")}
           </button>
         ))}
-      </div>
+      </fieldset>
       <EntryAge language={language} entry={onOxygen} nowMs={view.nowMs} />
     </section>
   );

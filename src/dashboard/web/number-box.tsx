@@ -162,6 +162,7 @@ function doubtText(language: Language, number: NumberView): string | null {
   return `? ${first}`;
 }
 
+/** Everything else a bed has measured, in one line; a pressure's three numbers stay together. */
 function SmallNumbers({
   view,
   bed,
@@ -172,23 +173,64 @@ function SmallNumbers({
   readonly without: ReadonlySet<QuantityName>;
 }) {
   const names = [...new Set(bed.numbers.map((number) => number.quantity))].filter((name) => !without.has(name));
+  const pressures = [cuff, arterial].filter((pressure) => names.includes(pressure.systolic));
+  const inPressures = new Set<QuantityName>(pressures.flatMap((pressure) => Object.values(pressure)));
+  const single = names.filter((name) => !inPressures.has(name));
   if (names.length === 0) return null;
   return (
     <p class="small-numbers">
-      {names.map((name) => {
-        const number = bestNumber(bed, name, view.nowMs);
-        if (number === null) return null;
-        const freshness = freshnessOf(number, view.nowMs);
-        return (
-          <span key={name} class={`small-number small-number--${freshness}`} data-quantity={name}>
-            {QUANTITIES[name].short[view.language]} <b>{contentText(view.language, name, number.content)}</b>
-            {number.content.state === "present" && <small> {unitText(view.language, QUANTITIES[name].unit)}</small>}
-            {freshness !== "fresh" && <small> · {ageText(view.language, view.nowMs - number.measuredAtMs)}</small>}
-            {number.quality.validity !== "valid" && number.content.state === "present" && <small class="number__doubt"> ?</small>}
-            <OriginTag language={view.language} origin={number.quality.origin} />
-          </span>
-        );
-      })}
+      {pressures.map((pressure) => (
+        <SmallNumber
+          key={pressure.systolic}
+          view={view}
+          number={bestNumber(bed, pressure.systolic, view.nowMs)}
+          title={say(view.language, pressure === arterial ? "arterial" : "bloodPressure")}
+          behind={pressureBehind(view, bed, pressure)}
+        />
+      ))}
+      {single.map((name) => (
+        <SmallNumber
+          key={name}
+          view={view}
+          number={bestNumber(bed, name, view.nowMs)}
+          title={QUANTITIES[name].short[view.language]}
+          behind=""
+        />
+      ))}
     </p>
+  );
+}
+
+function pressureBehind(view: PageView, bed: BedView, pressure: Pressure): string {
+  const text = (quantity: QuantityName) => {
+    const number = bestNumber(bed, quantity, view.nowMs);
+    return number === null || number.content.state === "absent" ? "–" : valueText(quantity, number.content.value);
+  };
+  return `/${text(pressure.diastolic)} (${text(pressure.mean)})`;
+}
+
+function SmallNumber(props: {
+  readonly view: PageView;
+  readonly number: NumberView | null;
+  readonly title: string;
+  readonly behind: string;
+}) {
+  const { view, number } = props;
+  if (number === null) return null;
+  const freshness = freshnessOf(number, view.nowMs);
+  const { quantity, content } = number;
+  const episodic = QUANTITIES[quantity].rhythm === "episodic";
+  return (
+    <span class={`small-number small-number--${freshness}`} data-quantity={quantity}>
+      {props.title}{" "}
+      <b>
+        {contentText(view.language, quantity, content)}
+        {content.state === "present" && props.behind}
+      </b>
+      {content.state === "present" && <small> {unitText(view.language, QUANTITIES[quantity].unit)}</small>}
+      {(freshness !== "fresh" || episodic) && <small> · {ageText(view.language, view.nowMs - number.measuredAtMs)}</small>}
+      {number.quality.validity !== "valid" && content.state === "present" && <small class="number__doubt"> ?</small>}{" "}
+      <OriginTag language={view.language} origin={number.quality.origin} />
+    </span>
   );
 }

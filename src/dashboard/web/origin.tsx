@@ -6,7 +6,11 @@ import { unrealOrigins } from "./ward.ts";
 /** A small sign on everything that was not measured. */
 export function OriginTag({ language, origin }: { readonly language: Language; readonly origin: Origin }) {
   if (origin === "measured") return null;
-  return <span class="tag tag--unreal">{say(language, `origin.${origin}`)}</span>;
+  return (
+    <span class="tag tag--unreal" title={`${say(language, `origin.${origin}`)}: ${say(language, "notLive")}`}>
+      {say(language, `originShort.${origin}`)}
+    </span>
+  );
 }
 
 /** The hatched band over a bed that is not, or not only, a live patient. */

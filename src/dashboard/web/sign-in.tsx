@@ -97,15 +97,24 @@ function Field(props: {
   readonly type: "text" | "password";
   readonly complete: string;
 }) {
+  const id = `field-${props.name}`;
   return (
-    <label class="field">
-      <span>{props.label}</span>
+    <p class="field">
+      <label for={id}>{props.label}</label>
       {props.type === "password" ? (
-        <input name={props.name} type="password" autocomplete={props.complete} required />
+        <input id={id} name={props.name} type="password" autocomplete={props.complete} required />
       ) : (
-        <input name={props.name} type="text" autocomplete={props.complete} autocapitalize="off" spellcheck={false} required />
+        <input
+          id={id}
+          name={props.name}
+          type="text"
+          autocomplete={props.complete}
+          autocapitalize="off"
+          spellcheck={false}
+          required
+        />
       )}
-    </label>
+    </p>
   );
 }
 

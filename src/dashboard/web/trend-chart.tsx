@@ -38,13 +38,13 @@ export function Trends({ state, view, bed }: { readonly state: PageState; readon
     <section class="panel trends" data-testid="trends">
       <header class="panel__head">
         <h2>{say(view.language, "trends")}</h2>
-        <div class="segmented" role="group">
+        <fieldset class="segmented" aria-label={say(view.language, "trends")}>
           {ranges.map((range) => (
             <button key={range.key} type="button" aria-pressed={hours === range.hours} onClick={() => setHours(range.hours)}>
               {say(view.language, range.key)}
             </button>
           ))}
-        </div>
+        </fieldset>
       </header>
       <div class="trends__charts">
         {patientId !== null &&

@@ -9,9 +9,10 @@ import type { BedView, NumberView, PictureView, StreamMessage } from "../../core
  * @returns  The same object where nothing of the picture changes, so that unchanged beds are not drawn again.
  */
 export function applyMessage(ward: PictureView | null, message: StreamMessage): PictureView | null {
-  if (message.kind === "picture") return message.picture;
-  if (ward === null) return null;
+  if (ward === null) return message.kind === "picture" ? message.picture : null;
   switch (message.kind) {
+    case "picture":
+      return message.picture;
     case "beds": {
       const changed = new Map(message.beds.map((bed) => [bed.bedId, bed]));
       const beds = ward.beds.map((bed) => changed.get(bed.bedId) ?? bed);

@@ -52,7 +52,9 @@ export function WaveCanvas({
         <span class="wave__scale" ref={scale} />
         <OriginTag language={view.language} origin={wave.latest.origin} />
       </figcaption>
-      <canvas ref={canvas} role="img" aria-label={`${say(view.language, "waves")}: ${title}`} />
+      <div class="wave__canvas">
+        <canvas ref={canvas} role="img" aria-label={`${say(view.language, "waves")}: ${title}`} />
+      </div>
     </figure>
   );
 }
