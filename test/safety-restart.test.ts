@@ -256,4 +256,11 @@ describe("alerts over a restart", () => {
     expect(ended.changed).toMatchObject([{ state: "ended", phase: "end", id: first.id }]);
     expect(ended.book.open.size).toBe(0);
   });
+  test("a fault that happened once stays until somebody acknowledged it, over any number of restarts", () => {
+    const said = { ...first, evidence: { kind: "fault", code: "gateway-restarted", facts: {} } } as const satisfies Alert;
+    const book = rebuildAlerts([said], moment(0, 0));
+    expect(stepAlerts(book, { kind: "tick" }, moment(10_000_000, 0)).changed).toEqual([]);
+    const seen = rebuildAlerts([{ ...said, state: "acknowledged", acknowledgedAtMs: wallMs(0) }], moment(0, 0));
+    expect(stepAlerts(seen, { kind: "tick" }, moment(300_000, 0)).changed).toMatchObject([{ phase: "end" }]);
+  });
 });

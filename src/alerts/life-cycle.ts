@@ -6,6 +6,7 @@ import {
   PRIORITY_RANK,
   type Priority,
 } from "../core/alert.ts";
+import type { ErrorCode } from "../core/errors.ts";
 import type { AlertId, Seq, UserId } from "../core/ids.ts";
 import { LIMITS } from "../core/limits.ts";
 import type { MonotonicMs, WallMs } from "../core/time.ts";
@@ -18,6 +19,8 @@ export interface AlertSettings {
   readonly endHoldSeconds: number;
   /** An alert from before a restart that nobody says again within this time ends. */
   readonly rebuiltWindowSeconds: number;
+  /** Faults that happened once and that nobody says again: after a restart such an alert stays until a person acknowledged it. */
+  readonly keptUntilAcknowledged: readonly ErrorCode[];
 }
 
 /** The settings with which the gateway starts where nobody sets others. */
@@ -25,6 +28,7 @@ export const ALERT_DEFAULTS: AlertSettings = {
   acknowledgedReminderSeconds: { high: 600, medium: 1800, low: 1800 },
   endHoldSeconds: 5,
   rebuiltWindowSeconds: 300,
+  keptUntilAcknowledged: ["gateway-restarted", "journal-damaged", "upstream-rejected"],
 };
 
 /** An open alert and what its life still depends on; times are monotonic. */
@@ -306,7 +310,9 @@ export function rebuildAlerts(
     const reminderSeconds = settings.acknowledgedReminderSeconds[alert.priority];
     const agoSeconds = Math.max(0, (at.wallMs - (alert.acknowledgedAtMs ?? at.wallMs)) / 1000);
     const remindAtMs = alert.state === "acknowledged" ? later(at.monotonicMs, Math.max(0, reminderSeconds - agoSeconds)) : null;
-    const unconfirmedUntilMs = later(at.monotonicMs, settings.rebuiltWindowSeconds);
+    const once = alert.evidence.kind === "fault" && settings.keptUntilAcknowledged.includes(alert.evidence.code);
+    const kept = once && alert.state === "active";
+    const unconfirmedUntilMs = kept ? null : later(at.monotonicMs, settings.rebuiltWindowSeconds);
     open.set(alert.key, { alert, remindAtMs, conditionEndedMs: null, unconfirmedUntilMs });
   }
   return { settings, open, grouped: new Map() };
