@@ -213,6 +213,55 @@ describe.skipIf(mosquittoIsMissing)("upstream against mosquitto", () => {
     expect(faults.map((reason) => reason?.code ?? null)).toEqual(["upstream-slow", null]);
   });
 
+  test("a connection that was lost and stands again before anybody looked is still told", async () => {
+    const mosquitto = await broker();
+    await mosquitto.start();
+    const journal = createMemoryJournal();
+    const { server } = ends({ mosquitto, journal });
+    const sending = startSending({ server, journal, factor: 1 });
+    cleanups.push(sending.stop);
+    await until("the outbox is connected", () => sending.outbox.view().state === "connected");
+    await mosquitto.signal("SIGKILL");
+    await mosquitto.start();
+    await until("the outage is told", () => sending.faults.length > 0);
+    await until("its end is told", () => sending.faults.length > 1);
+    expect(sending.faults.map((reason) => reason?.code ?? null)).toEqual(["upstream-unreachable", null]);
+  });
+
+  test("of twenty publishes under way four places are for alerts: an alert leaves before the observations that wait", async () => {
+    const mosquitto = await broker();
+    await mosquitto.start();
+    const server = { url: `mqtt://127.0.0.1:${mosquitto.port}`, protocolVersion: 5 } as const;
+    const came: string[] = [];
+    const connect = async (clientId: string) => {
+      const opened = await connectMqtt(
+        server,
+        { clientId, sessionExpirySeconds: 0, will: null },
+        {
+          clock: createSystemClock(),
+          stop: new AbortController().signal,
+          onMessage: ({ payload }) => void came.push(Buffer.from(payload).toString()),
+        },
+      );
+      if (!opened.ok) throw new Error(opened.error.code);
+      cleanups.push(opened.value.close);
+      return opened.value;
+    };
+    const observer = await connect("observer");
+    await observer.subscribe(["t"]);
+    const sender = await connect("sender");
+    await mosquitto.signal("SIGSTOP");
+    const say = (payload: string, urgent: boolean) =>
+      sender.publish({ topic: "t", payload, retain: false, urgent, properties: null });
+    const sent = numbers(1, 40).map((number) => say(`observation ${number}`, false));
+    sent.push(say("alert", true));
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    await mosquitto.signal("SIGCONT");
+    expect((await Promise.all(sent)).every((result) => result.ok)).toBe(true);
+    await until("all have come", () => came.length === 41);
+    expect(came.indexOf("alert")).toBe(16);
+  });
+
   test("an alert raised while a backlog of 50,000 drains overtakes it", async () => {
     const mosquitto = await broker();
     await mosquitto.start();

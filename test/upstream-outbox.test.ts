@@ -13,7 +13,17 @@ import { actAt, alertAt, observationAt } from "./support/upstream-records.ts";
 function simulatedReceiver(clock: Clock) {
   const taken: Delivery[] = [];
   const batches: (readonly Delivery[])[] = [];
-  const state = { up: true, delayMs: 0, poison: new Set<number>(), underWay: 0, underWayMax: 0, closed: false, attempts: 0 };
+  const state = {
+    up: true,
+    delayMs: 0,
+    poison: new Set<number>(),
+    forbidden: new Set<string>(),
+    denials: 0,
+    underWay: 0,
+    underWayMax: 0,
+    closed: false,
+    attempts: 0,
+  };
   const unreachable: DeliveryOutcome = { kind: "try-later", fault: fault("upstream-unreachable", { reason: "cut" }) };
   const sink: Sink = {
     name: "hospital",
@@ -21,6 +31,10 @@ function simulatedReceiver(clock: Clock) {
       if (batch.length === 0) state.attempts += 1;
       if (!state.up) return unreachable;
       if (batch.length === 0) return { kind: "delivered" };
+      if (batch.some(({ record }) => state.forbidden.has(record.kind))) {
+        state.denials += 1;
+        return { kind: "try-later", fault: fault("upstream-denied", { topic: "observations" }) };
+      }
       state.underWay += 1;
       state.underWayMax = Math.max(state.underWayMax, state.underWay);
       if (state.delayMs > 0) await clock.sleep(state.delayMs, stop);
@@ -125,6 +139,63 @@ describe("the short way of an alert", () => {
     await pass(clock, 1000);
     expect(receiver.taken, "confirmed once, sent no more").toHaveLength(1);
     expect(faults.map((reason) => reason?.code ?? null)).toEqual(["upstream-unreachable", null]);
+  });
+
+  test("an undurable alert that was confirmed is not sent again when it is committed during an outage", async () => {
+    const { clock, receiver, journal } = ward();
+    const { outbox } = start({ journal, sink: receiver.sink, clock });
+    await pass(clock, 50);
+    journal.setCommitting(false);
+    journal.append([alertAt(1), observationAt(2)]);
+    outbox.urgent(alertAt(1));
+    await pass(clock, 500);
+    expect(receiver.seqs()).toEqual([1]);
+    receiver.state.up = false;
+    await pass(clock, 2000);
+    journal.setCommitting(true);
+    receiver.state.up = true;
+    await pass(clock, 10_000);
+    expect(receiver.seqs()).toEqual([1, 2]);
+  });
+
+  test("an alert under way when the power goes is still open in the stored cursor, and sent again", async () => {
+    const { clock, receiver, journal } = ward();
+    const { outbox } = start({ journal, sink: receiver.sink, clock });
+    await pass(clock, 50);
+    receiver.state.delayMs = 60_000;
+    journal.append([alertAt(1)]);
+    outbox.urgent(alertAt(1));
+    await pass(clock, 50);
+    receiver.state.delayMs = 0;
+    journal.append([observationAt(2)]);
+    await pass(clock, 1000);
+    expect(receiver.seqs(), "the observation has overtaken it").toEqual([2]);
+    expect(journal.cursors().get("upstream:hospital")).toEqual({ upTo: 2, open: [{ from: 1, to: 1 }] });
+    const again = journal.reopen(journal.cursors());
+    const other = simulatedReceiver(clock);
+    start({ journal: again, sink: other.sink, clock });
+    await pass(clock, 1000);
+    expect(other.taken).toMatchObject([{ record: { seq: 1 }, resent: true, durable: true }]);
+  });
+
+  test("a thousand alerts on disk during an outage leave room for one that is not on disk", async () => {
+    const { clock, receiver, journal } = ward();
+    receiver.state.up = false;
+    const { outbox } = start({ journal, sink: receiver.sink, clock });
+    await pass(clock, 50);
+    for (const number of numbers(1, 1200)) {
+      journal.append([alertAt(number)]);
+      outbox.urgent(alertAt(number));
+      await Promise.resolve();
+    }
+    await pass(clock, 500);
+    journal.setCommitting(false);
+    journal.append([alertAt(1201)]);
+    outbox.urgent(alertAt(1201));
+    receiver.state.up = true;
+    await pass(clock, 10_000);
+    expect(receiver.taken.find(({ record }) => record.seq === 1201)).toMatchObject({ resent: false, durable: false });
+    expect([...receiver.seqs()].sort((a, b) => a - b)).toEqual(numbers(1, 1201));
   });
 
   test("alerts keep their order and are not held up by slow observations", async () => {
@@ -258,6 +329,26 @@ describe("what is refused, and what is down", () => {
     receiver.state.up = true;
     await pass(clock, 35_000);
     expect(faults.map((reason) => reason?.code ?? null)).toEqual(["upstream-unreachable", null]);
+  });
+
+  test("a forbidden kind is tried more and more rarely, alerts pass it by at once, and it is told once", async () => {
+    const { clock, receiver, journal } = ward();
+    receiver.state.forbidden.add("observation");
+    const { outbox, faults } = start({ journal, sink: receiver.sink, clock });
+    await pass(clock, 50);
+    journal.append([observationAt(1)]);
+    await pass(clock, 120_000);
+    expect(receiver.state.denials).toBeGreaterThan(4);
+    expect(receiver.state.denials).toBeLessThan(12);
+    journal.append([alertAt(2)]);
+    outbox.urgent(alertAt(2));
+    await pass(clock, 100);
+    expect(receiver.seqs()).toEqual([2]);
+    expect(faults.map((reason) => reason?.code)).toEqual(["upstream-denied"]);
+    receiver.state.forbidden.clear();
+    await pass(clock, 40_000);
+    expect(receiver.seqs()).toEqual([2, 1]);
+    expect(faults.at(-1)).toBeNull();
   });
 
   test("an idle outbox notices within two seconds that the connection went", async () => {
