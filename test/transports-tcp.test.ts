@@ -253,13 +253,16 @@ describe("a slow consumer", () => {
     let connections = 0;
     const peer = await startPeer((socket) => {
       connections += 1;
-      socket.end(Buffer.alloc(30_000, connections));
+      socket.write(Buffer.alloc(30_000, connections));
+      setTimeout(() => socket.resetAndDestroy(), 3);
     });
     const clock = createSimulatedClock();
     const link = open(peer.port, { clock });
     for (let turn = 0; turn < 40; turn++) {
       await clock.advance(15_000);
       await sleep(5);
+      // A paused socket learns of its end when it is written to.
+      void link.write("", Uint8Array.of(turn));
     }
     const settled = connections;
     expect(settled).toBeLessThanOrEqual(4);
