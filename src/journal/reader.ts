@@ -359,16 +359,25 @@ class JournalReader {
     return this.#fetch([...newest.values()], turn);
   }
 
+  /** The observations at these places; each block is read once. */
   async #fetch(
     places: readonly { readonly file: string; readonly seq: number }[],
     turn: () => Promise<void>,
   ): Promise<JournalRecord[]> {
     const found: JournalRecord[] = [];
-    for (const { file, seq } of places) {
-      const rows = this.#onSegment(file, (segment) => segment.blocks({ fromSeq: seq, toSeq: seq, kinds: ["observation"] })) ?? [];
-      for (const row of rows)
-        found.push(...this.#recordsOfBlock(file, row, ["observation"]).filter((record) => record.seq === seq));
-      await turn();
+    for (const file of new Set(places.map((place) => place.file))) {
+      const wanted = new Set(places.filter((place) => place.file === file).map((place) => place.seq));
+      let readUpToSeq = 0;
+      for (const seq of [...wanted].sort((one, other) => one - other)) {
+        if (seq <= readUpToSeq) continue;
+        const rows =
+          this.#onSegment(file, (segment) => segment.blocks({ fromSeq: seq, toSeq: seq, kinds: ["observation"] })) ?? [];
+        for (const row of rows) {
+          readUpToSeq = row.last_seq;
+          found.push(...this.#recordsOfBlock(file, row, ["observation"]).filter((record) => wanted.has(record.seq)));
+        }
+        await turn();
+      }
     }
     return found.sort((one, other) => one.seq - other.seq);
   }

@@ -37,6 +37,8 @@ export const SEGMENT_SCHEMA: FileSchema = {
 };
 
 const SEALED = "sealed";
+/** Blocks are read until they hold so many records. */
+const BLOCK_PAGE_RECORDS = 2000;
 
 interface ContextRow {
   readonly id: number;
@@ -371,7 +373,7 @@ export class SegmentReader {
     this.#blocks = this.#database.prepare<[number, number, number, number, number, number], BlockRow>(
       `SELECT first_seq, last_seq, record_count, crc, data FROM blocks
        WHERE first_seq >= coalesce((SELECT max(first_seq) FROM blocks WHERE first_seq <= ?), 0)
-       AND last_seq >= ? AND first_seq <= ? AND coalesce(max_at_ms, ?) >= ? AND kinds & ? ORDER BY first_seq LIMIT 64`,
+       AND last_seq >= ? AND first_seq <= ? AND coalesce(max_at_ms, ?) >= ? AND kinds & ? ORDER BY first_seq`,
     );
     this.#rollups = this.#database.prepare<[number, number, number], RollupRow>(
       `SELECT to_seq, from_seq, crc, data FROM rollups
@@ -389,7 +391,14 @@ export class SegmentReader {
     let mask = range.kinds === null ? 7 : 0;
     for (const kind of range.kinds ?? []) if (isBlockKind(kind as "event")) mask |= BLOCK_KIND_BITS[kind as "event"];
     const sinceMs = range.sinceMs ?? Number.NEGATIVE_INFINITY;
-    return this.#blocks.all(range.fromSeq, range.fromSeq, range.toSeq, Number.POSITIVE_INFINITY, sinceMs, mask);
+    const rows: BlockRow[] = [];
+    let recordCount = 0;
+    for (const row of this.#blocks.iterate(range.fromSeq, range.fromSeq, range.toSeq, Number.POSITIVE_INFINITY, sinceMs, mask)) {
+      rows.push(row);
+      recordCount += row.record_count;
+      if (recordCount >= BLOCK_PAGE_RECORDS) break;
+    }
+    return rows;
   }
 
   /** The next few rollups after one, that touch a time. */

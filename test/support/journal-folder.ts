@@ -1,0 +1,47 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createSystemClock } from "../../src/clock.ts";
+import { seq } from "../../src/core/ids.ts";
+import type { Journal } from "../../src/core/ports.ts";
+import type { JournalRecord } from "../../src/core/record.ts";
+import { type JournalOptions, openJournal } from "../../src/journal/journal.ts";
+
+/** A folder of this test alone, and how to remove it. */
+export function temporaryFolder(): { readonly folder: string; readonly remove: () => void } {
+  const parent = mkdtempSync(join(tmpdir(), "vigil-journal-"));
+  return { folder: join(parent, "journal"), remove: () => rmSync(parent, { recursive: true, force: true }) };
+}
+
+/** Opens a journal that must open. */
+export async function openOrFail(folder: string, more: Partial<JournalOptions> = {}): Promise<Journal> {
+  const opened = await openJournal({ folder, gatewayId: "gateway-1", bytesMax: 1e9, clock: createSystemClock(), ...more });
+  if (!opened.ok) throw new Error(`the journal did not open: ${JSON.stringify(opened.error)}`);
+  return opened.value;
+}
+
+/** Waits until something holds, for at most `limitMs`. */
+export async function until(what: string, holds: () => boolean, limitMs = 10_000): Promise<void> {
+  const startedMs = performance.now();
+  while (!holds()) {
+    if (performance.now() - startedMs > limitMs) throw new Error(`waited ${limitMs} ms in vain until ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+/** Waits until everything up to a number is committed. */
+export function committed(journal: Journal, upTo: number): Promise<void> {
+  return until(`${upTo} is committed`, () => journal.committedSeq() >= upTo);
+}
+
+/** All committed records, page by page. */
+export async function readAll(journal: Journal, limit = 1000): Promise<JournalRecord[]> {
+  const all: JournalRecord[] = [];
+  for (let afterSeq = seq(0); ; ) {
+    const page = await journal.read({ afterSeq, limit });
+    all.push(...page);
+    const last = page.at(-1);
+    if (last === undefined) return all;
+    afterSeq = last.seq;
+  }
+}
