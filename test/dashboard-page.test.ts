@@ -5,7 +5,7 @@ import { connect, createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createSystemClock } from "../src/clock.ts";
 import { deviceId } from "../src/core/ids.ts";
 import { wallMs } from "../src/core/time.ts";
@@ -35,49 +35,71 @@ const spies = `
 `;
 
 let browser: Browser;
-let folder = "";
-let ward: ScriptedWard;
-let dashboard: Dashboard;
-let context: BrowserContext;
-const troubles: string[] = [];
 
-async function serve(more: { readonly port?: number; readonly signIn?: boolean } = {}): Promise<Dashboard> {
-  const started = await startDashboard(
-    {
-      host: "127.0.0.1",
-      port: more.port ?? 0,
-      dataFolder: folder,
-      webFolder: pagesFolder(projectRoot),
-      signIn: more.signIn ?? false,
-    },
-    { clock: createSystemClock(), source: ward.source, perform: ward.perform, random: randomBytes },
-  );
-  if (!started.ok) throw new Error(JSON.stringify(started.error));
-  return started.value;
+/** A ward with its own gateway and browser window, so that tests can run side by side. */
+interface Stage {
+  readonly ward: ScriptedWard;
+  readonly url: () => string;
+  readonly oneTimeLink: () => string;
+  readonly serve: (more: { readonly port?: number; readonly signIn?: boolean }) => Promise<void>;
+  readonly stop: () => Promise<void>;
+  readonly open: (
+    path: string,
+    more?: { readonly locale?: string; readonly width?: number; readonly reduced?: boolean },
+  ) => Promise<Page>;
 }
 
-async function open(
-  path: string,
-  more: { readonly locale?: string; readonly width?: number; readonly reduced?: boolean } = {},
-): Promise<Page> {
-  context = await browser.newContext({
-    locale: more.locale ?? "en-GB",
-    viewport: { width: more.width ?? 1440, height: 900 },
-    reducedMotion: more.reduced === true ? "reduce" : "no-preference",
+async function openStage(
+  whenFinished: (work: () => Promise<void>) => void,
+  more: { readonly signIn?: boolean } = {},
+): Promise<Stage> {
+  const folder = await mkdtemp(join(tmpdir(), "vigil-page-"));
+  const nowMs = Date.now();
+  const ward = createScriptedWard({ nowMs: Date.now, beds: [bedView("bed-1", nowMs), bedView("bed-2", nowMs)] });
+  const troubles: string[] = [];
+  const contexts: BrowserContext[] = [];
+  let dashboard: Dashboard | null = null;
+  const stop = async () => {
+    await dashboard?.close();
+    dashboard = null;
+  };
+  const serve: Stage["serve"] = async ({ port, signIn }) => {
+    const started = await startDashboard(
+      { host: "127.0.0.1", port: port ?? 0, dataFolder: folder, webFolder: pagesFolder(projectRoot), signIn: signIn ?? false },
+      { clock: createSystemClock(), source: ward.source, perform: ward.perform, random: randomBytes },
+    );
+    if (!started.ok) throw new Error(JSON.stringify(started.error));
+    dashboard = started.value;
+  };
+  whenFinished(async () => {
+    for (const context of contexts) await context.close();
+    await stop();
+    await rm(folder, { recursive: true, force: true });
+    if (troubles.length > 0) throw new Error(`the page had trouble: ${troubles.join("; ")}`);
   });
-  await context.addInitScript(spies);
-  const page = await context.newPage();
-  page.setDefaultTimeout(8000);
-  page.on("pageerror", (error) => troubles.push(error.message));
-  page.on("console", (message) => {
-    if (message.type() === "error" && !message.text().startsWith("Failed to load resource")) troubles.push(message.text());
-  });
-  page.on("request", (request) => {
-    const { hostname } = new URL(request.url());
-    if (hostname !== "127.0.0.1") troubles.push(`asked ${hostname}`);
-  });
-  await page.goto(path.startsWith("http") ? path : new URL(path, dashboard.url).href);
-  return page;
+  await serve(more);
+  const open: Stage["open"] = async (path, { locale, width, reduced } = {}) => {
+    const context = await browser.newContext({
+      locale: locale ?? "en-GB",
+      viewport: { width: width ?? 1100, height: 700 },
+      reducedMotion: reduced === true ? "reduce" : "no-preference",
+    });
+    contexts.push(context);
+    await context.addInitScript(spies);
+    const page = await context.newPage();
+    page.setDefaultTimeout(12_000);
+    page.on("pageerror", (error) => troubles.push(error.message));
+    page.on("console", (message) => {
+      if (message.type() === "error" && !message.text().startsWith("Failed to load resource")) troubles.push(message.text());
+    });
+    page.on("request", (request) => {
+      const { hostname } = new URL(request.url());
+      if (hostname !== "127.0.0.1") troubles.push(`asked ${hostname}`);
+    });
+    await page.goto(path.startsWith("http") ? path : new URL(path, dashboard?.url).href);
+    return page;
+  };
+  return { ward, url: () => dashboard?.url ?? "", oneTimeLink: () => dashboard?.oneTimeLink ?? "", serve, stop, open };
 }
 
 async function turnSoundOn(page: Page): Promise<void> {
@@ -103,25 +125,12 @@ describe.skipIf(!chromiumIsThere)("the page in Chromium", () => {
     await browser?.close();
   });
 
-  beforeEach(async () => {
-    folder = await mkdtemp(join(tmpdir(), "vigil-page-"));
-    const nowMs = Date.now();
-    ward = createScriptedWard({ nowMs: Date.now, beds: [bedView("bed-1", nowMs), bedView("bed-2", nowMs)] });
-    dashboard = await serve();
-    troubles.length = 0;
-  });
-
-  afterEach(async () => {
-    await context?.close();
-    await dashboard.close();
-    await rm(folder, { recursive: true, force: true });
-    expect(troubles).toEqual([]);
-  });
-
-  test("a first start: the one-time link, an account, the sound test, then the ward; signing out shuts it again", async () => {
-    await dashboard.close();
-    dashboard = await serve({ signIn: true });
-    const page = await open(dashboard.oneTimeLink ?? "");
+  test("a first start: the one-time link, an account, the sound test, then the ward; signing out shuts it again", async ({
+    expect,
+    onTestFinished,
+  }) => {
+    const { open, oneTimeLink } = await openStage(onTestFinished, { signIn: true });
+    const page = await open(oneTimeLink());
     await page.fill("[name=name]", "nurse.li");
     await page.fill("[name=password]", "correct horse 9");
     await page.fill("[name=again]", "correct horse 8");
@@ -141,7 +150,8 @@ describe.skipIf(!chromiumIsThere)("the page in Chromium", () => {
     expect(await page.locator("[data-bed]").count()).toBe(0);
   });
 
-  test("a tile shows its numbers with their age, and nothing is marked that was measured", async () => {
+  test("a tile shows its numbers with their age, and nothing is marked that was measured", async ({ expect, onTestFinished }) => {
+    const { ward, open } = await openStage(onTestFinished);
     const page = await open("/");
     const bed = "[data-bed=bed-1]";
     expect(await text(page, `${bed} [data-quantity=heartRate] .number__value`)).toBe("83");
@@ -157,7 +167,11 @@ describe.skipIf(!chromiumIsThere)("the page in Chromium", () => {
     await expect.poll(() => text(page, `${bed} [data-quantity=heartRate] .number__value`)).toBe("141");
   });
 
-  test("an absence says why, an old number is grey and says how old, a number never seen is not blank", async () => {
+  test("an absence says why, an old number is grey and says how old, a number never seen is not blank", async ({
+    expect,
+    onTestFinished,
+  }) => {
+    const { ward, open } = await openStage(onTestFinished);
     const nowMs = Date.now();
     const spo2 = numberView("oxygenSaturation", 97, { measuredAtMs: nowMs });
     ward.setBed({
@@ -175,7 +189,8 @@ describe.skipIf(!chromiumIsThere)("the page in Chromium", () => {
     expect(await text(page, `${bed} [data-quantity=heartRate] .number__age`)).toMatch(/^(9\d|1\d\d) s old$/);
   });
 
-  test("a partial score says how many of how many, and names what is missing and why", async () => {
+  test("a partial score says how many of how many, and names what is missing and why", async ({ expect, onTestFinished }) => {
+    const { open } = await openStage(onTestFinished);
     const page = await open("/");
     const score = await text(page, "[data-bed=bed-1] .score");
     expect(score).toContain("≥6");
@@ -183,7 +198,11 @@ describe.skipIf(!chromiumIsThere)("the page in Chromium", () => {
     expect(score).toContain("Consciousness (not entered), Oxygen (entry expired)");
   });
 
-  test("a bed that is not a live patient is marked on the band, at each number and on its alerts", async () => {
+  test("a bed that is not a live patient is marked on the band, at each number and on its alerts", async ({
+    expect,
+    onTestFinished,
+  }) => {
+    const { ward, open } = await openStage(onTestFinished);
     const bed = ward.bed("bed-1");
     const numbers = bed.numbers.map((number) => ({ ...number, quality: { ...number.quality, origin: "simulated" as const } }));
     ward.setBed({ ...bed, numbers });
@@ -194,109 +213,8 @@ describe.skipIf(!chromiumIsThere)("the page in Chromium", () => {
     expect(await text(page, "[data-alert=a-1] .tag--unreal")).toBe("SIM");
   });
 
-  test("a high alert flashes and sounds ten tones, again after five seconds, and is silent once acknowledged", async () => {
-    const page = await open("/");
-    await turnSoundOn(page);
-    const before = await tones(page);
-    ward.setAlert(limitAlert("a-1", Date.now()));
-    await page.waitForSelector("[data-alert=a-1]");
-    expect(await motion(page, "[data-alert=a-1]")).toBe("flash-high");
-    expect(await text(page, "[data-alert=a-1] .alert__stars")).toBe("***");
-    expect(await page.getAttribute("[data-bed=bed-1]", "class")).toContain("tile--high");
-    await expect.poll(async () => (await tones(page)) - before).toBe(10);
-    await expect.poll(async () => (await tones(page)) - before, { timeout: 8000 }).toBe(20);
-    await page.click("[data-alert=a-1] .button--acknowledge");
-    await expect.poll(() => ward.acts.map((act) => act.deed)).toEqual([{ kind: "acknowledge", alertId: "a-1" }]);
-    await expect.poll(() => text(page, "[data-alert=a-1]")).toContain("acknowledged by page");
-    await page.waitForTimeout(5500);
-    expect((await tones(page)) - before).toBe(20);
-    expect(await motion(page, "[data-alert=a-1]")).toBe("none");
-  });
-
-  test("medium flashes with three tones, low stands still with one, technical says so; reduced motion does not flash", async () => {
-    const page = await open("/");
-    await turnSoundOn(page);
-    const before = await tones(page);
-    ward.setAlert({ ...limitAlert("low", Date.now(), { priority: "low" }), nature: "technical" });
-    await expect.poll(async () => (await tones(page)) - before).toBe(1);
-    expect(await motion(page, "[data-alert=low]")).toBe("none");
-    expect(await text(page, "[data-alert=low] .tag--technical")).toBe("TECHNICAL");
-    ward.setAlert(limitAlert("medium", Date.now(), { priority: "medium", bed: "bed-2" }));
-    await expect.poll(async () => (await tones(page)) - before).toBe(4);
-    expect(await motion(page, "[data-alert=medium]")).toBe("flash-medium");
-    await context.close();
-    const calm = await open("/", { reduced: true });
-    await calm.waitForSelector("[data-alert=medium]");
-    expect(await motion(calm, "[data-alert=medium]")).toBe("none");
-  });
-
-  test("sound that the browser blocks or a person paused cannot be overlooked, and a pause ends by hand", async () => {
-    const page = await open("/");
-    expect(await text(page, "[data-testid=sound-off]")).toContain("SOUND IS OFF: the browser blocks it");
-    expect(await text(page, "[data-part=Sound]")).toContain("SOUND OFF");
-    await turnSoundOn(page);
-    const before = await tones(page);
-    await page.keyboard.press("m");
-    await expect.poll(() => text(page, "[data-testid=sound-off]")).toMatch(/SOUND IS OFF for 1[12]\d s more/);
-    ward.setAlert(limitAlert("a-1", Date.now()));
-    await page.waitForSelector("[data-alert=a-1]");
-    await page.waitForTimeout(600);
-    expect(await tones(page)).toBe(before);
-    await page.keyboard.press("m");
-    await expect.poll(async () => (await tones(page)) - before).toBe(10);
-  });
-
-  test("when the stream stops, a banner says since when within five seconds; it goes when data come again", async () => {
-    const wire = await openFreezableWire(Number(new URL(dashboard.url).port));
-    try {
-      const page = await open(`http://127.0.0.1:${wire.port}/`);
-      await page.waitForSelector("[data-bed=bed-1]");
-      await page.waitForTimeout(1500);
-      expect(await page.locator("[data-testid=stale]").count()).toBe(0);
-      wire.freeze();
-      const frozenAtMs = Date.now();
-      await page.waitForSelector("[data-testid=stale]", { timeout: 7000 });
-      expect(Date.now() - frozenAtMs).toBeLessThan(5000);
-      expect(await text(page, "[data-testid=stale]")).toMatch(
-        /No data from the gateway since \d\d:\d\d:\d\d\. Look at the bedside\./,
-      );
-      expect(await page.getAttribute(".page", "class")).toContain("page--stale");
-      wire.thaw();
-      await page.waitForSelector("[data-testid=stale]", { state: "detached", timeout: 12_000 });
-    } finally {
-      await wire.close();
-    }
-  });
-
-  test("a gateway that restarts is found again by itself", async () => {
-    const page = await open("/");
-    await page.waitForSelector("[data-bed=bed-1]");
-    const port = Number(new URL(dashboard.url).port);
-    await dashboard.close();
-    await page.waitForSelector("[data-testid=stale]", { timeout: 6000 });
-    ward.setBed({ ...ward.bed("bed-1"), title: "Bed one" });
-    dashboard = await serve({ port });
-    await page.waitForSelector("[data-testid=stale]", { state: "detached", timeout: 15_000 });
-    expect(await text(page, "[data-bed=bed-1] .tile__bed")).toContain("Bed one");
-  });
-
-  test("a screen whose session is over says that it watches nobody any more", async () => {
-    await dashboard.close();
-    dashboard = await serve({ signIn: true });
-    const port = Number(new URL(dashboard.url).port);
-    const page = await open(dashboard.oneTimeLink ?? "");
-    for (const field of ["name", "password", "again"])
-      await page.fill(`[name=${field}]`, field === "name" ? "li" : "correct horse 9");
-    await page.click("[type=submit]");
-    await page.click("[data-testid=heard]");
-    await page.waitForSelector("[data-bed=bed-1]");
-    await dashboard.close();
-    dashboard = await serve({ signIn: true, port });
-    await page.waitForSelector("[data-testid=session-lost]", { timeout: 15_000 });
-    expect(await page.locator("[data-bed]").count()).toBe(0);
-  });
-
-  test("Chinese comes first in a Chinese browser, the switch is remembered", async () => {
+  test("Chinese comes first in a Chinese browser, the switch is remembered", async ({ expect, onTestFinished }) => {
+    const { open } = await openStage(onTestFinished);
     const page = await open("/", { locale: "zh-CN" });
     expect(await text(page, "[data-bed=bed-1] [data-quantity=oxygenSaturation] .number__label")).toContain("血氧");
     expect(await text(page, "[data-bed=bed-1] .score__partial")).toBe("部分，5/7");
@@ -306,7 +224,8 @@ describe.skipIf(!chromiumIsThere)("the page in Chromium", () => {
     expect(await text(page, "[data-bed=bed-1] .score__partial")).toBe("partial, 5 of 7");
   });
 
-  test("the keyboard alone finds and acknowledges an alert", async () => {
+  test("the keyboard alone finds and acknowledges an alert", async ({ expect, onTestFinished }) => {
+    const { ward, open } = await openStage(onTestFinished);
     ward.setAlert(limitAlert("a-1", Date.now()));
     ward.setAlert(limitAlert("a-2", Date.now(), { priority: "medium", bed: "bed-2" }));
     const page = await open("/");
@@ -320,11 +239,16 @@ describe.skipIf(!chromiumIsThere)("the page in Chromium", () => {
     await page.keyboard.press("?");
     expect(await text(page, ".dialog")).toContain("acknowledge the marked alert");
     await page.keyboard.press("Escape");
+    await page.waitForSelector(".dialog", { state: "detached" });
     await page.keyboard.press("2");
     await page.waitForSelector("main[data-bed=bed-2]");
   });
 
-  test("one bed: live waves with their unit, trends, the score's parts; what a person enters is an act", async () => {
+  test("one bed: live waves with their unit, trends, the score's parts; what a person enters is an act", async ({
+    expect,
+    onTestFinished,
+  }) => {
+    const { ward, open } = await openStage(onTestFinished);
     const page = await open("/#/bed/bed-1");
     await page.waitForSelector("main[data-bed=bed-1]");
     await expect.poll(() => ward.bedsWatchedForWaves()).toEqual(["bed-1"]);
@@ -362,7 +286,8 @@ describe.skipIf(!chromiumIsThere)("the page in Chromium", () => {
     await expect.poll(() => ward.trendQueries.some((query) => query.toMs - query.fromMs === 86_400_000)).toBe(true);
   });
 
-  test("an act that was refused or is not on disk is told", async () => {
+  test("an act that was refused or is not on disk is told", async ({ expect, onTestFinished }) => {
+    const { ward, open } = await openStage(onTestFinished);
     ward.setAlert(limitAlert("a-1", Date.now()));
     ward.answerNext("refused");
     const page = await open("/");
@@ -375,7 +300,11 @@ describe.skipIf(!chromiumIsThere)("the page in Chromium", () => {
     await expect.poll(() => text(page, ".notice")).toBe("Done, but not yet on disk.");
   });
 
-  test("trouble of the gateway itself and devices without a patient stay in sight, and a device can be given a patient", async () => {
+  test("trouble of the gateway itself and devices without a patient stay in sight, and a device can be given a patient", async ({
+    expect,
+    onTestFinished,
+  }) => {
+    const { ward, open } = await openStage(onTestFinished);
     ward.setGateway({
       ...gatewayView(Date.now()),
       journal: { state: "failing", waitingRecords: 217 },
@@ -396,13 +325,136 @@ describe.skipIf(!chromiumIsThere)("the page in Chromium", () => {
       .toEqual([{ kind: "assign", deviceId: "monitor-9", patientId: "patient-of-bed-2" }]);
   });
 
+  // These wait more than they work, so they wait side by side.
+
+  test.concurrent("a high alert flashes and sounds ten tones, again after five seconds, and is silent once acknowledged", async ({
+    expect,
+    onTestFinished,
+  }) => {
+    const { ward, open } = await openStage(onTestFinished);
+    const page = await open("/");
+    await turnSoundOn(page);
+    const before = await tones(page);
+    ward.setAlert(limitAlert("a-1", Date.now()));
+    await page.waitForSelector("[data-alert=a-1]");
+    expect(await motion(page, "[data-alert=a-1]")).toBe("flash-high");
+    expect(await text(page, "[data-alert=a-1] .alert__stars")).toBe("***");
+    expect(await page.getAttribute("[data-bed=bed-1]", "class")).toContain("tile--high");
+    await expect.poll(async () => (await tones(page)) - before).toBe(10);
+    await expect.poll(async () => (await tones(page)) - before, { timeout: 8000 }).toBe(20);
+    await page.click("[data-alert=a-1] .button--acknowledge");
+    await expect.poll(() => ward.acts.map((act) => act.deed)).toEqual([{ kind: "acknowledge", alertId: "a-1" }]);
+    await expect.poll(() => text(page, "[data-alert=a-1]")).toContain("acknowledged by page");
+    await page.waitForTimeout(5500);
+    expect((await tones(page)) - before).toBe(20);
+    expect(await motion(page, "[data-alert=a-1]")).toBe("none");
+  }, 60_000);
+
+  test.concurrent("medium flashes with three tones, low stands still with one, technical says so; reduced motion does not flash", async ({
+    expect,
+    onTestFinished,
+  }) => {
+    const { ward, open } = await openStage(onTestFinished);
+    const page = await open("/");
+    await turnSoundOn(page);
+    const before = await tones(page);
+    ward.setAlert({ ...limitAlert("low", Date.now(), { priority: "low" }), nature: "technical" });
+    await expect.poll(async () => (await tones(page)) - before).toBe(1);
+    expect(await motion(page, "[data-alert=low]")).toBe("none");
+    expect(await text(page, "[data-alert=low] .tag--technical")).toBe("TECHNICAL");
+    ward.setAlert(limitAlert("medium", Date.now(), { priority: "medium", bed: "bed-2" }));
+    await expect.poll(async () => (await tones(page)) - before).toBe(4);
+    expect(await motion(page, "[data-alert=medium]")).toBe("flash-medium");
+    const calm = await open("/", { reduced: true });
+    await calm.waitForSelector("[data-alert=medium]");
+    expect(await motion(calm, "[data-alert=medium]")).toBe("none");
+  }, 60_000);
+
+  test.concurrent("sound that the browser blocks or a person paused cannot be overlooked, and a pause ends by hand", async ({
+    expect,
+    onTestFinished,
+  }) => {
+    const { ward, open } = await openStage(onTestFinished);
+    const page = await open("/");
+    expect(await text(page, "[data-testid=sound-off]")).toContain("SOUND IS OFF: the browser blocks it");
+    expect(await text(page, "[data-part=Sound]")).toContain("SOUND OFF");
+    await turnSoundOn(page);
+    const before = await tones(page);
+    await page.keyboard.press("m");
+    await expect.poll(() => text(page, "[data-testid=sound-off]")).toMatch(/SOUND IS OFF for 1[12]\d s more/);
+    ward.setAlert(limitAlert("a-1", Date.now()));
+    await page.waitForSelector("[data-alert=a-1]");
+    await page.waitForTimeout(600);
+    expect(await tones(page)).toBe(before);
+    await page.keyboard.press("m");
+    await expect.poll(async () => (await tones(page)) - before).toBe(10);
+  }, 60_000);
+
+  test.concurrent("when the stream stops, a banner says since when within five seconds; it goes when data come again", async ({
+    expect,
+    onTestFinished,
+  }) => {
+    const { url, open } = await openStage(onTestFinished);
+    const wire = await openFreezableWire(Number(new URL(url()).port));
+    try {
+      const page = await open(`http://127.0.0.1:${wire.port}/`);
+      await page.waitForSelector("[data-bed=bed-1]");
+      await page.waitForTimeout(1500);
+      expect(await page.locator("[data-testid=stale]").count()).toBe(0);
+      wire.freeze();
+      const frozenAtMs = Date.now();
+      await page.waitForSelector("[data-testid=stale]", { timeout: 7000 });
+      expect(Date.now() - frozenAtMs).toBeLessThan(5000);
+      expect(await text(page, "[data-testid=stale]")).toMatch(
+        /No data from the gateway since \d\d:\d\d:\d\d\. Look at the bedside\./,
+      );
+      expect(await page.getAttribute(".page", "class")).toContain("page--stale");
+      wire.thaw();
+      await page.waitForSelector("[data-testid=stale]", { state: "detached", timeout: 12_000 });
+    } finally {
+      await wire.close();
+    }
+  }, 60_000);
+
+  test.concurrent("a gateway that restarts is found again by itself", async ({ expect, onTestFinished }) => {
+    const { ward, url, serve, stop, open } = await openStage(onTestFinished);
+    const page = await open("/");
+    await page.waitForSelector("[data-bed=bed-1]");
+    const port = Number(new URL(url()).port);
+    await stop();
+    await page.waitForSelector("[data-testid=stale]", { timeout: 6000 });
+    ward.setBed({ ...ward.bed("bed-1"), title: "Bed one" });
+    await serve({ port });
+    await page.waitForSelector("[data-testid=stale]", { state: "detached", timeout: 15_000 });
+    expect(await text(page, "[data-bed=bed-1] .tile__bed")).toContain("Bed one");
+  }, 60_000);
+
+  test.concurrent("a screen whose session is over says that it watches nobody any more", async ({ expect, onTestFinished }) => {
+    const { open, oneTimeLink, url, serve, stop } = await openStage(onTestFinished, { signIn: true });
+    const port = Number(new URL(url()).port);
+    const page = await open(oneTimeLink());
+    for (const field of ["name", "password", "again"])
+      await page.fill(`[name=${field}]`, field === "name" ? "li" : "correct horse 9");
+    await page.click("[type=submit]");
+    await page.click("[data-testid=heard]");
+    await page.waitForSelector("[data-bed=bed-1]");
+    await stop();
+    await serve({ signIn: true, port });
+    await page.waitForSelector("[data-testid=session-lost]", { timeout: 15_000 });
+    expect(await page.locator("[data-bed]").count()).toBe(0);
+  }, 60_000);
+
   for (const locale of ["en-GB", "zh-CN"]) {
-    test(`${locale}: no screen is wider than a phone of 360 pixels, and each says that this is no registered medical device`, async () => {
+    test(`${locale}: no screen is wider than a phone of 360 pixels, and each says that this is no registered medical device`, async ({
+      expect,
+      onTestFinished,
+    }) => {
+      const { ward, url, open } = await openStage(onTestFinished);
       ward.setAlert(limitAlert("a-1", Date.now()));
       ward.setAlert({ ...limitAlert("a-2", Date.now(), { priority: "medium", bed: "bed-2" }), nature: "technical" });
       const page = await open("/", { locale, width: 360 });
       for (const place of ["#/", "#/bed/bed-1", "#/alerts"]) {
-        await page.goto(`${dashboard.url}${place}`);
+        await page.goto(`${url()}${place}`);
         await page.waitForSelector(place === "#/" ? ".tile" : place === "#/alerts" ? ".alerts--wide" : ".trend");
         const widths = await page.evaluate<number[]>("[document.documentElement.scrollWidth, innerWidth]");
         expect(widths, place).toEqual([360, 360]);

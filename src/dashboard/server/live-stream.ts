@@ -5,7 +5,7 @@ import type { StreamMessage } from "../../core/stream.ts";
 import type { Clock } from "../../core/time.ts";
 import type { DashboardSource } from "./source.ts";
 
-/** A second between pulses: the page calls its stream dead after four without any event. */
+/** A second between pulses: the page calls its stream dead after three that did not come. */
 const pulseMs = 1000;
 
 /** One page that listens. */

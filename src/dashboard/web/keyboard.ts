@@ -13,7 +13,7 @@ export function listenToKeys(state: PageState): () => void {
 
 function act(state: PageState, event: KeyboardEvent): boolean {
   const view = state.view();
-  if (view.dialog !== "none") return false;
+  if (document.querySelector("dialog[open]") !== null) return false;
   const bed = /^[1-9]$/.test(event.key) ? view.ward?.beds[Number(event.key) - 1] : undefined;
   if (bed !== undefined) return go(`#/bed/${encodeURIComponent(bed.bedId)}`);
   switch (event.key.toLowerCase()) {

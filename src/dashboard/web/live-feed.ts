@@ -1,8 +1,8 @@
 import type { StreamMessage } from "../../core/stream.ts";
 import type { Clock } from "../../core/time.ts";
 
-/** After this long without any event the stream counts as dead: four missed pulses, so that the banner is there within 5 s. */
-const staleMsMax = 4000;
+/** After this long without any event the stream counts as dead: three missed pulses, so that the banner is there well within 5 s. */
+const staleMsMax = 3500;
 const lookMs = 250;
 /** A look that comes this much late means that the page or the machine slept. */
 const sleptMsMin = 3000;
