@@ -77,6 +77,8 @@ export const demoWorldCommand: Command = {
     await stopped;
     await receiver.close();
     await Promise.all([ward.close(), broker.close(), rm(folder, { recursive: true, force: true })]);
+    // The open channel would keep the process alive.
+    if (process.connected) process.disconnect();
     return 0;
   },
 };

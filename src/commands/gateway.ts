@@ -39,6 +39,8 @@ interface Circumstances {
   readonly safeMode: boolean;
   readonly restartedBecause: string | null;
   readonly tell: (message: GatewayMessage) => void;
+  /** The same, resolved when the message has left: for the last words of a process. */
+  readonly tellLast: (message: GatewayMessage) => Promise<void>;
 }
 
 /** Everything that is running, in the order it was opened. */
@@ -61,21 +63,23 @@ The gateway without its supervisor. Use \`vigil run\`.`,
     if (file === null) return 2;
     const circumstances = circumstancesOf(process.env);
     const stop = stopAsked();
+    // The process still ends by the exception; this only tells why. No patient's data is in an invariant's text.
+    process.on("uncaughtExceptionMonitor", (error) => circumstances.tell({ kind: "crashed", reason: `${error.name}: ${error.message}` }));
     const config = await loadConfig(file);
     if (!config.ok) {
       for (const problem of config.error) io.stderr(`${problem.path}: ${problem.problem} ${problem.remedy}`);
-      circumstances.tell({ kind: "refused" });
-      return 1;
+      await circumstances.tellLast({ kind: "refused" });
+      process.exit(1);
     }
     const running = await open(config.value, circumstances, io);
     if (!running.ok) {
       tellFault(running.error, io);
-      circumstances.tell({ kind: "refused" });
-      return 1;
+      await circumstances.tellLast({ kind: "refused" });
+      process.exit(1);
     }
     circumstances.tell({ kind: "ready" });
     await stop;
-    circumstances.tell({ kind: "stopping" });
+    await circumstances.tellLast({ kind: "stopping" });
     await close(running.value, createSystemClock());
     // A link or socket that does not end by itself must not hold the process beyond its bound.
     process.exit(0);
@@ -89,6 +93,11 @@ function circumstancesOf(env: NodeJS.ProcessEnv): Circumstances {
     tell: (message) => {
       if (process.connected) process.send?.(message);
     },
+    tellLast: (message) =>
+      new Promise((resolve) => {
+        if (process.connected && process.send !== undefined) process.send(message, undefined, undefined, () => resolve());
+        else resolve();
+      }),
   };
 }
 
@@ -96,9 +105,8 @@ function circumstancesOf(env: NodeJS.ProcessEnv): Circumstances {
 function stopAsked(): Promise<void> {
   return new Promise((resolve) => {
     process.on("SIGTERM", () => resolve());
-    process.on("SIGINT", () => {
-      if (process.send === undefined) resolve();
-    });
+    // Under a supervisor SIGINT keeps its meaning there: a stalled gateway prints its stack before it is killed.
+    if (process.send === undefined) process.on("SIGINT", () => resolve());
     process.on("disconnect", () => resolve());
   });
 }
