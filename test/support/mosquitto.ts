@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 
 /** Debian's package `mosquitto`. Where it is missing, the tests against it are skipped, loudly, and `.ci/run` fails. */
-export const MOSQUITTO = "/usr/sbin/mosquitto";
+const MOSQUITTO = "/usr/sbin/mosquitto";
 export const mosquittoIsMissing = !existsSync(MOSQUITTO);
 if (mosquittoIsMissing) process.stderr.write("SKIPPED: tests against mosquitto (install Debian's package `mosquitto`)\n");
 
