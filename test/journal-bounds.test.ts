@@ -108,7 +108,9 @@ describe("the byte budget", () => {
     expect(losses.map((loss) => loss.why)).toEqual(losses.map(() => "byte-budget"));
     expect(losses[0]?.fromSeq).toBe(1);
     for (const [index, loss] of losses.entries()) {
-      if (index > 0) expect(loss.fromSeq).toBe((losses[index - 1]?.toSeq ?? 0) + 1);
+      // An act may lie between two segments.
+      const endedBefore = losses[index - 1]?.toSeq ?? 0;
+      expect([endedBefore + 1, endedBefore + 2]).toContain(loss.fromSeq);
       expect(loss.count).toBeGreaterThan(900);
       expect(loss.count).toBeLessThanOrEqual(loss.toSeq - loss.fromSeq + 1);
     }

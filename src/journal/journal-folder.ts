@@ -58,6 +58,16 @@ export function bytesOf(path: string): number {
   return bytes;
 }
 
+/** What tells a file from another that later lies in its place; null where there is none. */
+export function inodeOf(path: string): number | null {
+  return statSync(path, { throwIfNoEntry: false })?.ino ?? null;
+}
+
+/** The error for a file that was taken away while it was open: what is written to it would be nowhere. */
+export function movedError(): Error {
+  return new Database.SqliteError("the file is not where it was opened", "SQLITE_READONLY_DBMOVED");
+}
+
 /** Removes a database with its companions. */
 export function removeDatabase(path: string): void {
   for (const ending of ["", ...COMPANIONS]) rmSync(path + ending, { force: true });

@@ -12,7 +12,7 @@ import {
   openForWriting,
   structureIsSound,
 } from "./database.ts";
-import { isDamage, setAsideDatabase } from "./journal-folder.ts";
+import { inodeOf, isDamage, setAsideDatabase } from "./journal-folder.ts";
 import type { LostRange, StoredCursor } from "./messages.ts";
 import type { PackedRare, RareKind } from "./packing.ts";
 
@@ -59,15 +59,19 @@ interface DropRow {
 /** The kept file as the writing thread holds it. */
 export class KeptFile {
   readonly #database: OpenDatabase;
+  readonly #path: string;
+  readonly #inode: number | null;
   #walBytes = 0;
 
-  private constructor(database: OpenDatabase) {
+  private constructor(database: OpenDatabase, path: string) {
     this.#database = database;
+    this.#path = path;
+    this.#inode = inodeOf(path);
   }
 
   /** Opens or makes the file. @throws  SQLite's error, or `TooNewError`. */
   static open(path: string): KeptFile {
-    return new KeptFile(openForWriting(path, KEPT_SCHEMA));
+    return new KeptFile(openForWriting(path, KEPT_SCHEMA), path);
   }
 
   /** Opens the file of a running journal again. @throws  Also where it is not there, or is another journal's: its disk is then not the one it was. */
@@ -77,6 +81,11 @@ export class KeptFile {
     if (kept.fact("epoch") === epoch) return kept;
     kept.close();
     throw new Database.SqliteError("another journal lies in this folder", "SQLITE_READONLY_DBMOVED");
+  }
+
+  /** Whether the file still lies where it was opened. */
+  isInPlace(): boolean {
+    return inodeOf(this.#path) === this.#inode;
   }
 
   /** Whether every page is sound. */

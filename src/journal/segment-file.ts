@@ -15,7 +15,7 @@ import {
   structureIsSound,
   versionOf,
 } from "./database.ts";
-import { firstSeqOf, sqliteOrSystemCode } from "./journal-folder.ts";
+import { firstSeqOf, inodeOf, sqliteOrSystemCode } from "./journal-folder.ts";
 import type { SegmentEntry } from "./messages.ts";
 import { contextAt, contextKeyAt, numbersAt, type ObservationContext, type PackedRare, type PackedRecords } from "./packing.ts";
 import { ROLLUP_CELL_MS, RollupGatherer } from "./rollup.ts";
@@ -169,6 +169,7 @@ export class SegmentWriter {
   #gatheredSinceMs: number;
   #entry: SegmentEntry;
   #walBytes = 0;
+  readonly #inode: number | null;
 
   /** @throws  SQLite's error, also where `check` finds a page that is not sound. */
   constructor(path: string, nowMonotonicMs: number, options: { readonly check: boolean }) {
@@ -176,6 +177,7 @@ export class SegmentWriter {
     this.openedMonotonicMs = nowMonotonicMs;
     this.#gatheredSinceMs = nowMonotonicMs;
     this.#database = openSegment(path, options.check);
+    this.#inode = inodeOf(path);
     this.#insertContext = this.#database.prepare("INSERT INTO contexts (id, crc, json) VALUES (?, ?, ?)");
     this.#insertBlock = this.#database.prepare(
       "INSERT INTO blocks (first_seq, last_seq, record_count, kinds, min_at_ms, max_at_ms, crc, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -224,6 +226,11 @@ export class SegmentWriter {
 
   get entry(): SegmentEntry {
     return this.#entry;
+  }
+
+  /** Whether the file still lies where it was opened. */
+  isInPlace(): boolean {
+    return inodeOf(this.path) === this.#inode;
   }
 
   /** Bytes in the write-ahead log since it was last carried over, estimated from what was written. */
@@ -308,7 +315,7 @@ export class SegmentWriter {
       recordCount: before.recordCount + block.recordCount,
       minAtMs: block.minAtMs === null ? before.minAtMs : Math.min(before.minAtMs ?? block.minAtMs, block.minAtMs),
       maxAtMs: block.maxAtMs === null ? before.maxAtMs : Math.max(before.maxAtMs ?? block.maxAtMs, block.maxAtMs),
-      bytes: before.bytes + block.data.length,
+      bytes: readBytes(this.#database),
     };
   }
 

@@ -5,7 +5,16 @@ import { createSystemClock } from "../clock.ts";
 import { LIMITS } from "../core/limits.ts";
 import { assert } from "../core/result.ts";
 import type { Clock } from "../core/time.ts";
-import { bytesOf, faultOf, isDamage, KEPT_FILE, removeDatabase, segmentFileName, sqliteOrSystemCode } from "./journal-folder.ts";
+import {
+  bytesOf,
+  faultOf,
+  isDamage,
+  KEPT_FILE,
+  movedError,
+  removeDatabase,
+  segmentFileName,
+  sqliteOrSystemCode,
+} from "./journal-folder.ts";
 import { isKeptKind, KeptFile } from "./kept-file.ts";
 import type { FromWriter, OpenRequest, SegmentEntry, StoredCursor, ToWriter } from "./messages.ts";
 import { type OpenFolder, openFolder, setAsideSegment } from "./open-folder.ts";
@@ -103,6 +112,7 @@ class JournalWriter {
 
   /** Kept kinds first: should the power fail between the two files, an alert is there and observations before it are not, never the other way round. */
   #store(batch: PackedRecords, folder: string): void {
+    if (this.#kept?.isInPlace() === false || this.#active?.isInPlace() === false) throw movedError();
     const kept = batch.rare.filter((record) => isKeptKind(record.kind));
     if (kept.length > 0) {
       this.#keptFile().append(kept);
