@@ -143,7 +143,7 @@ describe.skipIf(!chromiumIsThere)("the page in Chromium", () => {
     await expect.poll(() => tones(page)).toBe(14);
     await page.click("[data-testid=unheard]");
     await page.keyboard.press("Escape");
-    expect(await text(page, "[data-testid=sound-off]")).toContain("SOUND IS OFF");
+    expect(await text(page, "[data-testid=sound-off]")).toContain("SOUND UNCONFIRMED");
     expect(await text(page, "[data-bed=bed-1] .tile__patient")).toBe("W. L.");
     await page.getByRole("button", { name: "Sign out" }).click();
     await page.waitForSelector("[name=password]");

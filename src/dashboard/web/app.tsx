@@ -81,7 +81,7 @@ function useWakeLock(watching: boolean): void {
 /** The title tells the worst even where only the tab is seen. */
 function titleOf(view: PageView): string {
   if (view.session?.user == null) return "Vigil";
-  if (view.feed.stale) return `⚠ ${say(view.language, "staleNever")} – Vigil`;
+  if (view.feed.stale) return `⚠ ${say(view.language, "staleTitle")} – Vigil`;
   const [top] = sortAlerts(view.ward?.alerts ?? []).filter((alert) => alert.state === "active");
   return top === undefined ? "Vigil" : `${STARS[top.priority]} ${say(view.language, "alerts")} – Vigil`;
 }

@@ -1,5 +1,5 @@
 import type { StreamMessage } from "../../core/stream.ts";
-import type { Clock } from "../../core/time.ts";
+import type { Clock, Timer } from "../../core/time.ts";
 
 /** After this long without any event the stream counts as dead: three missed pulses, so that the banner is there well within 5 s. */
 const staleMsMax = 3500;
@@ -29,110 +29,133 @@ export interface FeedState {
   readonly lastEventAtMs: number | null;
 }
 
-/** The page's end of the live stream. Opens itself again for ever, until closed. */
-export interface LiveFeed {
-  /** Looks at a bed's waves, or with null at none; opens the stream anew for it. */
-  readonly watch: (bedId: string | null) => void;
-  /** Looks at the clock now, as after the page became visible again. */
-  readonly look: () => void;
-  readonly close: () => void;
-}
-
 /** What the feed tells. */
-export interface FeedListener {
+interface FeedListener {
   readonly onMessage: (message: StreamMessage) => void;
   readonly onState: (state: FeedState) => void;
-  /** Asked after a failed attempt: false stops trying because the session is over. */
+  /** Asked before each further attempt: false stops trying because the session is over. */
   readonly mayTryAgain: () => Promise<boolean>;
 }
 
-/** Opens the live stream and keeps it open. */
-export function openLiveFeed(clock: Clock, random: () => number, listener: FeedListener): LiveFeed {
-  let source: EventSource | null = null;
-  let bed: string | null = null;
-  let closed = false;
-  let stale = true;
-  let lastEventAtMs: number | null = null;
-  let lastEventMonotonicMs = clock.monotonic() as number;
-  let openedMonotonicMs = clock.monotonic() as number;
-  let lastLookAtMs = clock.wall() as number;
-  let gatewayAheadMs = Number.NEGATIVE_INFINITY;
-  let backoffMs = backoffMsMin;
-  let retry: { readonly stop: () => void } | null = null;
+/** The page's end of the live stream. Opens itself again for ever, until closed. */
+export class LiveFeed {
+  readonly #clock: Clock;
+  readonly #random: () => number;
+  readonly #listener: FeedListener;
+  readonly #looking: Timer;
+  #source: EventSource | null = null;
+  #bedId: string | null;
+  #closed = false;
+  #stale = false;
+  #lastEventAtMs: number | null = null;
+  #lastEventMonotonicMs: number;
+  #openedMonotonicMs: number;
+  #lastLookAtMs: number;
+  #gatewayAheadMs = Number.NEGATIVE_INFINITY;
+  #backoffMs = backoffMsMin;
+  #retry: Timer | null = null;
 
-  const tell = () => listener.onState({ stale, lastEventAtMs });
-  const heard = (message: StreamMessage) => {
-    lastEventMonotonicMs = clock.monotonic();
-    lastEventAtMs = clock.wall();
-    backoffMs = backoffMsMin;
-    if (message.kind === "picture") gatewayAheadMs = message.picture.nowMs - lastEventMonotonicMs;
-    listener.onMessage(message);
-    if (message.kind === "pulse") {
-      const aheadMs = message.nowMs - lastEventMonotonicMs;
-      gatewayAheadMs = Math.max(gatewayAheadMs, aheadMs);
-      // A pulse that was long on its way: what comes with it is of then, not of now. A fresh picture is asked for.
-      stale = gatewayAheadMs - aheadMs > staleMsMax;
-      if (stale) tryLater();
-    } else if (message.kind === "picture") stale = false;
-    tell();
-  };
-  const begin = () => {
-    retry?.stop();
-    retry = null;
-    source?.close();
-    if (closed) return;
-    openedMonotonicMs = clock.monotonic();
-    const opened = new EventSource(bed === null ? "api/stream" : `api/stream?bed=${encodeURIComponent(bed)}`);
-    source = opened;
+  /** Opens the stream, with the waves of a bed or, where it is null, without. */
+  constructor(parts: {
+    readonly clock: Clock;
+    readonly random: () => number;
+    readonly listener: FeedListener;
+    readonly bedId: string | null;
+  }) {
+    this.#clock = parts.clock;
+    this.#random = parts.random;
+    this.#listener = parts.listener;
+    this.#bedId = parts.bedId;
+    this.#lastEventMonotonicMs = this.#clock.monotonic();
+    this.#openedMonotonicMs = this.#clock.monotonic();
+    this.#lastLookAtMs = this.#clock.wall();
+    this.#looking = this.#clock.every(lookMs, () => this.look());
+    this.#begin();
+  }
+
+  /** Looks at a bed's waves, or with null at none; opens the stream anew for it. */
+  watch(bedId: string | null): void {
+    if (bedId === this.#bedId) return;
+    this.#bedId = bedId;
+    this.#begin();
+  }
+
+  /** Looks at the clock now, as after the page became visible again. */
+  look(): void {
+    const nowMs = this.#clock.monotonic();
+    const sleptMs = this.#clock.wall() - this.#lastLookAtMs - lookMs;
+    this.#lastLookAtMs = this.#clock.wall();
+    const silentMs = nowMs - this.#lastEventMonotonicMs;
+    if (silentMs > staleMsMax || sleptMs > sleptMsMin) {
+      this.#stale = true;
+      const attemptMs = nowMs - Math.max(this.#openedMonotonicMs, this.#lastEventMonotonicMs);
+      if (sleptMs > sleptMsMin || (this.#source !== null && attemptMs > openMsMax)) this.#tryLater();
+    }
+    this.#tell();
+  }
+
+  /** Ends the stream and every further attempt. */
+  close(): void {
+    this.#closed = true;
+    this.#looking.stop();
+    this.#retry?.stop();
+    this.#source?.close();
+  }
+
+  #begin(): void {
+    this.#retry?.stop();
+    this.#retry = null;
+    this.#source?.close();
+    if (this.#closed) return;
+    this.#openedMonotonicMs = this.#clock.monotonic();
+    const opened = new EventSource(this.#bedId === null ? "api/stream" : `api/stream?bed=${encodeURIComponent(this.#bedId)}`);
+    this.#source = opened;
     for (const kind of messageKinds) {
       opened.addEventListener(kind, (event: MessageEvent<string>) => {
-        if (source === opened) heard({ kind, ...JSON.parse(event.data) } as StreamMessage);
+        // The server of these pages is built from the same types, and a page of another version loads itself anew.
+        if (this.#source === opened) this.#hear({ kind, ...JSON.parse(event.data) } as StreamMessage);
       });
     }
     opened.addEventListener("error", () => {
-      if (source === opened) tryLater();
+      if (this.#source === opened) this.#tryLater();
     });
-  };
-  const tryLater = () => {
-    source?.close();
-    source = null;
-    if (closed || retry !== null) return;
+  }
+
+  #hear(message: StreamMessage): void {
+    this.#lastEventMonotonicMs = this.#clock.monotonic();
+    this.#lastEventAtMs = this.#clock.wall();
+    this.#backoffMs = backoffMsMin;
+    if (message.kind === "picture") {
+      this.#gatewayAheadMs = message.picture.nowMs - this.#lastEventMonotonicMs;
+      this.#stale = false;
+    }
+    this.#listener.onMessage(message);
+    if (message.kind === "pulse") {
+      const aheadMs = message.nowMs - this.#lastEventMonotonicMs;
+      this.#gatewayAheadMs = Math.max(this.#gatewayAheadMs, aheadMs);
+      // A pulse that was long on its way: what comes with it is of then, not of now. A fresh picture is asked for.
+      this.#stale = this.#gatewayAheadMs - aheadMs > staleMsMax;
+      if (this.#stale) this.#tryLater();
+    }
+    this.#tell();
+  }
+
+  #tryLater(): void {
+    this.#source?.close();
+    this.#source = null;
+    if (this.#closed || this.#retry !== null) return;
     // Half of the wait is drawn by chance, so that all pages of a ward do not return in the same moment.
-    const waitMs = backoffMs * (0.5 + random() * 0.5);
-    backoffMs = Math.min(backoffMsMax, backoffMs * 2);
-    retry = clock.after(waitMs, () => {
-      listener.mayTryAgain().then(
-        (may) => (may ? begin() : undefined),
-        () => begin(),
+    const waitMs = this.#backoffMs * (0.5 + this.#random() * 0.5);
+    this.#backoffMs = Math.min(backoffMsMax, this.#backoffMs * 2);
+    this.#retry = this.#clock.after(waitMs, () => {
+      this.#listener.mayTryAgain().then(
+        (may) => (may ? this.#begin() : undefined),
+        () => this.#begin(),
       );
     });
-  };
-  const look = () => {
-    const nowMs = clock.monotonic();
-    const sleptMs = clock.wall() - lastLookAtMs - lookMs;
-    lastLookAtMs = clock.wall();
-    const silentMs = nowMs - lastEventMonotonicMs;
-    if (silentMs > staleMsMax || sleptMs > sleptMsMin) {
-      stale = true;
-      const attemptMs = nowMs - Math.max(openedMonotonicMs, lastEventMonotonicMs);
-      if (sleptMs > sleptMsMin || (source !== null && attemptMs > openMsMax)) tryLater();
-    }
-    tell();
-  };
-  const looking = clock.every(lookMs, look);
-  begin();
-  return {
-    watch: (bedId) => {
-      if (bedId === bed) return;
-      bed = bedId;
-      begin();
-    },
-    look,
-    close: () => {
-      closed = true;
-      looking.stop();
-      retry?.stop();
-      source?.close();
-    },
-  };
+  }
+
+  #tell(): void {
+    this.#listener.onState({ stale: this.#stale, lastEventAtMs: this.#lastEventAtMs });
+  }
 }

@@ -1,8 +1,9 @@
 import type { Deed } from "../../core/act.ts";
+import type { Result } from "../../core/result.ts";
 import type { PictureView, StreamMessage, WaveView } from "../../core/stream.ts";
 import type { Clock, Timer } from "../../core/time.ts";
 import type { GatewayDoor, Refusal, Session } from "./gateway-door.ts";
-import { type FeedState, type LiveFeed, openLiveFeed } from "./live-feed.ts";
+import { type FeedState, LiveFeed } from "./live-feed.ts";
 import { soundNeeds } from "./sound-plan.ts";
 import { createSounder, type Sounder, type SoundState } from "./sounder.ts";
 import { createSweep, type Sweep } from "./sweep.ts";
@@ -42,206 +43,243 @@ export interface PageView {
   readonly notice: { readonly text: string; readonly bad: boolean } | null;
 }
 
-/** The one state of the pages, and everything that changes it. */
-export interface PageState {
-  readonly view: () => PageView;
-  readonly subscribe: (listener: () => void) => () => void;
-  readonly begin: () => void;
-  readonly signIn: (name: string, password: string) => Promise<string | null>;
-  readonly makeFirstAccount: (token: string, name: string, password: string) => Promise<string | null>;
-  readonly signOut: () => Promise<void>;
-  readonly perform: (deed: Deed) => Promise<void>;
-  readonly setLanguage: (language: Language) => void;
-  readonly openDialog: (dialog: PageView["dialog"]) => void;
-  readonly waves: () => readonly LiveWave[];
-  readonly sounder: Sounder;
-  readonly door: GatewayDoor;
-  readonly clock: Clock;
-}
-
 const languageKey = "vigil-language";
 const noticeMs = 5000;
 /** A wave that has brought nothing for this long is no longer shown. */
 const waveForgottenMs = 20_000;
+const sessionRetryMs = 2000;
 
-/** Makes the state; `begin` starts it. */
-export function createPageState(parts: {
+/** The one state of the pages, and everything that changes it; `begin` starts it. */
+export class PageState {
   readonly clock: Clock;
   readonly door: GatewayDoor;
-  /** 0 to 1; spreads the pages of a ward when they come back. */
-  readonly random: () => number;
-}): PageState {
-  const { clock, door, random } = parts;
-  const listeners = new Set<() => void>();
-  const waves = new Map<string, LiveWave>();
-  let feed: LiveFeed | null = null;
-  let gatewayAhead = 0;
-  let noticeTimer: Timer | null = null;
-  let drawing = false;
-  let firstVersion: string | null = null;
+  readonly sounder: Sounder;
+  readonly #random: () => number;
+  readonly #listeners = new Set<() => void>();
+  readonly #waves = new Map<string, LiveWave>();
+  #feed: LiveFeed | null = null;
+  #gatewayAheadMs = 0;
+  #noticeTimer: Timer | null = null;
+  #drawing = false;
+  #firstVersion: string | null = null;
+  #view: PageView;
 
-  // Many changes in one frame are drawn once.
-  const redraw = () => {
-    if (drawing) return;
-    drawing = true;
-    requestAnimationFrame(() => {
-      drawing = false;
-      for (const listener of listeners) listener();
+  constructor(parts: {
+    readonly clock: Clock;
+    readonly door: GatewayDoor;
+    /** 0 to 1; spreads the pages of a ward when they come back. */
+    readonly random: () => number;
+  }) {
+    this.clock = parts.clock;
+    this.door = parts.door;
+    this.#random = parts.random;
+    this.#view = {
+      language: firstLanguage(readChoice(), navigator.language),
+      place: placeOf(location.hash),
+      session: null,
+      sessionKnown: false,
+      sessionLost: false,
+      ward: null,
+      feed: { stale: false, lastEventAtMs: null },
+      nowMs: parts.clock.wall(),
+      sound: { kind: "blocked" },
+      dialog: "none",
+      notice: null,
+    };
+    this.sounder = createSounder(parts.clock, () => this.#takeSound());
+  }
+
+  /** Everything the pages show now. */
+  view(): PageView {
+    return this.#view;
+  }
+
+  /** Calls back after each change, at most once a frame, until the returned function is called. */
+  subscribe(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  /** Asks the gateway who is signed in, until it answers, and follows the address from then on. */
+  begin(): void {
+    addEventListener("hashchange", () => {
+      const place = placeOf(location.hash);
+      if (place.kind === "bed") this.#waves.clear();
+      this.#change({ place });
+      this.#feed?.watch(this.#bedWatched());
     });
-  };
-  const sounder = createSounder(clock, () => {
-    const sound = sounder.state();
-    if (JSON.stringify(sound) !== JSON.stringify(view.sound)) change({ sound });
-  });
-  let view: PageView = {
-    language: firstLanguage(readChoice(), navigator.language),
-    place: placeOf(location.hash),
-    session: null,
-    sessionKnown: false,
-    sessionLost: false,
-    ward: null,
-    feed: { stale: true, lastEventAtMs: null },
-    nowMs: clock.wall(),
-    sound: { kind: "blocked" },
-    dialog: "none",
-    notice: null,
-  };
-  const change = (part: Partial<PageView>) => {
-    view = { ...view, ...part };
-    const watching = view.session?.user != null;
-    const blind = (watching && view.feed.stale && view.feed.lastEventAtMs !== null) || view.sessionLost;
-    sounder.need(watching || view.sessionLost ? soundNeeds(view.ward?.alerts ?? [], blind) : []);
-    redraw();
-  };
-  const takeWaves = (fresh: readonly WaveView[]) => {
-    const nowMs = clock.monotonic();
-    for (const wave of fresh) {
-      const key = `${wave.deviceId} ${wave.waveform} ${wave.sampleRateHz}`;
-      const known = waves.get(key);
-      const sweep = known?.sweep ?? createSweep(wave.sampleRateHz);
-      sweep.add(wave, nowMs);
-      waves.set(key, { key, latest: wave, sweep, lastAtMs: nowMs });
-      if (known === undefined) redraw();
+    document.addEventListener("visibilitychange", () => this.#feed?.look());
+    addEventListener("online", () => this.#feed?.look());
+    addEventListener("pageshow", () => this.#feed?.look());
+    const again = () => void this.clock.after(sessionRetryMs, ask);
+    const ask = () => {
+      this.#askSession().then(() => (this.#view.sessionKnown ? undefined : again()), again);
+    };
+    ask();
+  }
+
+  /** Signs in; returns what went wrong in words, or null. */
+  async signIn(name: string, password: string): Promise<string | null> {
+    // In the click itself, before anything is waited for: only then may the page sound.
+    this.sounder.unlock().catch(() => undefined);
+    return this.#enter(await this.door.signIn(name, password));
+  }
+
+  /** Makes the first account with the one-time link's token; returns what went wrong in words, or null. */
+  async makeFirstAccount(token: string, name: string, password: string): Promise<string | null> {
+    this.sounder.unlock().catch(() => undefined);
+    return this.#enter(await this.door.makeFirstAccount(token, name, password));
+  }
+
+  /** Ends the session here and at the gateway. */
+  async signOut(): Promise<void> {
+    const ended = await this.door.signOut();
+    if (!ended.ok) return this.#notify(say(this.#view.language, "notDone"), true);
+    this.#stopFeed();
+    const session = this.#view.session === null ? null : { ...this.#view.session, user: null };
+    this.#change({ session, ward: null, sessionLost: false });
+  }
+
+  /** Sends what a person does, and tells what became of it. */
+  async perform(deed: Deed): Promise<void> {
+    const done = await this.door.act(deed);
+    const { language } = this.#view;
+    if (done.ok) return this.#notify(say(language, done.value.durable ? "done" : "doneNotDurable"), !done.value.durable);
+    if (done.error === null) return this.#notify(say(language, "notDone"), true);
+    this.#notify(say(language, "notDoneBecause", { reason: this.#refusalText(done.error) }), true);
+  }
+
+  /** Switches the language, and keeps the choice for the next time. */
+  setLanguage(language: Language): void {
+    keepChoice(language);
+    document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
+    this.#change({ language });
+  }
+
+  openDialog(dialog: PageView["dialog"]): void {
+    this.#change({ dialog });
+  }
+
+  /** The waves of the bed looked at, in the order of bedside monitors. */
+  waves(): readonly LiveWave[] {
+    return [...this.#waves.values()].sort((a, b) => waveOrder(a) - waveOrder(b) || (a.key < b.key ? -1 : 1));
+  }
+
+  #change(part: Partial<PageView>): void {
+    this.#view = { ...this.#view, ...part };
+    const { session, feed, sessionLost, ward } = this.#view;
+    const watching = session?.user != null;
+    const blind = (watching && feed.stale) || sessionLost;
+    this.sounder.need(watching || sessionLost ? soundNeeds(ward?.alerts ?? [], blind) : []);
+    if (this.#drawing) return;
+    this.#drawing = true;
+    requestAnimationFrame(() => {
+      this.#drawing = false;
+      for (const listener of this.#listeners) listener();
+    });
+  }
+
+  #takeSound(): void {
+    const sound = this.sounder.state();
+    if (JSON.stringify(sound) !== JSON.stringify(this.#view.sound)) this.#change({ sound });
+  }
+
+  #takeMessage(message: StreamMessage): void {
+    if (message.kind === "waves") {
+      this.#takeWaves(message.waves);
+      return;
     }
-    for (const [key, wave] of waves) if (nowMs - wave.lastAtMs > waveForgottenMs) waves.delete(key);
-  };
-  const onMessage = (message: StreamMessage) => {
-    if (message.kind === "waves") return takeWaves(message.waves);
     const nowMs = message.kind === "pulse" ? message.nowMs : message.kind === "picture" ? message.picture.nowMs : null;
     // The pulse that was shortest on its way tells the gateway's time best; a picture begins anew.
     if (nowMs !== null) {
-      const aheadMs = nowMs - clock.monotonic();
-      gatewayAhead = message.kind === "picture" ? aheadMs : Math.max(gatewayAhead, aheadMs);
+      const aheadMs = nowMs - this.clock.monotonic();
+      this.#gatewayAheadMs = message.kind === "picture" ? aheadMs : Math.max(this.#gatewayAheadMs, aheadMs);
     }
     if (message.kind === "picture") {
-      firstVersion ??= message.picture.gateway.version;
+      this.#firstVersion ??= message.picture.gateway.version;
       // A gateway of another version brings pages of its own.
-      if (message.picture.gateway.version !== firstVersion) return location.reload();
+      if (message.picture.gateway.version !== this.#firstVersion) {
+        location.reload();
+        return;
+      }
     }
-    const ward = applyMessage(view.ward, message);
-    if (ward !== view.ward || nowMs !== null) change({ ward, nowMs: clock.monotonic() + gatewayAhead });
-  };
-  const onFeed = (state: FeedState) => {
-    const secondChanged = Math.floor((clock.monotonic() + gatewayAhead) / 1000) !== Math.floor(view.nowMs / 1000);
-    const known = view.feed.lastEventAtMs !== null;
-    const stateChanged = state.stale !== view.feed.stale || (state.lastEventAtMs !== null) !== known;
-    if (stateChanged || (secondChanged && known)) change({ feed: state, nowMs: clock.monotonic() + gatewayAhead });
-    else view = { ...view, feed: state };
-  };
-  const stopFeed = () => {
-    feed?.close();
-    feed = null;
-    waves.clear();
-  };
-  const askSession = async (): Promise<boolean> => {
-    const answer = await door.session();
-    if (!answer.ok) {
-      change({ sessionKnown: view.sessionKnown });
-      return true;
+    const ward = applyMessage(this.#view.ward, message);
+    if (ward !== this.#view.ward || nowMs !== null) this.#change({ ward, nowMs: this.#gatewayNowMs() });
+  }
+
+  #takeWaves(fresh: readonly WaveView[]): void {
+    const nowMs = this.clock.monotonic();
+    for (const wave of fresh) {
+      const key = `${wave.deviceId} ${wave.waveform} ${wave.sampleRateHz}`;
+      const sweep = this.#waves.get(key)?.sweep ?? createSweep(wave.sampleRateHz);
+      sweep.add(wave, nowMs);
+      this.#waves.set(key, { key, latest: wave, sweep, lastAtMs: nowMs });
     }
-    const was = view.session?.user ?? null;
+    for (const [key, wave] of this.#waves) if (nowMs - wave.lastAtMs > waveForgottenMs) this.#waves.delete(key);
+  }
+
+  /** Four looks a second come by; the pages are drawn anew when something a person sees has changed, or a second has passed. */
+  #takeFeed(feed: FeedState): void {
+    const nowMs = this.#gatewayNowMs();
+    const known = this.#view.feed.lastEventAtMs !== null;
+    const stateChanged = feed.stale !== this.#view.feed.stale || (feed.lastEventAtMs !== null) !== known;
+    const secondChanged = known && Math.floor(nowMs / 1000) !== Math.floor(this.#view.nowMs / 1000);
+    if (stateChanged || secondChanged) this.#change({ feed, nowMs });
+    else this.#view = { ...this.#view, feed };
+  }
+
+  #gatewayNowMs(): number {
+    return this.clock.monotonic() + this.#gatewayAheadMs;
+  }
+
+  #bedWatched(): string | null {
+    return this.#view.place.kind === "bed" ? this.#view.place.bedId : null;
+  }
+
+  #stopFeed(): void {
+    this.#feed?.close();
+    this.#feed = null;
+    this.#waves.clear();
+  }
+
+  /** Asks who is signed in and acts on it; false where nobody is. A gateway that does not answer changes nothing. */
+  async #askSession(): Promise<boolean> {
+    const answer = await this.door.session();
+    if (!answer.ok) return true;
     const session = answer.value;
-    const lost = was !== null && session.user === null;
-    if (session.user === null) stopFeed();
-    change({ session, sessionKnown: true, sessionLost: session.user === null && (lost || view.sessionLost) });
-    if (session.user !== null && feed === null) {
-      feed = openLiveFeed(clock, random, { onMessage, onState: onFeed, mayTryAgain: askSession });
-      follow();
-    }
-    return session.user !== null;
-  };
-  const follow = () => feed?.watch(view.place.kind === "bed" ? view.place.bedId : null);
-  const notify = (text: string, bad: boolean) => {
-    noticeTimer?.stop();
-    change({ notice: { text, bad } });
-    noticeTimer = clock.after(noticeMs, () => change({ notice: null }));
-  };
-  const refusalText = (refusal: Refusal): string =>
-    refusal === null ? say(view.language, "noAnswer") : `${refusal.title[view.language]}. ${refusal.remedy[view.language]}`;
-  const enter = async (
-    outcome: { readonly ok: true } | { readonly ok: false; readonly error: Refusal },
-  ): Promise<string | null> => {
-    if (!outcome.ok) return refusalText(outcome.error);
-    change({ dialog: "sound-test", sessionLost: false });
-    if (view.place.kind === "first") location.hash = "#/";
-    await askSession();
-    return null;
-  };
-  return {
-    view: () => view,
-    subscribe: (listener) => {
-      listeners.add(listener);
-      return () => void listeners.delete(listener);
-    },
-    begin: () => {
-      addEventListener("hashchange", () => {
-        const place = placeOf(location.hash);
-        if (place.kind === "bed") waves.clear();
-        change({ place });
-        follow();
-      });
-      document.addEventListener("visibilitychange", () => feed?.look());
-      addEventListener("online", () => feed?.look());
-      addEventListener("pageshow", () => feed?.look());
-      const first = () => {
-        askSession().then(
-          () => (view.sessionKnown ? undefined : clock.after(2000, first)),
-          () => clock.after(2000, first),
-        );
+    const signedIn = session.user !== null;
+    const lost = !signedIn && (this.#view.session?.user != null || this.#view.sessionLost);
+    if (!signedIn) this.#stopFeed();
+    this.#change({ session, sessionKnown: true, sessionLost: lost, ...(signedIn ? {} : { ward: null }) });
+    if (signedIn && this.#feed === null) {
+      const listener = {
+        onMessage: (message: StreamMessage) => this.#takeMessage(message),
+        onState: (state: FeedState) => this.#takeFeed(state),
+        mayTryAgain: () => this.#askSession(),
       };
-      first();
-    },
-    signIn: async (name, password) => {
-      // In the click itself, before anything is waited for: only then may the page sound.
-      sounder.unlock().catch(() => undefined);
-      return enter(await door.signIn(name, password));
-    },
-    makeFirstAccount: async (token, name, password) => {
-      sounder.unlock().catch(() => undefined);
-      return enter(await door.makeFirstAccount(token, name, password));
-    },
-    signOut: async () => {
-      await door.signOut();
-      stopFeed();
-      change({ session: view.session === null ? null : { ...view.session, user: null }, ward: null, sessionLost: false });
-    },
-    perform: async (deed) => {
-      const done = await door.act(deed);
-      if (done.ok) return notify(say(view.language, done.value.durable ? "done" : "doneNotDurable"), !done.value.durable);
-      if (done.error === null) return notify(say(view.language, "notDone"), true);
-      notify(say(view.language, "notDoneBecause", { reason: refusalText(done.error) }), true);
-    },
-    setLanguage: (language) => {
-      keepChoice(language);
-      document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
-      change({ language });
-    },
-    openDialog: (dialog) => change({ dialog }),
-    waves: () => [...waves.values()].sort((a, b) => waveOrder(a) - waveOrder(b) || (a.key < b.key ? -1 : 1)),
-    sounder,
-    door,
-    clock,
-  };
+      this.#feed = new LiveFeed({ clock: this.clock, random: this.#random, listener, bedId: this.#bedWatched() });
+    }
+    return signedIn;
+  }
+
+  async #enter(outcome: Result<void, Refusal>): Promise<string | null> {
+    if (!outcome.ok) return this.#refusalText(outcome.error);
+    this.#change({ dialog: "sound-test", sessionLost: false });
+    if (this.#view.place.kind === "first") location.hash = "#/";
+    await this.#askSession();
+    return null;
+  }
+
+  #notify(text: string, bad: boolean): void {
+    this.#noticeTimer?.stop();
+    this.#change({ notice: { text, bad } });
+    this.#noticeTimer = this.clock.after(noticeMs, () => this.#change({ notice: null }));
+  }
+
+  #refusalText(refusal: Refusal): string {
+    const { language } = this.#view;
+    return refusal === null ? say(language, "noAnswer") : `${refusal.title[language]}. ${refusal.remedy[language]}`;
+  }
 }
 
 function waveOrder(wave: LiveWave): number {

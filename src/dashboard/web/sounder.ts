@@ -14,7 +14,7 @@ export type SoundState =
   /** The browser has not let this page sound yet, or stopped it. */
   | { readonly kind: "blocked" }
   | { readonly kind: "paused"; readonly secondsLeft: number }
-  /** The tones were played and somebody said that they did not hear them. */
+  /** The browser plays, but nobody has said that they hear it, or somebody said that they do not. */
   | { readonly kind: "unheard" };
 
 /** The loudspeaker of this page. */
@@ -37,7 +37,8 @@ export function createSounder(clock: Clock, onChange: () => void): Sounder {
   let needs: readonly SoundNeed[] = [];
   let memory: SoundMemory = SILENCE;
   let pausedUntilMs: number | null = null;
-  let unheard = false;
+  // Until somebody says that they hear it, nobody may rely on it.
+  let unheard = true;
   let moved = { contextSeconds: -1, atMs: clock.monotonic() as number };
 
   // A context may say "running" and stand still when the audio device is gone: then its time does not move.
@@ -47,17 +48,6 @@ export function createSounder(clock: Clock, onChange: () => void): Sounder {
     if (!running()) return { kind: "blocked" };
     return unheard ? { kind: "unheard" } : { kind: "on" };
   };
-  const play = (need: Pick<SoundNeed, "priority" | "nature">, afterSeconds: number): number => {
-    if (context === null) return 0;
-    const gain = burstGain(need.priority, need.nature) * peakGain;
-    let endSeconds = afterSeconds;
-    for (const tone of burstTones(need.priority, need.nature)) {
-      const startSeconds = context.currentTime + 0.02 + afterSeconds + tone.startSeconds;
-      playTone(context, { ...tone, startSeconds }, gain);
-      endSeconds = Math.max(endSeconds, afterSeconds + tone.startSeconds + tone.lengthSeconds);
-    }
-    return endSeconds;
-  };
   const look = () => {
     const nowMs = clock.monotonic();
     if (context !== null && context.currentTime !== moved.contextSeconds)
@@ -66,7 +56,7 @@ export function createSounder(clock: Clock, onChange: () => void): Sounder {
     if (pausedUntilMs === null && running()) {
       const next = nextBurst(needs, memory, nowMs);
       memory = next.memory;
-      if (next.burst !== null) play(next.burst, 0);
+      if (next.burst !== null && context !== null) playBurst(context, next.burst, 0);
     }
     onChange();
   };
@@ -89,9 +79,10 @@ export function createSounder(clock: Clock, onChange: () => void): Sounder {
     unlock,
     test: async () => {
       await unlock();
-      const afterHigh = play({ priority: "high", nature: "physiological" }, 0);
-      const afterMedium = play({ priority: "medium", nature: "physiological" }, afterHigh + 0.5);
-      play({ priority: "low", nature: "physiological" }, afterMedium + 0.5);
+      let afterSeconds = 0;
+      for (const priority of ["high", "medium", "low"] as const) {
+        if (context !== null) afterSeconds = playBurst(context, { priority, nature: "physiological" }, afterSeconds) + 0.5;
+      }
     },
     confirm: (heard) => {
       unheard = !heard;
@@ -106,6 +97,18 @@ export function createSounder(clock: Clock, onChange: () => void): Sounder {
       onChange();
     },
   };
+}
+
+/** Plays one burst that begins after so many seconds, and returns after how many it ends. */
+function playBurst(context: AudioContext, need: Pick<SoundNeed, "priority" | "nature">, afterSeconds: number): number {
+  const gain = burstGain(need.priority, need.nature) * peakGain;
+  let endSeconds = afterSeconds;
+  for (const tone of burstTones(need.priority, need.nature)) {
+    const startSeconds = context.currentTime + 0.02 + afterSeconds + tone.startSeconds;
+    playTone(context, { ...tone, startSeconds }, gain);
+    endSeconds = Math.max(endSeconds, afterSeconds + tone.startSeconds + tone.lengthSeconds);
+  }
+  return endSeconds;
 }
 
 /** One tone with soft edges; the triangle's overtones make it easier to find in a room than a pure tone. */
