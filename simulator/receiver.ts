@@ -311,7 +311,7 @@ class DemoReceiver {
         .publish({ topic, payload: JSON.stringify(receipt), retain: false, urgent: true, properties: null })
         .then((sent) => {
           if (!sent.ok) this.#receipts.push(waiting);
-          else if (receipt.state === "accepted") this.#parts.print(`alert confirmed ${receipt.key}  by ${receipt.by}`);
+          else if (receipt.state === "accepted") this.#parts.print(`alert accepted   ${receipt.key}  by ${receipt.by}`);
         });
     }
   }

@@ -48,7 +48,7 @@ test("the demonstration's broker carries an alert there and its confirmation bac
   sending.outbox.urgent(alertAt(2));
   await until("the alert is confirmed", () => sending.receipts.some(({ state }) => state === "accepted"));
   const key = `ward-3/${journal.epoch}/2`;
-  await until("the confirmation is shown", () => receiving.lines.some((line) => line.startsWith(`alert confirmed ${key}`)));
+  await until("the confirmation is shown", () => receiving.lines.some((line) => line.startsWith(`alert accepted   ${key}`)));
   const shown = receiving.lines.find((line) => line.startsWith(`alert received ${key}`));
   expect(shown).toContain("Oxygen saturation low 2");
   expect(shown).toContain("血氧低 2");

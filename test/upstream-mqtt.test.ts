@@ -78,7 +78,7 @@ describe.skipIf(mosquittoIsMissing)("upstream against mosquitto", () => {
       const state = receiving.messages.find((message) => message.topic === "vigil/ward-3/state")?.body;
       expect(state).toMatchObject({ state: "online", gatewayId: "ward-3", epoch: journal.epoch });
       await until("a heartbeat came", () => receiving.messages.some(({ topic }) => topic === "vigil/ward-3/heartbeat"));
-      expect(receiving.lines.some((line) => line.startsWith(`alert confirmed ${key}`))).toBe(true);
+      expect(receiving.lines.some((line) => line.startsWith(`alert accepted   ${key}`))).toBe(true);
       expect(faults).toEqual([]);
       await receiving.receiver.close();
       const written = (await readFile(recordFile, "utf8")).trim().split("\n");

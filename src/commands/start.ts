@@ -83,7 +83,7 @@ function openWorld(
   return new Promise((resolve) => {
     child.once("message", (opened) => resolve({ child, opened: opened as WorldOpened }));
     child.once("exit", (code) => {
-      io.stderr(`The demonstration's devices ended with code ${code}. 演示设备进程已退出。`);
+      if (code !== 0) io.stderr(`The demonstration's devices ended with code ${code}. 演示设备进程已退出。`);
       resolve(null);
     });
   });

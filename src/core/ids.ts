@@ -8,7 +8,7 @@ export type BedId = string & { readonly __id: "bed" };
 export type AlertId = string & { readonly __id: "alert" };
 /** A person or program that may act. */
 export type UserId = string & { readonly __id: "user" };
-/** The order in which records were made, over all kinds, without holes, from 1; assigned on the main thread. */
+/** The order in which records were made, over all kinds, from 1; assigned on the main thread. Rises by one, but leaves numbers out at a restart. */
 export type Seq = number & { readonly __id: "seq" };
 
 export const deviceId = (text: string): DeviceId => text as DeviceId;

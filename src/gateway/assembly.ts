@@ -2,6 +2,7 @@ import type { Config, DeviceConfig } from "../../config/schema.ts";
 import { rebuildAlerts } from "../alerts/life-cycle.ts";
 import type { Alert } from "../core/alert.ts";
 import { bedId, type DeviceId, deviceId, seq } from "../core/ids.ts";
+import { LIMITS } from "../core/limits.ts";
 import type { Driver, Journal, Link, LinkSpec, PerformAct } from "../core/ports.ts";
 import type { Text } from "../core/quantities.ts";
 import type { JournalRecord, Receipt } from "../core/record.ts";
@@ -59,7 +60,7 @@ export interface Gateway {
 export async function startGateway(parts: GatewayParts): Promise<Gateway> {
   const { clock, config, journal } = parts;
   const recovered = await recover(journal, clock);
-  let lastSeq: number = journal.lastSeqAtOpen;
+  let lastSeq: number = firstFreeSeq(journal);
   const nextSeq = () => seq(++lastSeq);
   const record = (records: readonly JournalRecord[]) => journal.append(records);
 
@@ -148,6 +149,17 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
       stopJournalWatch();
     },
   };
+}
+
+/**
+ * Where numbering goes on. What was not yet on disk before a crash may have gone upstream all the same, marked as not durable; its
+ * number must not be given to another record, or a receiver that keeps each key once would drop the new one. So after a restart as
+ * many numbers are left out as can ever have been waiting for the disk.
+ */
+function firstFreeSeq(journal: Journal): number {
+  const { journalQueueRecordsMax, journalKeptRecordsMax, journalBatchRecordsMax } = LIMITS;
+  const waitingMax = journalQueueRecordsMax.value + journalKeptRecordsMax.value + journalBatchRecordsMax.value;
+  return journal.lastSeqAtOpen === 0 ? 0 : journal.lastSeqAtOpen + waitingMax;
 }
 
 /** Opens a link and a way in for each configured device. Nobody is guessed: the patient is asked for at each reading. */
