@@ -205,6 +205,36 @@ describe("what goes wrong at one device", () => {
   });
 });
 
+describe("a device's own alarms", () => {
+  const withText = (text: string) => {
+    const message = Buffer.from(monitorBytes(WELL)).toString("latin1");
+    return Buffer.from(message.replace(/(HR=[^\r]*;)\r/, `$1${text}\r`), "latin1");
+  };
+
+  test("it is an alert at once, and outlives a lost link until the device is back and does not repeat it", async () => {
+    const ward = await startSmallWard();
+    await ward.admit(1);
+    ward.link("monitor-1").up();
+    ward.link("monitor-1").send(withText("ASYSTOLE"));
+    await ward.clock.advance(1000);
+    const alarms = () =>
+      ward.said.filter((alert) => alert.evidence.kind === "device-alarm").map((alert) => [alert.priority, alert.state]);
+    expect(alarms()).toEqual([["high", "active"]]);
+    ward.link("monitor-1").down();
+    await ward.clock.advance(120_000);
+    expect(alarms()).toEqual([["high", "active"]]);
+    ward.link("monitor-1").up();
+    await ward.stream("monitor-1", 30, WELL);
+    expect(alarms()).toEqual([["high", "active"]]);
+    await ward.stream("monitor-1", 45, WELL);
+    expect(alarms()).toEqual([
+      ["high", "active"],
+      ["high", "ended"],
+    ]);
+    await ward.gateway.stop();
+  });
+});
+
 describe("the door for acts", () => {
   test("an act that does not fit is refused with its reason and leaves no record", async () => {
     const ward = await startSmallWard();

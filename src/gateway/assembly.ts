@@ -247,6 +247,7 @@ function listenerOf(shared: Route, line: DeviceLine): LineListener {
   };
   return {
     onUp: () => {
+      shared.watch.connected(id);
       shared.record([deviceEvent(shared, id, "link-up", {})]);
       shared.desk.setFault(`link:${id}`, null);
       changed();

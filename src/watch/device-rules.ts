@@ -43,6 +43,7 @@ export function noteHeard(state: WatchState, device: DeviceState, nowMs: number)
     state.board.end(deviceKeys.silent(device));
   }
   device.heardAgainAtMs ??= nowMs;
+  device.conversationHeardMs ??= nowMs;
   if (device.definition.patientId === null) device.strayingSinceMs ??= nowMs;
 }
 
@@ -113,15 +114,26 @@ export function noteDevice(
     noteStuck(state, device, observation, nowMs);
 }
 
+/**
+ * A new conversation with the device began. Its driver knows nothing of the alarms of the last one and will not end them: those the
+ * device does not repeat are over some time after it is heard again, and until then they stand.
+ */
+export function noteConnected(device: DeviceState): void {
+  for (const code of device.activeAlarms) device.unrepeatedAlarms.add(code);
+  device.conversationHeardMs = null;
+}
+
 /** An alarm the device itself raises or ends: passed on at once, with the device's own urgency. */
 export function noteAlarm(state: WatchState, device: DeviceState, alarm: DeviceAlarm, origin: Origin): void {
   const key = deviceKeys.alarm(device, alarm.code);
   device.unrepeatedAlarms.delete(alarm.code);
   if (!alarm.active) {
+    device.activeAlarms.delete(alarm.code);
     state.board.end(key);
     return;
   }
   if (origin !== "measured" && device.definition.patientId !== null && belongsToRealPatient(state, device)) return;
+  device.activeAlarms.add(alarm.code);
   state.board.set({
     key,
     rule: `device-alarm.${alarm.code}`,
@@ -165,9 +177,12 @@ function checkNotMeasured(state: WatchState, device: DeviceState, nowMs: number)
 
 /** Alarms taken over from before a restart end when the device talks again and does not repeat them. */
 function checkUnrepeated(state: WatchState, device: DeviceState, nowMs: number): void {
-  if (device.unrepeatedAlarms.size === 0 || device.heardAgainAtMs === null || device.silent) return;
-  if (nowMs - device.heardAgainAtMs < state.options.deviceAlarmRepeatSeconds * 1000) return;
-  for (const code of device.unrepeatedAlarms) state.board.end(deviceKeys.alarm(device, code));
+  if (device.unrepeatedAlarms.size === 0 || device.conversationHeardMs === null || device.silent) return;
+  if (nowMs - device.conversationHeardMs < state.options.deviceAlarmRepeatSeconds * 1000) return;
+  for (const code of device.unrepeatedAlarms) {
+    device.activeAlarms.delete(code);
+    state.board.end(deviceKeys.alarm(device, code));
+  }
   device.unrepeatedAlarms.clear();
 }
 

@@ -111,6 +111,7 @@ function adoptOfDevice(state: WatchState, device: DeviceState, alert: Alert): bo
       return device.definition.patientId === null;
     case "device-alarm":
       if (device.definition.patientId !== alert.subject.patientId) return false;
+      device.activeAlarms.add(evidence.code);
       device.unrepeatedAlarms.add(evidence.code);
       return true;
     case "fault":

@@ -98,9 +98,13 @@ export interface DeviceState {
   notMeasuredSinceMs: number | null;
   deviceClock: { readonly deviceClockMs: number; readonly sinceMs: number } | null;
   readonly stuck: Map<QuantityName, { readonly value: number; readonly sinceMs: number }>;
-  /** Alarms of the device itself taken over from before a restart, that it has not repeated yet. */
+  /** Alarms of the device itself that hold now, by code. */
+  readonly activeAlarms: Set<string>;
+  /** Those of them from before a restart or a new connection, that the device has not repeated yet. */
   readonly unrepeatedAlarms: Set<string>;
   heardAgainAtMs: number | null;
+  /** When it was first heard in the present conversation. */
+  conversationHeardMs: number | null;
 }
 
 /** All of the watch's state, and the parts it was made with. */
@@ -131,8 +135,10 @@ export function createDeviceState(definition: WatchDevice, nowMs: number): Devic
     notMeasuredSinceMs: null,
     deviceClock: null,
     stuck: new Map(),
+    activeAlarms: new Set(),
     unrepeatedAlarms: new Set(),
     heardAgainAtMs: null,
+    conversationHeardMs: null,
   };
 }
 

@@ -8,7 +8,7 @@ import { QUANTITIES } from "../core/quantities.ts";
 import type { EntryView, NumberView } from "../core/stream.ts";
 import type { Clock, WallMs } from "../core/time.ts";
 import { createConditionBoard } from "./condition-board.ts";
-import { checkDevice, noteAlarm, noteDevice, noteHeard } from "./device-rules.ts";
+import { checkDevice, noteAlarm, noteConnected, noteDevice, noteHeard } from "./device-rules.ts";
 import type { WatchOptions } from "./options.ts";
 import { applyLimits, checkLimits, checkMissing, forgetDevice, takeObservation } from "./quantity-rules.ts";
 import { devicesOf, restoreAlerts, restoreObservations } from "./restore.ts";
@@ -50,6 +50,8 @@ export interface Watch {
   readonly setLimits: (limits: WatchLimits) => readonly ConditionChange[];
   /** What a person entered; `seq` is the act's. An older entry never replaces a newer one. */
   readonly enter: (entry: WatchEntry & { readonly patientId: PatientId; readonly atMs: WallMs; readonly seq: Seq }) => void;
+  /** The link to a device has opened: a new conversation begins. */
+  readonly connected: (deviceId: DeviceId) => void;
   /** A valid frame came from a device, whatever it says. */
   readonly heard: (deviceId: DeviceId) => readonly ConditionChange[];
   readonly observe: (observation: Observation) => readonly ConditionChange[];
@@ -225,6 +227,10 @@ export function createWatch(
       return drain();
     },
     enter: (entry) => enter(state, entry),
+    connected: (deviceId) => {
+      const device = state.devices.get(deviceId);
+      if (device !== undefined) noteConnected(device);
+    },
     heard: (deviceId) => {
       const device = state.devices.get(deviceId);
       if (device !== undefined) noteHeard(state, device, state.clock.monotonic());
