@@ -170,7 +170,7 @@ export function numberView(
 }
 
 /** NEWS2 of five parts without consciousness and oxygen: partial, 5 of 7. */
-export function partialScore(nowMs: number): AnswerView {
+function partialScore(nowMs: number): AnswerView {
   const part = (input: string, value: number, points: number) => ({ input, value, points, atMs: wallMs(nowMs - 2000) });
   return {
     modelId: "news2",

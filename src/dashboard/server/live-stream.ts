@@ -32,13 +32,15 @@ export interface LiveStream {
 export function createLiveStream(parts: { readonly clock: Clock; readonly source: DashboardSource }): LiveStream {
   /** The number is the size of a page's picture while it may still wait to be read: a large ward is not a slow page. */
   const pages = new Map<StreamPage, number>();
-  const waveStops = new Map<BedId, () => void>();
+  let stopListening: (() => void) | null = null;
 
   const leave = (page: StreamPage) => {
-    if (!pages.delete(page) || page.bedId === null) return;
-    if ([...pages.keys()].some((other) => other.bedId === page.bedId)) return;
-    waveStops.get(page.bedId)?.();
-    waveStops.delete(page.bedId);
+    if (!pages.delete(page)) return;
+    if (pages.size === 0) {
+      stopListening?.();
+      stopListening = null;
+    }
+    if (page.bedId !== null && ![...pages.keys()].some((other) => other.bedId === page.bedId)) waves.leave(page.bedId);
   };
   const send = (page: StreamPage, bytes: Buffer) => {
     const unreadBytes = page.response.writableLength;
@@ -56,16 +58,11 @@ export function createLiveStream(parts: { readonly clock: Clock; readonly source
     const bytes = eventBytes(message);
     for (const page of [...pages.keys()]) send(page, bytes);
   };
-  const listenToWaves = (bedId: BedId) => {
-    if (waveStops.has(bedId)) return;
-    const stop = parts.source.wavesOf(bedId, (waves) => {
-      const bytes = eventBytes({ kind: "waves", waves });
-      for (const page of [...pages.keys()]) if (page.bedId === bedId) send(page, bytes);
-    });
-    waveStops.set(bedId, stop);
-  };
+  const waves = followWaves(parts.source, (bedId, message) => {
+    const bytes = eventBytes(message);
+    for (const page of [...pages.keys()]) if (page.bedId === bedId) send(page, bytes);
+  });
 
-  const stopListening = parts.source.subscribe(sendAll);
   const pulse = parts.clock.every(pulseMs, () => {
     for (const page of [...pages.keys()]) {
       if (page.mayListen()) continue;
@@ -80,20 +77,39 @@ export function createLiveStream(parts: { readonly clock: Clock; readonly source
       if (pages.size >= LIMITS.pageStreamsMax.value) return false;
       page.response.on("close", () => leave(page));
       page.response.on("error", () => leave(page));
+      // Only while somebody looks: a ward without pages costs nothing here.
+      stopListening ??= parts.source.subscribe(sendAll);
       const picture = eventBytes({ kind: "picture", picture: parts.source.picture() });
       page.response.write(picture);
       pages.set(page, picture.length);
-      if (page.bedId !== null) listenToWaves(page.bedId);
+      if (page.bedId !== null) waves.follow(page.bedId);
       return true;
     },
     pageCount: () => pages.size,
     close: () => {
       pulse.stop();
-      stopListening();
       for (const page of [...pages.keys()]) {
         leave(page);
         page.response.end();
       }
+    },
+  };
+}
+
+/** Asks the source for the waves of those beds that a page looks at, once for each. */
+function followWaves(source: DashboardSource, onWaves: (bedId: BedId, message: StreamMessage) => void) {
+  const stops = new Map<BedId, () => void>();
+  return {
+    follow: (bedId: BedId) => {
+      if (!stops.has(bedId))
+        stops.set(
+          bedId,
+          source.wavesOf(bedId, (waves) => onWaves(bedId, { kind: "waves", waves })),
+        );
+    },
+    leave: (bedId: BedId) => {
+      stops.get(bedId)?.();
+      stops.delete(bedId);
     },
   };
 }

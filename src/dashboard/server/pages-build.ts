@@ -29,7 +29,7 @@ export async function pagesAreStale(projectRoot: string): Promise<boolean> {
 }
 
 /** One hash over every file the pages are made from. */
-export async function hashPagesSource(projectRoot: string): Promise<string> {
+async function hashPagesSource(projectRoot: string): Promise<string> {
   const files: string[] = [...sourceFiles];
   for (const folder of sourceFolders) {
     for (const entry of await readdir(join(projectRoot, folder), { recursive: true, withFileTypes: true })) {

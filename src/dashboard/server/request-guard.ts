@@ -13,7 +13,7 @@ export const SECURITY_HEADERS: Readonly<Record<string, string>> = {
 };
 
 /** The header a page adds to each POST; a form of another site cannot. */
-export const PAGE_HEADER = "x-vigil-page";
+const pageHeader = "x-vigil-page";
 
 /** Whether a host name of the listening socket reaches this machine only. */
 export function isLoopback(host: string): boolean {
@@ -46,7 +46,7 @@ function hostName(header: string | undefined): string | null {
 export function postIsOurs(headers: Readonly<Record<string, string | readonly string[] | undefined>>): boolean {
   const origin = headers["origin"];
   const host = headers["host"];
-  if (typeof origin !== "string" || typeof host !== "string" || headers[PAGE_HEADER] !== "1") return false;
+  if (typeof origin !== "string" || typeof host !== "string" || headers[pageHeader] !== "1") return false;
   const type = headers["content-type"];
   if (typeof type !== "string" || type.split(";")[0]?.trim().toLowerCase() !== "application/json") return false;
   return origin === `http://${host}` || origin === `https://${host}`;

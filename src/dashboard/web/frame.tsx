@@ -154,7 +154,13 @@ function SoundBanner({ state, view }: Props) {
 function Banner({ words, children }: { readonly words: string; readonly children: ComponentChildren }) {
   return (
     <div class="banner banner--sound" role="alert" data-testid="sound-off">
-      <b>🔇 {words}</b>
+      <b>
+        <svg viewBox="0 0 24 24" width="26" height="26" aria-hidden="true">
+          <path d="M3 9h4l5-4v14l-5-4H3z" fill="currentColor" />
+          <path d="m16 9 6 6m0-6-6 6" fill="none" stroke="currentColor" stroke-width="2.4" stroke-linecap="round" />
+        </svg>
+        {words}
+      </b>
       {children}
     </div>
   );

@@ -19,7 +19,7 @@ export function Wall({ state, view, ward }: Props & { readonly ward: PictureView
   const alerts = sortAlerts(ward.alerts);
   return (
     <main class="wall">
-      <section class="tiles" aria-label={say(view.language, "wall")}>
+      <section class={`tiles ${densityOf(ward.beds.length)}`} aria-label={say(view.language, "wall")}>
         {ward.beds.map((bed, index) => (
           <Tile key={bed.bedId} state={state} view={view} bed={bed} ward={ward} index={index} />
         ))}
@@ -44,6 +44,12 @@ export function Wall({ state, view, ward }: Props & { readonly ward: PictureView
       </aside>
     </main>
   );
+}
+
+/** A large ward is shown in smaller tiles, so that every bed stays in sight; alerts and absences are never left out. */
+function densityOf(bedCount: number): string {
+  if (bedCount > 16) return "tiles--dense";
+  return bedCount > 6 ? "tiles--compact" : "";
 }
 
 function Tile({
