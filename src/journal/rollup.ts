@@ -5,6 +5,8 @@ import type { ObservationContext, ObservationNumbers } from "./packing.ts";
 export const ROLLUP_CELL_MS = 15_000;
 /** Far outside any calendar; stranger times share the outermost cell, their own times stay exact. */
 const CELL_INDEX_MAX = 2 ** 31;
+/** 15 s at 2,000 observations a second. */
+const GATHERED_OBSERVATIONS_MAX = 30_000;
 const FORMAT = 1;
 
 /** One extreme of a cell: the value, when, and whether it was questionable. */
@@ -38,8 +40,15 @@ export class RollupGatherer {
   #toSeq = 0;
   #minAtMs = Number.POSITIVE_INFINITY;
   #maxAtMs = Number.NEGATIVE_INFINITY;
+  #observationCount = 0;
+
+  /** Whether so much was gathered that it should be stored before its time, which bounds memory and the time to open after a crash. */
+  isFull(): boolean {
+    return this.#observationCount >= GATHERED_OBSERVATIONS_MAX;
+  }
 
   add(seriesId: number, context: ObservationContext, numbers: ObservationNumbers): void {
+    this.#observationCount += 1;
     this.#fromSeq ??= numbers.seq;
     this.#toSeq = numbers.seq;
     this.#minAtMs = Math.min(this.#minAtMs, numbers.measuredAtMs);

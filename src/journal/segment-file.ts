@@ -1,6 +1,7 @@
 import { existsSync, statSync } from "node:fs";
 import { basename } from "node:path";
 import Database from "better-sqlite3";
+import { isQuantityName } from "../core/quantities.ts";
 import type { RecordKind } from "../core/record.ts";
 import { assert } from "../core/result.ts";
 import { BLOCK_KIND_BITS, type Block, encodeBlock, isBlockKind, visitBlock } from "./block.ts";
@@ -124,13 +125,14 @@ class ContextTable {
     this.#database = database;
   }
 
-  /** Reads those that are new, and returns all. A context whose check sum is wrong is left out. */
+  /** Reads those that are new, and returns all. A context whose check sum is wrong, or whose quantity is no longer known, is left out. */
   refresh(): ReadonlyMap<number, ObservationContext> {
     const rows = this.#database
       .prepare<[number], ContextRow>("SELECT id, crc, json FROM contexts WHERE id > ? ORDER BY id")
       .all(this.#lastId);
     for (const row of rows) {
-      if (checkSum(row.json, row.id) === row.crc) this.#byId.set(row.id, JSON.parse(row.json) as ObservationContext);
+      const context = checkSum(row.json, row.id) === row.crc ? (JSON.parse(row.json) as ObservationContext) : null;
+      if (context !== null && isQuantityName(context.quantity)) this.#byId.set(row.id, context);
       this.#lastId = row.id;
     }
     return this.#byId;
@@ -248,7 +250,7 @@ export class SegmentWriter {
     const block = encodeBlock(packed, resolved.ids, rare);
     if (block.lastSeq <= this.#entry.lastSeq) return;
     assert(block.firstSeq > this.#entry.lastSeq, "a batch is in the journal whole or not at all");
-    const rollupIsDue = nowMonotonicMs - this.#gatheredSinceMs >= ROLLUP_CELL_MS;
+    const rollupIsDue = this.#gatherer.isFull() || nowMonotonicMs - this.#gatheredSinceMs >= ROLLUP_CELL_MS;
     inTransaction(this.#database, () => {
       for (const [json, { id }] of fresh) this.#insertContext.run(id, checkSum(json, id), json);
       this.#storeBlock(block);
