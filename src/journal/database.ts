@@ -83,9 +83,20 @@ function migrate(database: OpenDatabase, schema: FileSchema, fromVersion: number
   database.pragma("wal_checkpoint(TRUNCATE)");
 }
 
-/** Whether SQLite finds the structure of every page sound. */
-export function structureIsSound(database: OpenDatabase): boolean {
-  return database.pragma("quick_check(1)", { simple: true }) === "ok";
+/** Whether SQLite finds the structure of every page sound and the tables are those of the schema. */
+export function structureIsSound(database: OpenDatabase, schema: FileSchema): boolean {
+  if (database.pragma("quick_check(1)", { simple: true }) !== "ok") return false;
+  const pattern = new Database(":memory:");
+  try {
+    for (const step of schema.steps) pattern.exec(step);
+    return tablesOf(database) === tablesOf(pattern);
+  } finally {
+    pattern.close();
+  }
+}
+
+function tablesOf(database: OpenDatabase): string {
+  return JSON.stringify(database.prepare("SELECT type, name, sql FROM sqlite_schema ORDER BY name").all());
 }
 
 /** Runs `work` as one transaction; on any error nothing of it stays. */

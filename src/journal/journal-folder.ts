@@ -152,10 +152,16 @@ export function sqliteOrSystemCode(error: unknown): string | null {
   return null;
 }
 
-/** Whether SQLite calls the file itself damaged. */
+/** Whether SQLite calls the file itself damaged. Our statements never change, so that one SQLite cannot understand means that the file's own schema is damaged. */
 export function isDamage(error: unknown): boolean {
   const code = sqliteOrSystemCode(error);
-  return code !== null && (code.startsWith("SQLITE_CORRUPT") || code === "SQLITE_NOTADB" || code === "SQLITE_IOERR_SHORT_READ");
+  return (
+    code !== null &&
+    (code.startsWith("SQLITE_CORRUPT") ||
+      code === "SQLITE_NOTADB" ||
+      code === "SQLITE_ERROR" ||
+      code === "SQLITE_IOERR_SHORT_READ")
+  );
 }
 
 /** The fault behind an error while writing. @throws  The error itself where it is not the disk's. */

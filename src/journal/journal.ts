@@ -302,7 +302,8 @@ class JournalKeeper implements Journal {
   }
 
   #takeReaderTrouble(sqliteCode: string): void {
-    if (sqliteCode.startsWith("SQLITE_CORRUPT") || sqliteCode === "SQLITE_NOTADB") void this.#writer.checkFiles();
+    if (sqliteCode.startsWith("SQLITE_CORRUPT") || sqliteCode === "SQLITE_NOTADB" || sqliteCode === "SQLITE_ERROR")
+      void this.#writer.checkFiles();
   }
 
   #useSegments(segments: readonly SegmentEntry[]): void {

@@ -90,7 +90,7 @@ export class KeptFile {
 
   /** Whether every page is sound. */
   isSound(): boolean {
-    return structureIsSound(this.#database);
+    return structureIsSound(this.#database, KEPT_SCHEMA);
   }
 
   /** A stored fact, or null where it is missing or its check sum is wrong. */

@@ -437,7 +437,7 @@ export class SegmentReader {
 
 function openSegment(path: string, check: boolean): OpenDatabase {
   const database = openForWriting(path, SEGMENT_SCHEMA);
-  if (!check || structureIsSound(database)) return database;
+  if (!check || structureIsSound(database, SEGMENT_SCHEMA)) return database;
   database.close();
   throw damaged("a page is not sound");
 }
@@ -460,7 +460,7 @@ export function inspectSealed(path: string, checkAll: boolean): SegmentEntry | n
     if (!existsSync(`${path}-wal`) && statSync(path).size < readBytes(database))
       throw damaged("the file is shorter than its header says");
     const entry = readSealed(database, path);
-    if (entry !== null && checkAll && !structureIsSound(database)) throw damaged("a page is not sound");
+    if (entry !== null && checkAll && !structureIsSound(database, SEGMENT_SCHEMA)) throw damaged("a page is not sound");
     return entry;
   } finally {
     database.close();

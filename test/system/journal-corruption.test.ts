@@ -7,7 +7,7 @@ import { SegmentWriter, settleSealed } from "../../src/journal/segment-file.ts";
 import { committed, openOrFail, readAll, temporaryFolder } from "../support/journal-folder.ts";
 import { actOf, alertOf, BASE_MS, observationOf } from "../support/journal-records.ts";
 
-const ROUNDS = 150;
+const ROUNDS = 140;
 const SEED = 4099;
 const place = temporaryFolder();
 const original = `${place.folder}-original`;
