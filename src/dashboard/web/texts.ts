@@ -162,6 +162,7 @@ export const TEXTS = {
   noWaves: { en: "No waves are coming from this bed", zh: "此床暂无波形" },
   uncalibrated: { en: "uncalibrated", zh: "未定标" },
   trends: { en: "Trends", zh: "趋势" },
+  rangeShort: { en: "10 min", zh: "10分钟" },
   range1: { en: "1 h", zh: "1小时" },
   range6: { en: "6 h", zh: "6小时" },
   range24: { en: "24 h", zh: "24小时" },

@@ -11,12 +11,18 @@ import { unitText } from "./words.ts";
 
 const msPerHour = 3_600_000;
 const ranges = [
+  { hours: 1 / 6, key: "rangeShort" },
   { hours: 1, key: "range1" },
   { hours: 6, key: "range6" },
   { hours: 24, key: "range24" },
 ] as const satisfies readonly { hours: number; key: TextKey }[];
 const refreshMs = 30_000;
 const heightPixels = 130;
+/** A gateway younger than this has little to show over an hour. */
+const youngHours = 0.5;
+/** The least height of a chart in the quantity's unit, so that a change of one digit does not look like a crisis. */
+const leastSpans: Readonly<Record<string, number>> = { "/min": 20, "%": 10, "mm[Hg]": 20, Cel: 2 };
+
 /** A line is not drawn over a silence longer than this share of the range. */
 const silenceShare = 1 / 60;
 
@@ -30,7 +36,8 @@ const tintColours: Readonly<Record<string, string>> = {
 
 /** Trends of everything a bed has measured, over one, six or twenty-four hours. */
 export function Trends({ state, view, bed }: { readonly state: PageState; readonly view: PageView; readonly bed: BedView }) {
-  const [hours, setHours] = useState<number>(1);
+  const ageMs = view.nowMs - (view.ward?.gateway.startedAtMs ?? 0);
+  const [hours, setHours] = useState<number>(ageMs < youngHours * msPerHour ? 1 / 6 : 1);
   const patientId = bed.patient?.patientId ?? null;
   const present = new Set(bed.numbers.map((number) => number.quantity));
   const quantities = [...present].filter((name) => name !== "batteryLevel" && name !== "rrInterval");
@@ -138,6 +145,15 @@ function alignedData(
   return [times, trusted, doubted];
 }
 
+/** The lowest and highest value a chart shows: what there is and a little more, and never less than the quantity's least span. */
+function heightOf(quantity: QuantityName, low: number | null, high: number | null): [number, number] {
+  const leastSpan = leastSpans[QUANTITIES[quantity].unit] ?? 1;
+  if (low === null || high === null) return [0, leastSpan];
+  const half = Math.max((high - low) * 0.6, leastSpan / 2);
+  const middle = (low + high) / 2;
+  return [middle - half, middle + half];
+}
+
 function chartOptions(
   quantity: QuantityName,
   widthPixels: number,
@@ -156,7 +172,10 @@ function chartOptions(
     height: heightPixels,
     legend: { show: false },
     cursor: { y: false, drag: { x: false, y: false } },
-    scales: { x: { time: true, min: range.fromMs / 1000, max: range.toMs / 1000, auto: false } },
+    scales: {
+      x: { time: true, min: range.fromMs / 1000, max: range.toMs / 1000, auto: false },
+      y: { range: (_chart, low, high) => heightOf(quantity, low, high) },
+    },
     axes: [
       { ...axis, size: 24, values: "{HH}:{mm}" },
       { ...axis, size: 40 },
