@@ -35,7 +35,9 @@ afterEach(() => {
   place.remove();
 });
 
-test("nothing that was said committed is missing after three kills at random moments, and nothing is there twice", async () => {
+test("nothing that was said committed is missing after three kills at random moments, and nothing is there twice", {
+  timeout: 60_000,
+}, async () => {
   await attackWithKills({ folder: place.folder, kills: 3, seed: SEED });
 });
 
