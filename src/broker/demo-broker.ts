@@ -38,7 +38,7 @@ export async function startDemoBroker(options: DemoBrokerOptions): Promise<Resul
     done(null, isAccount(options.accounts, username, password));
   };
   const sockets = new Set<Socket>();
-  const server = createServer((socket) => {
+  const server = createServer({ noDelay: true }, (socket) => {
     sockets.add(socket);
     socket.on("close", () => sockets.delete(socket));
     socket.on("error", () => socket.destroy());

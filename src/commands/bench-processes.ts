@@ -41,7 +41,12 @@ export function useOf(pids: readonly number[]): ProcessUse {
     ticks += Number(fields[11] ?? 0) + Number(fields[12] ?? 0);
     writtenBytes += Number(/^write_bytes: (\d+)/m.exec(readOrEmpty(`/proc/${pid}/io`))?.[1] ?? 0);
   }
-  return { processCount: pids.length, pssMegabytes: Math.round(pssKilobytes / 102.4) / 10, cpuSeconds: ticks / TICKS_PER_SECOND, writtenBytes };
+  return {
+    processCount: pids.length,
+    pssMegabytes: Math.round(pssKilobytes / 102.4) / 10,
+    cpuSeconds: ticks / TICKS_PER_SECOND,
+    writtenBytes,
+  };
 }
 
 function readOrEmpty(path: string): string {

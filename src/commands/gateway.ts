@@ -64,7 +64,9 @@ The gateway without its supervisor. Use \`vigil run\`.`,
     const circumstances = circumstancesOf(process.env);
     const stop = stopAsked();
     // The process still ends by the exception; this only tells why. No patient's data is in an invariant's text.
-    process.on("uncaughtExceptionMonitor", (error) => circumstances.tell({ kind: "crashed", reason: `${error.name}: ${error.message}` }));
+    process.on("uncaughtExceptionMonitor", (error) =>
+      circumstances.tell({ kind: "crashed", reason: `${error.name}: ${error.message}` }),
+    );
     const config = await loadConfig(file);
     if (!config.ok) {
       for (const problem of config.error) io.stderr(`${problem.path}: ${problem.problem} ${problem.remedy}`);
@@ -157,7 +159,7 @@ async function open(config: Config, circumstances: Circumstances, io: CommandIo)
   tellStartFaults(gateway, { journal, modelFaults, circumstances });
   listenToSupervisor(gateway);
   const closePage = config.dashboard.enabled ? servePage(config, { clock, gateway, io }) : async () => {};
-  const socket = await openControl(config, gateway);
+  const socket = await openControl(config, { gateway, journal });
   return succeed({ gateway, journal, outboxes, stopOutboxes, closePage, socket });
 }
 
@@ -319,9 +321,14 @@ function servePage(
   };
 }
 
-async function openControl(config: Config, gateway: Gateway): Promise<ControlSocket | null> {
+async function openControl(
+  config: Config,
+  parts: { readonly gateway: Gateway; readonly journal: Journal },
+): Promise<ControlSocket | null> {
+  const { gateway, journal } = parts;
   const opened = await openControlSocket(join(config.gateway.dataFolder, CONTROL_SOCKET_NAME), async (request) => {
     if (request.name === "picture") return gateway.source.picture();
+    if (request.name === "stats") return { ...journal.stats(), memory: process.memoryUsage() };
     if (request.name !== "perform") return { ok: false, error: { kind: "bad-request" } };
     const body = request.body as { readonly deed?: unknown; readonly userId?: unknown } | null;
     const deed: Result<Deed, unknown> = parseDeed(body?.deed);

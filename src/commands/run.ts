@@ -20,6 +20,9 @@ export function configArgument(args: readonly string[], command: Pick<Command, "
   return null;
 }
 
+/** For Node: a young generation that fits a small board. The default grows to hundreds of megabytes before it is swept. */
+const MEMORY_FLAGS = ["--max-semi-space-size=8"] as const;
+
 /** Aborts on SIGINT and SIGTERM. A second signal changes nothing: the stop is bounded anyway. */
 export function stopOnSignal(): AbortSignal {
   const controller = new AbortController();
@@ -36,7 +39,7 @@ export async function runSupervised(options: {
 }): Promise<number> {
   return await superviseGateway(
     {
-      command: [MAIN_FILE, "gateway", "--config", options.configFile],
+      command: [...MEMORY_FLAGS, MAIN_FILE, "gateway", "--config", options.configFile],
       sounderCommand: options.sounderCommand,
       env: process.env,
       limits: SUPERVISOR_LIMITS,

@@ -68,6 +68,7 @@ export const LIMITS = {
   trendPointsMax: bound(2000, "points per trend", "The trend is thinned to this many, keeping each interval's lowest and highest."),
   sessionHoursMax: bound(12, "h", "The session ends and the page asks for the password."),
   oneTimeLinkMinutesMax: bound(60, "min", "The link is refused; the next start prints a new one while no account exists."),
+  windowMsMax: bound(120_000, "ms before the newest value", "Older values leave the window; medians reach back 60 s."),
   windowSamplesMax: bound(600, "values per patient and quantity", "The oldest value leaves the window."),
   heartbeatProbeMs: bound(2000, "ms", "An injected observation must come out of the alert path as an alert."),
   heartbeatSilenceMsMax: bound(10000, "ms", "The supervisor sounds, ends and restarts the gateway."),

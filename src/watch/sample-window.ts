@@ -14,7 +14,7 @@ export interface Sample {
   readonly origin: Origin;
 }
 
-/** The newest usable values of one patient and quantity, oldest first, at most `windowSamplesMax`. */
+/** The newest usable values of one patient and quantity, oldest first: at most `windowSamplesMax`, none older than `windowMsMax` before the newest. */
 export type SampleWindow = Sample[];
 
 /** Puts a sample in its place by time; the oldest leaves at the bound. Nearly all come in order, so the search is from the end. */
@@ -23,7 +23,11 @@ export function addSample(window: SampleWindow, sample: Sample): void {
   for (let before = window[place - 1]; before !== undefined && before.atMs > sample.atMs; before = window[place - 1]) place--;
   if (place === window.length) window.push(sample);
   else window.splice(place, 0, sample);
-  if (window.length > LIMITS.windowSamplesMax.value) window.shift();
+  const keepAfterMs = (window.at(-1)?.atMs ?? sample.atMs) - LIMITS.windowMsMax.value;
+  let tooOld = Math.max(0, window.length - LIMITS.windowSamplesMax.value);
+  for (let oldest = window[tooOld]; oldest !== undefined && oldest.atMs < keepAfterMs; oldest = window[tooOld]) tooOld++;
+  if (tooOld === 1) window.shift();
+  else if (tooOld > 1) window.splice(0, tooOld);
 }
 
 /** Middle of the values measured after `afterMs`; of an even number, half-way between the two middle ones; null of none. */
