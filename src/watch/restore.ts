@@ -1,9 +1,9 @@
 import { type Alert, type Condition, PRIORITY_RANK } from "../core/alert.ts";
-import type { DeviceId, PatientId } from "../core/ids.ts";
+import type { DeviceId, PatientId, Seq } from "../core/ids.ts";
 import type { Observation } from "../core/observation.ts";
 import type { QuantityName } from "../core/quantities.ts";
 import { deviceKeys } from "./device-rules.ts";
-import { createLimitTracker, type Side } from "./limit-tracker.ts";
+import { activeLevel, createLimitTracker, type Side, stepLimit } from "./limit-tracker.ts";
 import { takeObservation } from "./quantity-rules.ts";
 import { replayScores } from "./score-rules.ts";
 import { type DeviceState, type PatientState, quantityOf, scoreTrackerOf, trackersOf, type WatchState } from "./watch-state.ts";
@@ -44,7 +44,7 @@ function adoptLimit(
   state: WatchState,
   patient: PatientState,
   alert: Alert,
-  given: { quantity: QuantityName; side: Side },
+  given: { quantity: QuantityName; side: Side; observationSeq: Seq },
 ): boolean {
   const quantity = quantityOf(patient, given.quantity);
   const { deviceId } = alert.subject;
@@ -57,6 +57,15 @@ function adoptLimit(
   const [mildest] = adopted.states;
   if (mildest !== undefined) mildest.active = true;
   adopted.lastAtMs = trackers[given.side].lastAtMs;
+  // A cuff's result after the one that alarmed may be the last for hours. Where a limit has no delays, what came after it is not left
+  // to live data, or an alert that had already ended (within its hold at the kill) would hide the next one.
+  if (quantity.limits.onsetSeconds === 0 && quantity.limits.clearSeconds === 0) {
+    for (const { value, atMs, seq, deviceId: from } of quantity.window) {
+      if (from === deviceId && seq > given.observationSeq) stepLimit(adopted, { value, atMs, live: true, medianOf: () => value });
+    }
+    adopted.live = false;
+    if (activeLevel(adopted) === null) return false;
+  }
   quantity.trackers.set(deviceId, { ...trackers, [given.side]: adopted });
   return true;
 }
@@ -65,7 +74,7 @@ function adoptOfPatient(state: WatchState, patient: PatientState, alert: Alert):
   const { evidence } = alert;
   switch (evidence.kind) {
     case "limit":
-      return adoptLimit(state, patient, alert, { quantity: evidence.quantity, side: evidence.side });
+      return adoptLimit(state, patient, alert, evidence);
     case "score": {
       if (!state.models.some(({ id }) => id === evidence.modelId)) return false;
       const tracker = scoreTrackerOf(patient, evidence.modelId);
