@@ -180,6 +180,27 @@ describe("intake", () => {
     expect(intake.isQuarantined()).toBe(true);
   });
 
+  test("a driver that throws when it is asked what to send is quarantined as well", () => {
+    const driver = scriptedDriver([]);
+    const intake = createDeviceIntake({
+      deviceId: deviceId("monitor-1"),
+      driver: {
+        ...driver,
+        open: () => ({
+          ...driver.open({}),
+          due: () => {
+            throw new Error("no state");
+          },
+        }),
+      },
+      driverOptions: {},
+      origin: "measured",
+      patientOf: () => null,
+    });
+    expect(intake.due(monotonicMs(1)).quarantined?.facts["why"]).toBe("no state");
+    expect(intake.due(monotonicMs(2))).toEqual({ bytesToSend: [], nextDueMs: null, quarantined: null });
+  });
+
   test("a unit the gateway does not know quarantines the device instead of guessing", () => {
     expect(feedAt(intakeOf([[message([present("heartRate", 71, "furlong")])]])).quarantined?.code).toBe("device-quarantined");
   });

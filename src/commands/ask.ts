@@ -6,6 +6,7 @@ import { ERRORS, type ErrorCode } from "../core/errors.ts";
 import type { PictureView } from "../core/stream.ts";
 import { askGateway } from "../gateway/control-socket.ts";
 import type { CommandIo } from "./command.ts";
+import { tellProblems } from "./run.ts";
 
 /** The file name of the control socket, below the gateway's data folder. */
 export const CONTROL_SOCKET_NAME = "control.sock";
@@ -18,7 +19,7 @@ async function ask(
 ): Promise<unknown> {
   const config = await loadConfig(configFile);
   if (!config.ok) {
-    for (const problem of config.error) io.stderr(`${problem.path}: ${problem.problem} ${problem.remedy}`);
+    tellProblems(config.error, io);
     return null;
   }
   const answer = await askGateway(join(config.value.gateway.dataFolder, CONTROL_SOCKET_NAME), request, createSystemClock());

@@ -62,7 +62,7 @@ export async function openTracedWard(beds: number, clock: Clock): Promise<Traced
       onSent: (_atMs, bytes) => {
         messages += 1;
         const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
-        sentAtMs.set(`${deviceId}/${/HR=\d+;(\d+);/.exec(text)?.[1] ?? ""}`, performance.now());
+        sentAtMs.set(`${deviceId}/${/HR=\d+;(\d+);/.exec(text)?.[1] ?? ""}`, clock.monotonic());
       },
     });
     assert(server.ok, "a free port on the loopback interface can be opened");

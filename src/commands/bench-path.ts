@@ -8,12 +8,15 @@ import { bedId, deviceId, patientId } from "../core/ids.ts";
 import { present } from "../core/observation.ts";
 import type { Link, LinkEvent } from "../core/ports.ts";
 import { assert, succeed } from "../core/result.ts";
+import type { Clock } from "../core/time.ts";
 import { startGateway } from "../gateway/assembly.ts";
 import { openJournal } from "../journal/journal.ts";
 import { loadScoreModel } from "../watch/score-table.ts";
 
 const BEDS = 20;
 const ROUNDS = 500;
+/** Records that may wait for the disk before the links pause. */
+const WAITING_MAX = 5000;
 const QUANTITIES_SENT = ["heartRate", "respiratoryRate", "oxygenSaturation", "pulseRate"] as const;
 
 /** How fast bytes become watched and durable observations, and how that compares with decoding alone. */
@@ -41,12 +44,12 @@ export async function wholePathRate(): Promise<PathRate> {
   const session = driver.open({});
   const clock = createSystemClock();
   let decoded = 0;
-  const decodeBeganMs = performance.now();
+  const decodeBeganMs = clock.monotonic();
   for (let round = 0; round < ROUNDS * BEDS; round++) {
     for (const emission of session.feed(messages[round % messages.length] ?? new Uint8Array(), "", clock.monotonic()))
       if (emission.kind === "message") decoded += emission.readings.length;
   }
-  const decodedPerSecond = Math.round((decoded / (performance.now() - decodeBeganMs)) * 1000);
+  const decodedPerSecond = Math.round((decoded / (clock.monotonic() - decodeBeganMs)) * 1000);
   const observationsPerSecond = await durableRate(messages);
   return {
     observationsPerSecond,
@@ -59,53 +62,19 @@ async function durableRate(messages: readonly Uint8Array[]): Promise<number> {
   const clock = createSystemClock();
   const folder = await mkdtemp(join(tmpdir(), "vigil-bench-path-"));
   const numbers = Array.from({ length: BEDS }, (_, index) => index + 1);
-  const config = parseConfig(
-    JSON.stringify({
-      gateway: { id: "bench", dataFolder: folder },
-      beds: numbers.map((number) => ({ id: `bed-${number}`, title: String(number) })),
-      devices: numbers.map((number) => ({
-        id: `monitor-${number}`,
-        driver: "serial-ivy-450c",
-        bed: `bed-${number}`,
-        link: { kind: "tcp", host: "127.0.0.1", port: number },
-      })),
-    }),
-    folder,
-  );
+  const config = parseConfig(JSON.stringify(wardOf(numbers, folder)), folder);
   const journal = await openJournal({ folder: join(folder, "journal"), gatewayId: "bench", bytesMax: 2e9, clock });
   const news2 = await loadScoreModel(join(import.meta.dirname, "..", "..", "models", "news2"));
   assert(config.ok && journal.ok && news2.ok, "the bench's own folder, configuration and score are good");
-  // Each link gives the next message only when the journal has room, as a full TCP window does.
-  const roomy = () => journal.value.stats().waitingRecords < 5000;
-  let sent = 0;
-  async function* events(): AsyncGenerator<LinkEvent> {
-    yield { kind: "up", atMonotonicMs: clock.monotonic() };
-    for (let round = 0; round < ROUNDS; round++) {
-      while (!roomy()) await clock.sleep(1);
-      sent += 1;
-      yield {
-        kind: "bytes",
-        channel: "",
-        bytes: messages[round % messages.length] ?? new Uint8Array(),
-        receivedAtMs: clock.wall(),
-        receivedMonotonicMs: clock.monotonic(),
-      };
-    }
-  }
-  const openLink = (): Link => ({
-    events: events(),
-    write: async () => succeed(undefined),
-    committed: () => {},
-    close: async () => {},
-  });
-  const beganMs = performance.now();
+  const source = createSource(messages, { clock, waiting: () => journal.value.stats().waitingRecords });
+  const beganMs = clock.monotonic();
   const gateway = await startGateway({
     config: config.value,
     clock,
     journal: journal.value,
     models: [news2.value],
     drivers: findDriver,
-    openLink,
+    openLink: source.openLink,
     onAlert: () => {},
     onHeartbeat: () => {},
     gatewayView: () => ({
@@ -118,6 +87,7 @@ async function durableRate(messages: readonly Uint8Array[]): Promise<number> {
       safeMode: false,
     }),
   });
+  const actor = { userId: "bench", from: "command-line" } as const;
   for (const number of numbers) {
     const patient = patientId(`p-${number}`);
     void gateway.perform(
@@ -129,18 +99,55 @@ async function durableRate(messages: readonly Uint8Array[]): Promise<number> {
         profile: { kind: "adult", spo2Scale: 1 },
         demonstration: false,
       },
-      { userId: "bench", from: "command-line" },
+      actor,
     );
-    void gateway.perform(
-      { kind: "assign", deviceId: deviceId(`monitor-${number}`), patientId: patient },
-      { userId: "bench", from: "command-line" },
-    );
+    void gateway.perform({ kind: "assign", deviceId: deviceId(`monitor-${number}`), patientId: patient }, actor);
   }
-  while (sent < ROUNDS * BEDS || journal.value.stats().waitingRecords > 0) await clock.sleep(2);
-  const seconds = (performance.now() - beganMs) / 1000;
+  while (source.sentMessages() < ROUNDS * BEDS || journal.value.stats().waitingRecords > 0) await clock.sleep(2);
+  const seconds = (clock.monotonic() - beganMs) / 1000;
   const observations = journal.value.stats().committedRecords;
   await gateway.stop();
   await journal.value.close();
   await rm(folder, { recursive: true, force: true });
   return Math.round(observations / seconds);
+}
+
+function wardOf(numbers: readonly number[], folder: string): unknown {
+  return {
+    gateway: { id: "bench", dataFolder: folder },
+    beds: numbers.map((number) => ({ id: `bed-${number}`, title: String(number) })),
+    devices: numbers.map((number) => ({
+      id: `monitor-${number}`,
+      driver: "serial-ivy-450c",
+      bed: `bed-${number}`,
+      link: { kind: "tcp", host: "127.0.0.1", port: number },
+    })),
+  };
+}
+
+/** Links that give their next message only when the journal has room, as a full TCP window does. */
+function createSource(
+  messages: readonly Uint8Array[],
+  parts: { readonly clock: Clock; readonly waiting: () => number },
+): { readonly openLink: () => Link; readonly sentMessages: () => number } {
+  const { clock } = parts;
+  let sent = 0;
+  async function* events(): AsyncGenerator<LinkEvent> {
+    yield { kind: "up", atMonotonicMs: clock.monotonic() };
+    for (let round = 0; round < ROUNDS; round++) {
+      while (parts.waiting() >= WAITING_MAX) await clock.sleep(1);
+      sent += 1;
+      yield {
+        kind: "bytes",
+        channel: "",
+        bytes: messages[round % messages.length] ?? new Uint8Array(),
+        receivedAtMs: clock.wall(),
+        receivedMonotonicMs: clock.monotonic(),
+      };
+    }
+  }
+  return {
+    openLink: () => ({ events: events(), write: async () => succeed(undefined), committed: () => {}, close: async () => {} }),
+    sentMessages: () => sent,
+  };
 }

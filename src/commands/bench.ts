@@ -118,9 +118,9 @@ async function measure(trial: Trial, measureMs: number, io: CommandIo): Promise<
     await clock.sleep(WARM_UP_MS);
     const pids = processTree(child.pid ?? 0);
     for (const each of Object.values(latencies)) each.clear();
-    const before = { use: useOf(pids), journal: await journalStats(socket), atMs: performance.now() };
+    const before = { use: useOf(pids), journal: await journalStats(socket), atMs: clock.monotonic() };
     await clock.sleep(measureMs);
-    const after = { use: useOf(pids), journal: await journalStats(socket), atMs: performance.now() };
+    const after = { use: useOf(pids), journal: await journalStats(socket), atMs: clock.monotonic() };
     closePage();
     const seconds = (after.atMs - before.atMs) / 1000;
     const observations = after.journal.observations - before.journal.observations;
@@ -232,9 +232,10 @@ async function journalStats(socket: string): Promise<{ readonly observations: nu
 
 /** Reads the page's live stream as a page does, and notes when each traced heart rate arrives for the first time. */
 function watchPage(port: number, ward: TracedWard, latencies: Latencies): () => void {
+  const clock = createSystemClock();
   const counted = new Map<string, number>();
   const takeBeds = (beds: readonly BedView[]) => {
-    const now = performance.now();
+    const now = clock.monotonic();
     for (const bed of beds) {
       for (const number of bed.numbers) {
         if (
@@ -285,7 +286,7 @@ async function watchUpstream(at: {
       clock,
       stop: at.stop,
       onMessage: ({ topic, payload }) => {
-        const now = performance.now();
+        const now = clock.monotonic();
         const text = Buffer.from(payload).toString("utf8");
         if (topic === echoTopic) return at.latencies.broker.add(now - Number(text));
         for (const { record } of (JSON.parse(text) as BatchMessage).records) {
@@ -303,7 +304,7 @@ async function watchUpstream(at: {
     () =>
       void connected.value.publish({
         topic: echoTopic,
-        payload: String(performance.now()),
+        payload: String(clock.monotonic()),
         retain: false,
         urgent: false,
         properties: null,

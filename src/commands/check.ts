@@ -1,6 +1,7 @@
 import { parseArgs } from "node:util";
 import { loadConfig } from "../../config/schema.ts";
 import type { Command } from "./command.ts";
+import { tellProblems } from "./run.ts";
 
 /** `vigil check`: validates a configuration without opening anything; all problems at once. */
 export const checkCommand: Command = {
@@ -25,9 +26,7 @@ Validates FILE without opening anything it names. One JSON line per problem on s
       return 0;
     }
     for (const problem of config.error) io.stdout(JSON.stringify({ ok: false, ...problem }));
-    io.stderr(
-      `${config.error.length} problem(s) in ${file}; mend each and check again. 配置中有 ${config.error.length} 处问题，请逐一修正。`,
-    );
+    tellProblems(config.error, io);
     return 1;
   },
 };

@@ -20,6 +20,7 @@ import { pagesFolder } from "../dashboard/server/pages-build.ts";
 import { type Gateway, startGateway } from "../gateway/assembly.ts";
 import { type ControlSocket, openControlSocket } from "../gateway/control-socket.ts";
 import { openJournal } from "../journal/journal.ts";
+import { createLog, type Log } from "../log.ts";
 import { createMqttSink } from "../sinks/mqtt.ts";
 import { type Outbox, startOutbox } from "../sinks/outbox.ts";
 import { type GatewayMessage, parseSupervisorMessage, SUPERVISOR_VARIABLES } from "../supervisor/messages.ts";
@@ -28,7 +29,7 @@ import type { ScoreModel } from "../watch/score-model.ts";
 import { loadScoreModel } from "../watch/score-table.ts";
 import { CONTROL_SOCKET_NAME } from "./ask.ts";
 import type { Command, CommandIo } from "./command.ts";
-import { configArgument } from "./run.ts";
+import { configArgument, tellProblems } from "./run.ts";
 
 const PROJECT_ROOT = join(import.meta.dirname, "..", "..");
 /** Wait before a page that could not be served is tried again. */
@@ -69,7 +70,7 @@ The gateway without its supervisor. Use \`vigil run\`.`,
     );
     const config = await loadConfig(file);
     if (!config.ok) {
-      for (const problem of config.error) io.stderr(`${problem.path}: ${problem.problem} ${problem.remedy}`);
+      tellProblems(config.error, io);
       await circumstances.tellLast({ kind: "refused" });
       process.exit(1);
     }
@@ -134,6 +135,7 @@ async function open(config: Config, circumstances: Circumstances, io: CommandIo)
     ? { models: [], faults: [] }
     : await loadModels(config.scores.models);
 
+  const log = createLog({ level: config.log.level, stream: process.stderr, clock });
   const outboxes: Outbox[] = [];
   const view = gatewayViewer({ config, journal, circumstances, outboxes, clock });
   const gateway = await startGateway({
@@ -145,6 +147,7 @@ async function open(config: Config, circumstances: Circumstances, io: CommandIo)
     openLink: (spec) => openLink(spec, { clock, random: Math.random, stop: new AbortController().signal }),
     onAlert: (alert) => {
       for (const outbox of outboxes) outbox.urgent(alert);
+      logTechnical(log, alert);
       if (mustSound(alert)) circumstances.tell({ kind: "sound", priority: alert.priority });
     },
     onHeartbeat: () => circumstances.tell({ kind: "heartbeat", atMs: clock.wall() }),
@@ -182,6 +185,19 @@ async function loadModels(
     else faults.push(loaded.error);
   }
   return { models, faults };
+}
+
+/** Trouble of the equipment goes into the log, with its code and facts; a patient's alert never does. */
+function logTechnical(log: Log, alert: Alert): void {
+  if (alert.nature !== "technical" || (alert.phase !== "start" && alert.phase !== "end")) return;
+  const device = alert.subject.deviceId === null ? {} : { device: alert.subject.deviceId };
+  const facts = alert.evidence.kind === "fault" ? { facts: alert.evidence.facts } : {};
+  log.report({
+    code: alert.phase === "start" ? alert.rule : `${alert.rule}.ended`,
+    level: alert.phase === "start" ? "warn" : "info",
+    ...device,
+    ...facts,
+  });
 }
 
 function mustSound(alert: Alert): boolean {

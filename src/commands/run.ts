@@ -1,7 +1,8 @@
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { loadConfig } from "../../config/schema.ts";
+import { type ConfigProblem, loadConfig } from "../../config/schema.ts";
 import { createSystemClock } from "../clock.ts";
+import { ERRORS } from "../core/errors.ts";
 import { SUPERVISOR_LIMITS, superviseGateway } from "../supervisor/supervisor.ts";
 import type { Command, CommandIo } from "./command.ts";
 
@@ -23,6 +24,13 @@ export function configArgument(args: readonly string[], command: Pick<Command, "
 /** For Node: a young generation that fits a small board. The default grows to hundreds of megabytes before it is swept. */
 const MEMORY_FLAGS = ["--max-semi-space-size=8"] as const;
 
+/** Tells every problem of a configuration with its place and remedy. */
+export function tellProblems(problems: readonly ConfigProblem[], io: CommandIo): void {
+  const { title, remedy } = ERRORS["config-invalid"];
+  io.stderr(`${title.en}. ${remedy.en} ${title.zh}。${remedy.zh}`);
+  for (const { path, problem, remedy: mend } of problems) io.stderr(`  ${path}: ${problem}. ${mend}`);
+}
+
 /** Aborts on SIGINT and SIGTERM. A second signal changes nothing: the stop is bounded anyway. */
 export function stopOnSignal(): AbortSignal {
   const controller = new AbortController();
@@ -41,7 +49,7 @@ export async function runSupervised(options: {
     {
       command: [...MEMORY_FLAGS, MAIN_FILE, "gateway", "--config", options.configFile],
       sounderCommand: options.sounderCommand,
-      env: process.env,
+      env: { ...process.env, MALLOC_ARENA_MAX: "2" },
       limits: SUPERVISOR_LIMITS,
     },
     {
@@ -62,7 +70,7 @@ Runs the gateway under its supervisor until SIGINT or SIGTERM.`,
     if (file === null) return 2;
     const config = await loadConfig(file);
     if (!config.ok) {
-      for (const problem of config.error) io.stderr(`${problem.path}: ${problem.problem} ${problem.remedy}`);
+      tellProblems(config.error, io);
       return 1;
     }
     return await runSupervised({

@@ -85,6 +85,3 @@ export const LIMITS = {
   controlRequestBytesMax: bound(65536, "bytes", "The request is refused and the connection closed."),
   stopMsMax: bound(3000, "ms", "What is not yet committed is waited for no longer; the process ends."),
 } as const satisfies Record<string, Bound>;
-
-/** The name of a bound. */
-export type LimitName = keyof typeof LIMITS;

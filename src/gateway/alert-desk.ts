@@ -34,7 +34,7 @@ const ENDED_BY_ACKNOWLEDGEMENT: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 ]);
 
 /** Nobody and nothing: the subject of a fault of the gateway as a whole. */
-export const GATEWAY_SUBJECT: Subject = { patientId: null, bedId: null, deviceId: null, part: "gateway" };
+const GATEWAY_SUBJECT: Subject = { patientId: null, bedId: null, deviceId: null, part: "gateway" };
 
 /** Owns the book of alerts: everything that raises, changes, acknowledges or ends one passes here, in order. */
 export interface AlertDesk {

@@ -1,11 +1,12 @@
 import type { Config, DeviceConfig } from "../../config/schema.ts";
 import { rebuildAlerts } from "../alerts/life-cycle.ts";
 import type { Alert } from "../core/alert.ts";
+import { fault } from "../core/errors.ts";
 import { bedId, type DeviceId, deviceId, seq } from "../core/ids.ts";
 import { LIMITS } from "../core/limits.ts";
 import type { Driver, Journal, Link, LinkSpec, PerformAct } from "../core/ports.ts";
 import type { Text } from "../core/quantities.ts";
-import type { JournalRecord, Receipt } from "../core/record.ts";
+import type { Receipt } from "../core/record.ts";
 import { assert } from "../core/result.ts";
 import type { GatewayView } from "../core/stream.ts";
 import type { Clock } from "../core/time.ts";
@@ -19,13 +20,13 @@ import { type AlertDesk, createAlertDesk } from "./alert-desk.ts";
 import { startClockwork, watchJournal } from "./clockwork.ts";
 import { createDeviceLine, type DeviceLine, type LineListener } from "./device-line.ts";
 import { createDoor, type Door } from "./door.ts";
-import { createHeartbeatProbe } from "./heartbeat-probe.ts";
+import { createHeartbeatProbe, type HeartbeatProbe } from "./heartbeat-probe.ts";
 import { createPageFeed } from "./page-feed.ts";
 import { createPictures, type DeviceTag } from "./picture.ts";
 import { EMPTY_PLANT } from "./plant.ts";
 import { type Recovered, recover } from "./recovery.ts";
 import { createRefusalMeter } from "./refusal-meter.ts";
-import { tellWatch, watchPlan } from "./watch-plan.ts";
+import { tellWatch, type WatchPlan, watchPlan } from "./watch-plan.ts";
 
 /** The real or simulated parts a gateway is made of. */
 export interface GatewayParts {
@@ -58,12 +59,66 @@ export interface Gateway {
  * Starts a gateway on an open journal. Resolves when its state is rebuilt and its links are being opened: from then on it watches.
  */
 export async function startGateway(parts: GatewayParts): Promise<Gateway> {
+  const { journal } = parts;
+  const recovered = await recover(journal, parts.clock);
+  const joined = join(parts, recovered);
+  const { shared, door, lines } = joined;
+  rebuild(joined, recovered);
+  const stopClockwork = startClockwork(shared, joined.probe);
+  const stopJournalWatch = watchJournal(shared, journal, lines);
+  const running = [...lines.values()].map((line) =>
+    line.run(listenerOf(shared, line)).catch((error: unknown) => {
+      const why = error instanceof Error ? error.message : String(error);
+      const broken = fault("device-quarantined", {
+        device: line.deviceId,
+        driver: line.intake.driver.id,
+        version: line.intake.driver.version,
+        why,
+      });
+      shared.desk.setFault(`device:${line.deviceId}`, broken, {
+        patientId: null,
+        bedId: shared.pictures.bedOf(line.deviceId),
+        deviceId: line.deviceId,
+        part: null,
+      });
+    }),
+  );
+  return {
+    perform: door.perform,
+    source: {
+      picture: shared.pictures.whole,
+      subscribe: shared.feed.subscribe,
+      wavesOf: shared.feed.wavesOf,
+      trend: (query) => journal.trend(query),
+    },
+    setFault: shared.desk.setFault,
+    addReceipt: (receipt) => shared.record([{ kind: "receipt", seq: shared.nextSeq(), ...receipt }]),
+    gatewayChanged: shared.feed.gatewayChanged,
+    openAlerts: shared.desk.open,
+    stop: async () => {
+      stopClockwork();
+      await Promise.all([...lines.values()].map((line) => line.close()));
+      await Promise.all(running);
+      stopJournalWatch();
+    },
+  };
+}
+
+/** Everything that is joined before the first byte comes. */
+interface Joined {
+  readonly shared: Route;
+  readonly probe: HeartbeatProbe;
+  readonly door: Door;
+  readonly lines: ReadonlyMap<DeviceId, DeviceLine>;
+  readonly plan: WatchPlan;
+}
+
+/** Makes the rooms' objects and joins them; nothing runs yet. */
+function join(parts: GatewayParts, recovered: Recovered): Joined {
   const { clock, config, journal } = parts;
-  const recovered = await recover(journal, clock);
   let lastSeq: number = firstFreeSeq(journal);
   const nextSeq = () => seq(++lastSeq);
-  const record = (records: readonly JournalRecord[]) => journal.append(records);
-
+  const record: Route["record"] = (records) => journal.append(records);
   const watch = createWatch({ ...WATCH_DEFAULTS, stream: streamRules(config) }, { clock, models: parts.models });
   const probe = createHeartbeatProbe({ watch, clock, onHeartbeat: parts.onHeartbeat });
   const desk = createAlertDesk({
@@ -79,7 +134,6 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
     },
   });
   const settle: Route["settle"] = (changes) => desk.settle(probe.withoutProbe(changes));
-
   const plan = watchPlan(config, parts.drivers);
   const door = createDoor({
     clock,
@@ -95,7 +149,6 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
       feed.devicesChanged();
     },
   });
-
   const lines = openLines(parts, door);
   const pictures = createPictures({
     beds: config.beds,
@@ -109,46 +162,19 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
     nowMs: () => clock.wall(),
   });
   const feed = createPageFeed({ clock, bedView: pictures.bed, unassigned: pictures.unassigned, gatewayView: parts.gatewayView });
+  const bedOfPatient: Route["bedOfPatient"] = (id) => door.plant().patients.get(id)?.bedId ?? null;
+  return { shared: { clock, watch, desk, feed, pictures, record, nextSeq, settle, bedOfPatient }, probe, door, lines, plan };
+}
 
-  for (const device of plan.devices.values()) settle(watch.setDevice({ ...device, patientId: null }));
-  settle(tellWatch(watch, plan, { before: EMPTY_PLANT, after: door.plant() }));
+/** Shows the watch what was before the restart (safety.md, line 10): who lies where, what is on whom, what was measured, which alerts are open. */
+function rebuild(joined: Joined, recovered: Recovered): void {
+  const { watch, settle } = joined.shared;
+  for (const device of joined.plan.devices.values()) settle(watch.setDevice({ ...device, patientId: null }));
+  settle(tellWatch(watch, joined.plan, { before: EMPTY_PLANT, after: joined.door.plant() }));
   settle(watch.restore({ observations: recovered.observations, openAlerts: recovered.openAlerts }));
-  restoreHeld(lines, recovered);
-
-  const shared: Route = {
-    clock,
-    watch,
-    desk,
-    feed,
-    pictures,
-    record,
-    nextSeq,
-    settle,
-    bedOfPatient: (id) => door.plant().patients.get(id)?.bedId ?? null,
-  };
-  const stopClockwork = startClockwork(shared, probe);
-  const stopJournalWatch = watchJournal(shared, journal);
-  const running = [...lines.values()].map((line) => line.run(listenerOf(shared, line)));
-
-  return {
-    perform: door.perform,
-    source: {
-      picture: pictures.whole,
-      subscribe: feed.subscribe,
-      wavesOf: feed.wavesOf,
-      trend: (query) => journal.trend(query),
-    },
-    setFault: desk.setFault,
-    addReceipt: (receipt) => record([{ kind: "receipt", seq: nextSeq(), ...receipt }]),
-    gatewayChanged: feed.gatewayChanged,
-    openAlerts: desk.open,
-    stop: async () => {
-      stopClockwork();
-      await Promise.all([...lines.values()].map((line) => line.close()));
-      await Promise.all(running);
-      stopJournalWatch();
-    },
-  };
+  // A cuff's repeated result from before a restart must not count as a new one.
+  for (const line of joined.lines.values())
+    line.intake.restoreHeld(recovered.observations.filter((observation) => observation.deviceId === line.deviceId));
 }
 
 /**
@@ -221,12 +247,6 @@ function deviceTags(config: Config): ReadonlyMap<DeviceId, DeviceTag> {
   );
 }
 
-/** A cuff's repeated result from before a restart must not count as a new one. */
-function restoreHeld(lines: ReadonlyMap<DeviceId, DeviceLine>, recovered: Recovered): void {
-  for (const line of lines.values())
-    line.intake.restoreHeld(recovered.observations.filter((observation) => observation.deviceId === line.deviceId));
-}
-
 function streamRules(config: Config) {
   return { confirmSeconds: config.scores.confirmSeconds, partialAllowedSeconds: config.scores.partialMinutesMax * 60 };
 }
@@ -260,7 +280,9 @@ function listenerOf(shared: Route, line: DeviceLine): LineListener {
     onJudgement: (_, judgement) => {
       route(shared, id, judgement);
       const refused = meter.count({ nowMs: shared.clock.monotonic(), refusals: judgement.refusals, heard: judgement.heard });
-      shared.desk.setFault(`refused:${id}`, refused, subject());
+      if (refused.recorded.length > 0)
+        shared.record(refused.recorded.map((error) => deviceEvent(shared, id, "refused", { ...error })));
+      shared.desk.setFault(`refused:${id}`, refused.fault, subject());
     },
   };
 }

@@ -1,8 +1,10 @@
 import { fault } from "../core/errors.ts";
+import type { DeviceId } from "../core/ids.ts";
 import { LIMITS } from "../core/limits.ts";
 import type { Journal } from "../core/ports.ts";
 import type { Timer } from "../core/time.ts";
 import type { Route } from "../gateway.ts";
+import type { DeviceLine } from "./device-line.ts";
 import type { HeartbeatProbe } from "./heartbeat-probe.ts";
 import { isProbePatient } from "./heartbeat-probe.ts";
 
@@ -37,7 +39,7 @@ export function startClockwork(shared: Route, probe: HeartbeatProbe): () => void
 }
 
 /** Turns what the journal says of itself into technical alerts and loss records. Returns how to stop that. */
-export function watchJournal(shared: Route, journal: Journal): () => void {
+export function watchJournal(shared: Route, journal: Journal, lines: ReadonlyMap<DeviceId, DeviceLine>): () => void {
   let quiet: Timer | null = null;
   const stopHealth = journal.onHealth((health) => {
     shared.desk.setFault("journal", health.state === "working" ? null : health.fault, {
@@ -56,9 +58,14 @@ export function watchJournal(shared: Route, journal: Journal): () => void {
     quiet?.stop();
     quiet = shared.clock.after(LOSS_QUIET_MS, () => shared.desk.setFault("queue", null));
   });
+  // Decision 4: a sender is thanked after the commit of what it brought, not before.
+  const stopCommit = journal.onCommit((upTo) => {
+    for (const line of lines.values()) line.committed(upTo);
+  });
   return () => {
     stopHealth();
     stopLoss();
+    stopCommit();
     quiet?.stop();
   };
 }

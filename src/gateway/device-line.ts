@@ -1,8 +1,8 @@
 import type { Fault } from "../core/errors.ts";
-import type { DeviceId } from "../core/ids.ts";
+import type { DeviceId, Seq } from "../core/ids.ts";
 import type { Link, LinkEvent } from "../core/ports.ts";
 import type { Clock, Timer, WallMs } from "../core/time.ts";
-import type { DeviceIntake, Judgement } from "../intake/device-intake.ts";
+import { type DeviceIntake, type Judgement, NOTHING_JUDGED } from "../intake/device-intake.ts";
 
 /** What the line tells the gateway, in the order it happened. */
 export interface LineListener {
@@ -18,6 +18,8 @@ export interface DeviceLine {
   readonly isUp: () => boolean;
   readonly lastHeardAtMs: () => WallMs | null;
   readonly refusedCount: () => number;
+  /** Everything up to `seq` is on disk: the link may thank its sender. */
+  readonly committed: (seq: Seq) => void;
   /** Runs until the link is closed. */
   readonly run: (listener: LineListener) => Promise<void>;
   readonly close: () => Promise<void>;
@@ -36,15 +38,16 @@ export function createDeviceLine(parts: {
   let dueTimer: Timer | null = null;
 
   /** Sends what the driver wants to send and comes back when it wants to be asked again. */
-  const serveDue = () => {
+  const serveDue = (listener: LineListener) => {
     dueTimer?.stop();
     dueTimer = null;
     if (!up) return;
     const now = clock.monotonic();
     const due = intake.due(now);
+    if (due.quarantined !== null) listener.onJudgement(intake.deviceId, { ...NOTHING_JUDGED, quarantined: due.quarantined });
     // A failed write shows as `down` on the link itself.
     for (const { channel, bytes } of due.bytesToSend) void link.write(channel, bytes);
-    if (due.nextDueMs !== null) dueTimer = clock.after(Math.max(1, due.nextDueMs - now), serveDue);
+    if (due.nextDueMs !== null) dueTimer = clock.after(Math.max(1, due.nextDueMs - now), () => serveDue(listener));
   };
 
   const take = (event: LinkEvent, listener: LineListener) => {
@@ -53,7 +56,7 @@ export function createDeviceLine(parts: {
         up = true;
         intake.begin();
         listener.onUp(intake.deviceId);
-        return serveDue();
+        return serveDue(listener);
       case "down":
         up = false;
         dueTimer?.stop();
@@ -63,7 +66,7 @@ export function createDeviceLine(parts: {
         refusedCount += judgement.refusals.length;
         if (judgement.heard) lastHeardAtMs = event.receivedAtMs;
         listener.onJudgement(intake.deviceId, judgement);
-        return serveDue();
+        return serveDue(listener);
       }
     }
   };
@@ -78,6 +81,7 @@ export function createDeviceLine(parts: {
       for await (const event of link.events) take(event, listener);
       dueTimer?.stop();
     },
+    committed: (seq) => link.committed(seq),
     close: () => link.close(),
   };
 }

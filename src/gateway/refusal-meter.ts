@@ -1,4 +1,5 @@
 import { type Fault, fault } from "../core/errors.ts";
+import { LIMITS } from "../core/limits.ts";
 import type { DecodeError } from "../core/ports.ts";
 import type { MonotonicMs } from "../core/time.ts";
 
@@ -9,12 +10,11 @@ const REFUSALS_MIN = 5;
 
 /** Tells a device whose bytes cannot be read from one that loses a frame now and then. */
 export interface RefusalMeter {
-  /** What came of one chunk; returns the fault that holds now, or null. */
-  readonly count: (at: {
-    readonly nowMs: MonotonicMs;
-    readonly refusals: readonly DecodeError[];
-    readonly heard: boolean;
-  }) => Fault | null;
+  /** What came of one chunk; returns the fault that holds now, or null, and the refusals that are worth a record of their own. */
+  readonly count: (at: { readonly nowMs: MonotonicMs; readonly refusals: readonly DecodeError[]; readonly heard: boolean }) => {
+    readonly fault: Fault | null;
+    readonly recorded: readonly DecodeError[];
+  };
 }
 
 /** Makes a meter for one device. It keeps two windows of counters, no list. */
@@ -22,6 +22,8 @@ export function createRefusalMeter(facts: { readonly device: string; readonly dr
   let windowBeganMs: number | null = null;
   let current = { refusals: 0, messages: 0 };
   let last: Fault | null = null;
+  let secondBeganMs: number | null = null;
+  let recordedCount = 0;
   return {
     count: ({ nowMs, refusals, heard }) => {
       windowBeganMs ??= nowMs;
@@ -36,7 +38,14 @@ export function createRefusalMeter(facts: { readonly device: string; readonly dr
       const kind = refusals.at(-1)?.kind;
       if (kind !== undefined && isTrouble(current) && last === null)
         last = fault("device-refused", { ...facts, kind, refused: current.refusals });
-      return last;
+      secondBeganMs ??= nowMs;
+      if (nowMs - secondBeganMs >= 1000) {
+        secondBeganMs = nowMs;
+        recordedCount = 0;
+      }
+      const recorded = refusals.slice(0, LIMITS.refusalsPerSecondMax.value - recordedCount);
+      recordedCount += recorded.length;
+      return { fault: last, recorded };
     },
   };
 }

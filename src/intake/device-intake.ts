@@ -45,8 +45,8 @@ export interface DeviceIntake {
     readonly receivedAtMs: WallMs;
     readonly receivedMonotonicMs: MonotonicMs;
   }) => Judgement;
-  /** What the driver wants to send now; nothing once quarantined. */
-  readonly due: (atMonotonicMs: MonotonicMs) => ReturnType<DriverSession["due"]>;
+  /** What the driver wants to send now; nothing once quarantined. A driver that fails here is quarantined like one that fails on bytes. */
+  readonly due: (atMonotonicMs: MonotonicMs) => ReturnType<DriverSession["due"]> & { readonly quarantined: Fault | null };
   /** Tells what the journal last knew of this device, so that a cuff's repeated result is not taken for a new one after a restart. */
   readonly restoreHeld: (observations: readonly Observation[]) => void;
   readonly isQuarantined: () => boolean;
@@ -62,7 +62,8 @@ export interface DeviceIntakeOptions {
   readonly patientOf: () => PatientId | null;
 }
 
-const NOTHING: Judgement = {
+/** What comes of bytes that complete nothing. */
+export const NOTHING_JUDGED: Judgement = {
   observations: [],
   waveforms: [],
   alarms: [],
@@ -79,13 +80,13 @@ export function createDeviceIntake(options: DeviceIntakeOptions): DeviceIntake {
   let quarantined = false;
 
   const feed: DeviceIntake["feed"] = (chunk) => {
-    if (quarantined) return NOTHING;
+    if (quarantined) return NOTHING_JUDGED;
     try {
       const emissions = session.feed(chunk.bytes, chunk.channel, chunk.receivedMonotonicMs);
-      return emissions.length === 0 ? NOTHING : judge(emissions, chunk, options, held);
+      return emissions.length === 0 ? NOTHING_JUDGED : judge(emissions, chunk, options, held);
     } catch (error) {
       quarantined = true;
-      return { ...NOTHING, quarantined: quarantineFault(options, error) };
+      return { ...NOTHING_JUDGED, quarantined: quarantineFault(options, error) };
     }
   };
 
@@ -96,7 +97,15 @@ export function createDeviceIntake(options: DeviceIntakeOptions): DeviceIntake {
       if (!quarantined) session = options.driver.open(options.driverOptions);
     },
     feed,
-    due: (atMonotonicMs) => (quarantined ? { bytesToSend: [], nextDueMs: null } : session.due(atMonotonicMs)),
+    due: (atMonotonicMs) => {
+      if (quarantined) return { bytesToSend: [], nextDueMs: null, quarantined: null };
+      try {
+        return { ...session.due(atMonotonicMs), quarantined: null };
+      } catch (error) {
+        quarantined = true;
+        return { bytesToSend: [], nextDueMs: null, quarantined: quarantineFault(options, error) };
+      }
+    },
     restoreHeld: (observations) => {
       for (const observation of observations) {
         if (observation.content.state === "present") held.set(observation.quantity, observation.content.value);

@@ -41,8 +41,14 @@ export interface JournalThreads {
  */
 export function openJournal(options: JournalOptions): Promise<Result<Journal, Fault>> {
   return openJournalOn(options, {
-    startWriter: () => new Worker(new URL("./worker.ts", import.meta.url)),
-    startReader: () => new Worker(new URL("./reader.ts", import.meta.url)),
+    startWriter: () =>
+      new Worker(new URL("./worker.ts", import.meta.url), {
+        resourceLimits: { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 128 },
+      }),
+    startReader: () =>
+      new Worker(new URL("./reader.ts", import.meta.url), {
+        resourceLimits: { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 128 },
+      }),
   });
 }
 

@@ -31,10 +31,7 @@ export function createEventQueue(parts: {
   readonly onRoom: () => void;
   readonly onLeave: () => void;
 }): EventQueue {
-  let waiting: LinkEvent[] = [];
-  let nextIndex = 0;
-  let waitingBytes = 0;
-  let full = false;
+  const line = new WaitingLine(parts.bytesMax, parts.onRoom);
   let ended = false;
   let broken: { readonly error: unknown } | null = null;
   let taken = false;
@@ -44,26 +41,11 @@ export function createEventQueue(parts: {
     wake?.();
     wake = null;
   };
-  const shift = (): LinkEvent | null => {
-    const event = waiting[nextIndex];
-    if (event === undefined) return null;
-    nextIndex += 1;
-    if (nextIndex === waiting.length || nextIndex > 1024) {
-      waiting = waiting.slice(nextIndex);
-      nextIndex = 0;
-    }
-    waitingBytes -= sizeOf(event);
-    if (full && waitingBytes <= parts.bytesMax / 2) {
-      full = false;
-      parts.onRoom();
-    }
-    return event;
-  };
   async function* drain(): AsyncGenerator<LinkEvent, void, void> {
     let finished = false;
     try {
       for (;;) {
-        const event = shift();
+        const event = line.shift();
         if (event !== null) yield event;
         else if (ended) break;
         else await new Promise<void>((resolve) => (wake = resolve));
@@ -77,13 +59,11 @@ export function createEventQueue(parts: {
   return {
     push: (event) => {
       assert(!ended, "a link that has ended reports nothing more");
-      waiting.push(event);
-      waitingBytes += sizeOf(event);
-      if (waitingBytes >= parts.bytesMax) full = true;
+      line.push(event);
       rouse();
     },
-    isFull: () => full,
-    waitingBytes: () => waitingBytes,
+    isFull: () => line.full,
+    waitingBytes: () => line.waitingBytes,
     end: () => {
       ended = true;
       rouse();
@@ -101,6 +81,46 @@ export function createEventQueue(parts: {
       },
     },
   };
+}
+
+/** Consumed events are cut off the front at least this often, so that the list does not keep them. */
+const CONSUMED_MAX = 1024;
+
+/** The events that wait, in order, and whether they are too many. */
+class WaitingLine {
+  waitingBytes = 0;
+  full = false;
+  #events: LinkEvent[] = [];
+  #nextIndex = 0;
+  readonly #bytesMax: number;
+  readonly #onRoom: () => void;
+
+  constructor(bytesMax: number, onRoom: () => void) {
+    this.#bytesMax = bytesMax;
+    this.#onRoom = onRoom;
+  }
+
+  push(event: LinkEvent): void {
+    this.#events.push(event);
+    this.waitingBytes += sizeOf(event);
+    if (this.waitingBytes >= this.#bytesMax) this.full = true;
+  }
+
+  shift(): LinkEvent | null {
+    const event = this.#events[this.#nextIndex];
+    if (event === undefined) return null;
+    this.#nextIndex += 1;
+    if (this.#nextIndex === this.#events.length || this.#nextIndex > CONSUMED_MAX) {
+      this.#events = this.#events.slice(this.#nextIndex);
+      this.#nextIndex = 0;
+    }
+    this.waitingBytes -= sizeOf(event);
+    if (this.full && this.waitingBytes <= this.#bytesMax / 2) {
+      this.full = false;
+      this.#onRoom();
+    }
+    return event;
+  }
 }
 
 function sizeOf(event: LinkEvent): number {

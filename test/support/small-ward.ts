@@ -37,7 +37,7 @@ export interface MonitorValues {
 }
 
 /** The configuration of the small ward; `origin` is what its devices say of themselves. */
-export function smallConfig(origin: string): Config {
+function smallConfig(origin: string): Config {
   const device = (number: number) =>
     `{ id: monitor-${number}, driver: serial-ivy-450c, bed: bed-${number}, origin: ${origin}, link: { kind: tcp, host: 127.0.0.1, port: ${number} } }`;
   const parsed = parseConfig(
