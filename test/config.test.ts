@@ -1,0 +1,144 @@
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { parseConfig } from "../config/schema.ts";
+import { checkCommand } from "../src/commands/check.ts";
+import type { CommandIo } from "../src/commands/command.ts";
+
+const GOOD = `
+gateway: { id: ward-3, dataFolder: data }
+beds: [{ id: bed-1, title: "301" }]
+devices:
+  - { id: monitor-1, driver: serial-ivy-450c, bed: bed-1, link: { kind: serial, path: /dev/ttyUSB0 } }
+upstreams:
+  - { name: hospital, kind: mqtt, url: "mqtts://broker:8883", username: vigil, passwordFile: secret/password }
+`;
+
+const problemsOf = (text: string) => {
+  const parsed = parseConfig(text, "/etc/vigil");
+  return parsed.ok ? [] : parsed.error;
+};
+
+describe("the configuration", () => {
+  test("defaults are filled in and paths are taken from the file's folder", () => {
+    const parsed = parseConfig(GOOD, "/etc/vigil");
+    expect(parsed).toMatchObject({
+      ok: true,
+      value: {
+        gateway: { dataFolder: "/etc/vigil/data" },
+        journal: { sizeMegabytesMax: 2048 },
+        dashboard: { host: "127.0.0.1", signIn: true },
+        scores: { models: ["news2"], confirmSeconds: 60 },
+        devices: [{ origin: "measured", quantitySilenceSeconds: 60 }],
+        upstreams: [{ protocolVersion: 5, passwordFile: "/etc/vigil/secret/password" }],
+      },
+    });
+  });
+
+  test.each([
+    [
+      "an unknown key",
+      GOOD.replace("dataFolder: data", "dataFolder: data, dataFoldr: x"),
+      "gateway.dataFoldr",
+      "is not a setting",
+    ],
+    ["an unknown driver", GOOD.replace("serial-ivy-450c", "serial-ivi"), "devices.0.driver", "expected one of"],
+    ["an unknown bed", GOOD.replace("bed: bed-1", "bed: bed-9"), "devices.0.bed", "there is no bed bed-9"],
+    [
+      "a name used twice",
+      GOOD.replace('[{ id: bed-1, title: "301" }]', '[{ id: bed-1, title: "301" }, { id: bed-1, title: "302" }]'),
+      "beds.1",
+      "used twice",
+    ],
+    [
+      "a user without a password file",
+      GOOD.replace(", passwordFile: secret/password", ""),
+      "upstreams.0.passwordFile",
+      "needs a passwordFile",
+    ],
+    [
+      "certificates without TLS",
+      GOOD.replace("mqtts://broker:8883", "mqtt://broker:1883").replace("username: vigil", "caFile: ca.pem, username: vigil"),
+      "upstreams.0.url",
+      "certificates need mqtts://",
+    ],
+    [
+      "half a client certificate",
+      GOOD.replace("username: vigil", "certFile: c.pem, username: vigil"),
+      "upstreams.0",
+      "belong together",
+    ],
+    [
+      "no sign-in towards the network",
+      `${GOOD}dashboard: { host: 0.0.0.0, signIn: false }\n`,
+      "dashboard.signIn",
+      "loopback address only",
+    ],
+    [
+      "a quantity the driver never says",
+      GOOD.replace("bed: bed-1, link", "bed: bed-1, expected: [bloodGlucose], link"),
+      "devices.0.expected",
+      "never says bloodGlucose",
+    ],
+    [
+      "a port out of range",
+      GOOD.replace("{ kind: serial, path: /dev/ttyUSB0 }", "{ kind: tcp, host: h, port: 70000 }"),
+      "devices.0.link.port",
+      "65535",
+    ],
+    ["YAML that is none", "gateway: [", "line 1", ""],
+    ["an empty file", "", "gateway", ""],
+  ])("%s is refused with its place and a remedy", (_name, text, path, problem) => {
+    const problems = problemsOf(text);
+    expect(problems.map((each) => each.path)).toContain(path);
+    const found = problems.find((each) => each.path === path);
+    expect(found?.problem).toContain(problem);
+    expect(found?.remedy.length).toBeGreaterThan(5);
+  });
+
+  test("all problems are told at once", () => {
+    const problems = problemsOf(
+      GOOD.replace("id: ward-3", "id: Ward 3").replace("bed: bed-1", "bd: bed-1").replace("mqtts://broker:8883", "http://broker"),
+    );
+    expect(problems.map((each) => each.path).sort()).toEqual(["devices.0.bd", "gateway.id", "upstreams.0.url"]);
+  });
+
+  test.each(["config/ward.example.yaml", "config/demo.yaml"])("%s is valid", async (file) => {
+    expect(problemsOf(await readFile(join(import.meta.dirname, "..", file), "utf8"))).toEqual([]);
+  });
+});
+
+describe("vigil check", () => {
+  const runCheck = async (args: readonly string[]) => {
+    const lines: string[] = [];
+    const told: string[] = [];
+    const io: CommandIo = {
+      stdout: (line) => lines.push(line),
+      stderr: (line) => told.push(line),
+      stdin: (async function* () {})(),
+    };
+    return { code: await checkCommand.run(args, io), lines, told };
+  };
+
+  test("a valid file answers with what it holds, exit 0; a wrong one with a line per problem, exit 1; no file named, exit 2", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "vigil-check-"));
+    try {
+      await writeFile(join(folder, "good.yaml"), GOOD);
+      await writeFile(join(folder, "bad.yaml"), GOOD.replace("id: ward-3", "id: Ward 3").replace("bed: bed-1", "bd: bed-1"));
+      const good = await runCheck(["--config", join(folder, "good.yaml")]);
+      expect([good.code, good.lines.map((line) => JSON.parse(line))]).toEqual([
+        0,
+        [{ ok: true, beds: 1, devices: 1, upstreams: 1 }],
+      ]);
+      const bad = await runCheck(["--config", join(folder, "bad.yaml")]);
+      expect(bad.code).toBe(1);
+      expect(bad.lines.map((line) => JSON.parse(line).path).sort()).toEqual(["devices.0.bd", "gateway.id"]);
+      expect((await runCheck(["--config", join(folder, "absent.yaml")])).lines[0]).toContain("ENOENT");
+      expect((await runCheck([])).code).toBe(2);
+      expect((await runCheck(["--konfig", "x"])).code).toBe(2);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+});
