@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { ERRORS } from "../src/core/errors.ts";
 import { LIMITS } from "../src/core/limits.ts";
@@ -43,5 +44,15 @@ describe("every failure is told in English and Chinese, with a remedy", () => {
       expect(text.en, code).toMatch(/[A-Za-z]{2}/);
       expect(text.zh, code).toMatch(/\p{Script=Han}{2}/u);
     }
+  });
+});
+
+describe("every failure that becomes an alert is provoked by a test", () => {
+  const tests = readdirSync(new URL(".", import.meta.url), { recursive: true, encoding: "utf8" })
+    .filter((path) => path.endsWith(".test.ts") && path !== "bounds.test.ts")
+    .map((path) => readFileSync(new URL(path, import.meta.url), "utf8"));
+  const alerts = Object.entries(ERRORS).filter(([, { told }]) => told === "alert");
+  test.each(alerts)("%s", (code) => {
+    expect(tests.some((text) => text.includes(code))).toBe(true);
   });
 });

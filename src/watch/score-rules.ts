@@ -216,38 +216,73 @@ function tellPartial(
   });
 }
 
-/** Evaluates every model for a patient: conditions go to the board, answers that are new or due are returned. */
+/**
+ * Evaluates every model for a patient: conditions go to the board, answers that are new or due are returned.
+ * A model that throws is shut off for everybody, with a technical condition; limits, silence and the other models go on.
+ */
 export function checkScores(state: WatchState, patient: PatientState, nowMs: number): readonly Omit<Prediction, "seq">[] {
   const predictions: Omit<Prediction, "seq">[] = [];
   let observeSecondsMax = state.options.ageSecondsMax.episodic;
   for (const model of state.models) {
-    const tracker = scoreTrackerOf(patient, model.id);
-    const evaluation = evaluate(state, patient, model, nowMs);
-    const { answer } = evaluation;
-    observeSecondsMax = Math.min(observeSecondsMax, evaluation.observeSecondsMax);
-    if (patient.live) {
-      const { confirmSeconds } = streamRules(state, model);
-      const { worsened } = stepScore(tracker, { model, answer, nowMs, confirmSeconds });
-      tellScore(state, patient, { model, tracker, evaluation, worsened });
+    if (state.failedModels.has(model.id)) continue;
+    try {
+      const evaluation = evaluate(state, patient, model, nowMs);
+      observeSecondsMax = Math.min(observeSecondsMax, evaluation.observeSecondsMax);
+      const prediction = checkScore(state, patient, { model, evaluation, nowMs });
+      if (prediction !== null) predictions.push(prediction);
+    } catch (error) {
+      shutOff(state, model, error);
     }
-    tellPartial(state, patient, model, tracker, answer, nowMs);
-    if (!answersDiffer(tracker.told, answer) && nowMs - tracker.toldAtMs < state.options.predictionSeconds * 1000) continue;
-    tracker.told = answer;
-    tracker.toldAtMs = nowMs;
-    predictions.push({
-      kind: "prediction",
-      patientId: patient.definition.patientId,
-      modelId: model.id,
-      modelVersion: model.version,
-      modelSha256: model.sha256,
-      atMs: state.clock.wall(),
-      answer,
-      origin: evaluation.origin,
-      basedOn: evaluation.basedOn,
-    });
   }
   patient.observeSecondsMax = observeSecondsMax;
   return predictions;
+}
+
+function shutOff(state: WatchState, model: ScoreModel, error: unknown): void {
+  state.failedModels.add(model.id);
+  state.board.set({
+    key: `fault.model-failed/${model.id}`,
+    rule: "fault.model-failed",
+    nature: "technical",
+    priority: "medium",
+    subject: { patientId: null, bedId: null, deviceId: null, part: `model:${model.id}` },
+    origin: "measured",
+    evidence: {
+      kind: "fault",
+      code: "model-failed",
+      facts: { model: model.id, version: model.version, why: error instanceof Error ? error.message : String(error) },
+    },
+  });
+}
+
+function checkScore(
+  state: WatchState,
+  patient: PatientState,
+  at: { readonly model: ScoreModel; readonly evaluation: Evaluation; readonly nowMs: number },
+): Omit<Prediction, "seq"> | null {
+  const { model, evaluation, nowMs } = at;
+  const { answer } = evaluation;
+  const tracker = scoreTrackerOf(patient, model.id);
+  if (patient.live) {
+    const { confirmSeconds } = streamRules(state, model);
+    const { worsened } = stepScore(tracker, { model, answer, nowMs, confirmSeconds });
+    tellScore(state, patient, { model, tracker, evaluation, worsened });
+  }
+  tellPartial(state, patient, model, tracker, answer, nowMs);
+  if (!answersDiffer(tracker.told, answer) && nowMs - tracker.toldAtMs < state.options.predictionSeconds * 1000) return null;
+  tracker.told = answer;
+  tracker.toldAtMs = nowMs;
+  return {
+    kind: "prediction",
+    patientId: patient.definition.patientId,
+    modelId: model.id,
+    modelVersion: model.version,
+    modelSha256: model.sha256,
+    atMs: state.clock.wall(),
+    answer,
+    origin: evaluation.origin,
+    basedOn: evaluation.basedOn,
+  };
 }
 
 /** Moves the confirmation of scores through a moment before a restart: since when what holds, without announcing anything. */

@@ -112,6 +112,8 @@ export interface WatchState {
   readonly options: WatchOptions;
   readonly clock: Clock;
   readonly models: readonly ScoreModel[];
+  /** Models that threw; they are not asked again before a restart. */
+  readonly failedModels: Set<string>;
   readonly board: ConditionBoard;
   readonly patients: Map<PatientId, PatientState>;
   readonly devices: Map<DeviceId, DeviceState>;

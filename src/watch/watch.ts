@@ -198,6 +198,7 @@ export function createWatch(
     options,
     clock: parts.clock,
     models: parts.models,
+    failedModels: new Set(),
     board: createConditionBoard(),
     patients: new Map(),
     devices: new Map(),
