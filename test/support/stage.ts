@@ -17,7 +17,7 @@ export interface Program {
   readonly pid: number;
   readonly stdout: readonly string[];
   readonly stderr: readonly string[];
-  /** Resolves at its end with the exit code, or null where a signal ended it. */
+  /** Resolves when it has ended and all it said is read, with the exit code, or null where a signal ended it. */
   readonly exited: Promise<number | null>;
   readonly running: () => boolean;
   readonly signal: (name: NodeJS.Signals) => void;
@@ -77,7 +77,7 @@ function startProgram(command: readonly string[], env: NodeJS.ProcessEnv): Progr
   return {
     pid,
     ...said,
-    exited: new Promise((resolve) => child.once("exit", (code) => resolve(code))),
+    exited: new Promise((resolve) => child.once("close", (code) => resolve(code))),
     running: () => child.exitCode === null && child.signalCode === null,
     signal: (name) => kill(pid, name),
     signalGroup: (name) => kill(-pid, name),
