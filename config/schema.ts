@@ -163,6 +163,41 @@ export interface ConfigProblem {
   readonly remedy: string;
 }
 
+/** What `checkTogether` reads, whatever else is wrong: a field that is not as it must be counts as left out. */
+const checkable = z.object({
+  beds: z.array(z.object({ id: z.string() }).catch({ id: "" })).catch([]),
+  devices: z
+    .array(
+      z
+        .object({
+          id: z.string().catch(""),
+          bed: z.string().optional().catch(undefined),
+          driver: z.string().catch(""),
+          expected: z.array(z.string()).optional().catch(undefined),
+        })
+        .catch({ id: "", driver: "" }),
+    )
+    .catch([]),
+  upstreams: z
+    .array(
+      z
+        .object({
+          name: z.string().catch(""),
+          url: z.string().catch(""),
+          username: z.unknown().optional(),
+          passwordFile: z.unknown().optional(),
+          caFile: z.unknown().optional(),
+          certFile: z.unknown().optional(),
+          keyFile: z.unknown().optional(),
+        })
+        .catch({ name: "", url: "" }),
+    )
+    .catch([]),
+  dashboard: z
+    .object({ host: z.string().catch("127.0.0.1"), signIn: z.boolean().catch(true) })
+    .catch({ host: "127.0.0.1", signIn: true }),
+});
+
 interface Refinement {
   readonly addIssue: (issue: { code: "custom"; path: (string | number)[]; message: string }) => void;
 }
@@ -177,7 +212,7 @@ function checkTogether(config: Checkable, context: Refinement): void {
   ] as const;
   for (const [list, ids] of lists) {
     ids.forEach((id, index) => {
-      if (ids.indexOf(id) !== index) complain([list, index], `the name ${id} is used twice; give each its own`);
+      if (id !== "" && ids.indexOf(id) !== index) complain([list, index], `the name ${id} is used twice; give each its own`);
     });
   }
   const bedIds = new Set(config.beds.map((bed) => bed.id));
@@ -218,11 +253,11 @@ interface Checkable {
   readonly upstreams: readonly {
     readonly name: string;
     readonly url: string;
-    readonly username?: string | undefined;
-    readonly passwordFile?: string | undefined;
-    readonly caFile?: string | undefined;
-    readonly certFile?: string | undefined;
-    readonly keyFile?: string | undefined;
+    readonly username?: unknown;
+    readonly passwordFile?: unknown;
+    readonly caFile?: unknown;
+    readonly certFile?: unknown;
+    readonly keyFile?: unknown;
   }[];
   readonly dashboard: { readonly host: string; readonly signIn: boolean };
 }
@@ -245,8 +280,9 @@ export function parseConfig(text: string, folder: string): Result<Config, readon
       })),
     );
   }
-  const parsed = configSchema.safeParse(document.toJS() ?? {});
-  if (!parsed.success) return fail(parsed.error.issues.flatMap(problemsOf));
+  const given: unknown = document.toJS() ?? {};
+  const parsed = configSchema.safeParse(given);
+  if (!parsed.success) return fail([...parsed.error.issues.flatMap(problemsOf), ...problemsTogether(given, parsed.error)]);
   return succeed(withAbsolutePaths(parsed.data, folder));
 }
 
@@ -258,6 +294,15 @@ export async function loadConfig(file: string): Promise<Result<Config, readonly 
     const code = error instanceof Error && "code" in error ? String(error.code) : "unknown";
     return fail([{ path: file, problem: `cannot be read (${code})`, remedy: "Check the file's name and rights." }]);
   }
+}
+
+/** What only the whole can know, where a mistake in a field kept the schema from asking; without it a mended file would be refused again. */
+function problemsTogether(given: unknown, told: z.ZodError): readonly ConfigProblem[] {
+  const readable = checkable.safeParse(given);
+  if (!readable.success || told.issues.some((issue) => issue.code === "custom")) return [];
+  const problems: ConfigProblem[] = [];
+  checkTogether(readable.data, { addIssue: (issue) => problems.push(...problemsOf({ ...issue, input: given })) });
+  return problems;
 }
 
 function problemsOf(issue: z.core.$ZodIssue): readonly ConfigProblem[] {

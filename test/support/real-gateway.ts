@@ -97,7 +97,7 @@ export async function runSupervised(stage: Stage, files: Files): Promise<Supervi
 }
 
 /** The supervisor's lines of JSON. */
-export function supervisorEvents(supervisor: Program): readonly SupervisorEvent[] {
+function supervisorEvents(supervisor: Program): readonly SupervisorEvent[] {
   return supervisor.stderr.flatMap((line) =>
     line.startsWith('{"supervisor":') ? [(JSON.parse(line) as { readonly supervisor: SupervisorEvent }).supervisor] : [],
   );

@@ -16,12 +16,12 @@ export function mountSmallDisk(stage: Stage, megabytes: number): SmallDisk | str
   const folder = join(stage.folder, "disk");
   mkdirSync(folder);
   try {
-    execFileSync("mount", ["-t", "tmpfs", "-o", `size=${megabytes}m`, "tmpfs", folder], { stdio: "pipe" });
+    execFileSync("/bin/mount", ["-t", "tmpfs", "-o", `size=${megabytes}m`, "tmpfs", folder], { stdio: "pipe" });
   } catch (error) {
     return String(error);
   }
   // After the programs have been killed, which the stage does first for what was asked last.
-  stage.defer(() => execFileSync("umount", ["-l", folder]));
+  stage.defer(() => execFileSync("/bin/umount", ["-l", folder]));
   const fillers: string[] = [];
   return {
     folder,

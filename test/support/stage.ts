@@ -5,10 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 
-/** The project's folder. */
-export const PROJECT_FOLDER = new URL("../..", import.meta.url).pathname;
+const PROJECT_FOLDER = new URL("../..", import.meta.url).pathname;
 /** The command line's own file. */
-export const MAIN_FILE = join(PROJECT_FOLDER, "src", "main.ts");
+const MAIN_FILE = join(PROJECT_FOLDER, "src", "main.ts");
 /** Every process of a stage carries its folder in this variable, and so do all that it starts, whatever group they are in. */
 const MARK = "VIGIL_TEST_STAGE";
 

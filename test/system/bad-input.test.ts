@@ -73,6 +73,8 @@ describe("a configuration with mistakes", () => {
     beds: [{ id: "bed-1", title: "1" }],
     devices: [
       { id: "monitor-1", driver: "serial-ivy-450d", bed: "bed-1", link: { kind: "tcp", host: "127.0.0.1", port: 70_000 } },
+      // Each field is right, but there is no such bed: only the whole can know that.
+      { id: "monitor-2", driver: "serial-ivy-450c", bed: "bed-9", link: { kind: "tcp", host: "127.0.0.1", port: 4001 } },
     ],
     upstreams: [{ name: "hospital", kind: "mqtt", url: "http://example", usernam: "x" }],
     alarms: {},
@@ -81,6 +83,7 @@ describe("a configuration with mistakes", () => {
     "gateway.colour",
     "devices.0.driver",
     "devices.0.link.port",
+    "devices.1.bed",
     "upstreams.0.url",
     "upstreams.0.usernam",
     "alarms",
