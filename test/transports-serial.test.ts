@@ -194,6 +194,21 @@ describe.skipIf(!socatIsHere)("a serial link", () => {
     expect((used.user + used.system) / 1000).toBeLessThan(150);
   });
 
+  test("a cable pulled while bytes flow is noticed although another terminal takes its number at once", async () => {
+    const path = join(folder, "near");
+    for (let round = 0; round < 3; round++) {
+      const cable = spawn("socat", ["EXEC:yes vigil", `pty,raw,echo=0,link=${path}`], { stdio: "ignore" });
+      cables.push(cable);
+      const watcher = watchLink(open("near"));
+      await watcher.until(() => watcher.received().length > 20_000, "a stream of bytes");
+      cable.kill("SIGKILL");
+      cables.push(spawn("socat", ["EXEC:sleep 20", "pty,raw,echo=0"], { stdio: "ignore" }));
+      await watcher.until(() => watcher.story().some((word) => word.startsWith("down")), "the loss", 4000);
+      await links.at(-1)?.close();
+      await watcher.ended;
+    }
+  });
+
   test("a path that names another device than the one opened is opened anew", async () => {
     await plugIn();
     const watcher = watchLink(open("near"));

@@ -1,3 +1,4 @@
+import { fstat } from "node:fs";
 import { stat } from "node:fs/promises";
 import { SerialPort } from "serialport";
 import { type ErrorCode, type Fault, fault } from "../core/errors.ts";
@@ -101,9 +102,9 @@ function watchPresence(
   const timer = parts.clock.every(LIMITS.linkPresenceMs.value, () => {
     if (looking) return;
     looking = true;
-    void identify(parts.port.path).then((identity) => {
+    void Promise.all([identify(parts.port.path), isUnlinked(parts.port)]).then(([identity, unlinked]) => {
       looking = false;
-      if (identity !== parts.identity) onGone();
+      if (unlinked || identity !== parts.identity) onGone();
     });
   });
   return timer;
@@ -117,6 +118,16 @@ async function identify(path: string): Promise<string> {
   } catch {
     return "";
   }
+}
+
+/**
+ * Whether the node of the open port has been taken away. Another device may get the same name and number within the second
+ * (pseudo terminals do at once), and then the path alone would not tell.
+ */
+function isUnlinked(port: SerialPort): Promise<boolean> {
+  const descriptor: unknown = port.port !== undefined && "fd" in port.port ? port.port.fd : null;
+  if (typeof descriptor !== "number") return Promise.resolve(false);
+  return new Promise((resolve) => fstat(descriptor, (error, stats) => resolve(error === null && stats.nlink === 0)));
 }
 
 /** The serialport package hands on the system's words without their codes (`serialport_unix.cpp`, `strerror`). */
