@@ -77,8 +77,8 @@ export interface SupervisedGateway {
 }
 
 /** Starts `vigil run` and waits until the gateway calls itself ready. */
-export async function runSupervised(stage: Stage, files: Files): Promise<SupervisedGateway> {
-  const supervisor = stage.vigil(["run", "--config", files.configFile]);
+export async function runSupervised(stage: Stage, files: Files, env: NodeJS.ProcessEnv = {}): Promise<SupervisedGateway> {
+  const supervisor = stage.vigil(["run", "--config", files.configFile], env);
   const events = () => supervisorEvents(supervisor);
   await until(
     `the gateway is ready (it said: ${supervisor.stderr.slice(-5).join(" ")})`,
