@@ -162,7 +162,12 @@ function isWorse(before: Alert, condition: Condition): boolean {
   return was.kind === "score" && is.kind === "score" && is.points > was.points;
 }
 
-/** A condition whose alert is open: nothing new, better, or worse. */
+/** Whether a condition is about another patient or bed than the open alert under its key. */
+function isOfAnother(alert: Alert, { subject }: Condition): boolean {
+  return subject.patientId !== alert.subject.patientId || subject.bedId !== alert.subject.bedId;
+}
+
+/** A condition whose alert is open: nothing new, better, worse, or somebody else's. */
 function carryOn(
   book: AlertBook,
   known: OpenAlert,
@@ -171,6 +176,12 @@ function carryOn(
 ): AlertStep {
   const { condition } = change;
   const { alert } = known;
+  if (isOfAnother(alert, condition)) {
+    // A device that was moved: nobody has seen this for its new patient, and the former patient's alert is over.
+    const ended = endNow(book, known, at);
+    const begun = openNew(ended.book, condition, at);
+    return { book: begun.book, changed: [...ended.changed, ...begun.changed] };
+  }
   const confirmed: OpenAlert = { ...known, conditionEndedMs: null, unconfirmedUntilMs: null };
   const content = {
     priority: condition.priority,

@@ -119,7 +119,7 @@ export function noteDevice(
  * device does not repeat are over some time after it is heard again, and until then they stand.
  */
 export function noteConnected(device: DeviceState): void {
-  for (const code of device.activeAlarms) device.unrepeatedAlarms.add(code);
+  for (const code of device.activeAlarms.keys()) device.unrepeatedAlarms.add(code);
   device.conversationHeardMs = null;
 }
 
@@ -127,13 +127,14 @@ export function noteConnected(device: DeviceState): void {
 export function noteAlarm(state: WatchState, device: DeviceState, alarm: DeviceAlarm, origin: Origin): void {
   const key = deviceKeys.alarm(device, alarm.code);
   device.unrepeatedAlarms.delete(alarm.code);
+  device.leftAlarms.delete(alarm.code);
   if (!alarm.active) {
     device.activeAlarms.delete(alarm.code);
     state.board.end(key);
     return;
   }
+  device.activeAlarms.set(alarm.code, { alarm, origin });
   if (origin !== "measured" && device.definition.patientId !== null && belongsToRealPatient(state, device)) return;
-  device.activeAlarms.add(alarm.code);
   state.board.set({
     key,
     rule: `device-alarm.${alarm.code}`,
@@ -143,6 +144,30 @@ export function noteAlarm(state: WatchState, device: DeviceState, alarm: DeviceA
     origin,
     evidence: { kind: "device-alarm", code: alarm.code, text: alarm.text },
   });
+}
+
+/**
+ * An alarm that holds goes on over a change of assignment, for the new patient or, of a device of nobody, at its bed: a driver tells an
+ * alarm when it begins and not again. Not of a device that is silent; its next conversation begins anew and tells what holds then.
+ */
+export function takeAlarmsAlong(state: WatchState, from: DeviceState, to: DeviceState, nowMs: number): void {
+  if (from.lastHeardMs === null || nowMs - from.lastHeardMs >= from.definition.silenceSeconds * 1000) return;
+  to.conversationHeardMs = from.conversationHeardMs;
+  for (const { alarm, origin } of from.activeAlarms.values()) {
+    noteAlarm(state, to, alarm, origin);
+    if (from.unrepeatedAlarms.has(alarm.code)) to.unrepeatedAlarms.add(alarm.code);
+    if (to.definition.patientId === null) to.leftAlarms.add(alarm.code);
+  }
+}
+
+/** What a device was released with ends when the device is switched off: it is nobody's. */
+function checkLeft(state: WatchState, device: DeviceState, nowMs: number): void {
+  if (nowMs - (device.lastHeardMs ?? device.armedAtMs) < device.definition.silenceSeconds * 1000) return;
+  for (const code of device.leftAlarms) {
+    device.activeAlarms.delete(code);
+    state.board.end(deviceKeys.alarm(device, code));
+  }
+  device.leftAlarms.clear();
 }
 
 /** safety.md, line 3: armed by the assignment, on the monotonic clock, whether the device was ever heard or not. */
@@ -192,4 +217,5 @@ export function checkDevice(state: WatchState, device: DeviceState, nowMs: numbe
   checkUnassigned(state, device, nowMs);
   checkNotMeasured(state, device, nowMs);
   checkUnrepeated(state, device, nowMs);
+  checkLeft(state, device, nowMs);
 }

@@ -1,6 +1,7 @@
 import { type Alert, type Condition, PRIORITY_RANK } from "../core/alert.ts";
 import type { DeviceId, PatientId, Seq } from "../core/ids.ts";
 import type { Observation } from "../core/observation.ts";
+import type { DeviceAlarm } from "../core/ports.ts";
 import type { QuantityName } from "../core/quantities.ts";
 import { deviceKeys } from "./device-rules.ts";
 import { activeLevel, createLimitTracker, type Side, stepLimit } from "./limit-tracker.ts";
@@ -120,7 +121,7 @@ function adoptOfDevice(state: WatchState, device: DeviceState, alert: Alert): bo
       return device.definition.patientId === null;
     case "device-alarm":
       if (device.definition.patientId !== alert.subject.patientId) return false;
-      device.activeAlarms.add(evidence.code);
+      device.activeAlarms.set(evidence.code, { alarm: alarmOf(alert, evidence), origin: alert.origin });
       device.unrepeatedAlarms.add(evidence.code);
       return true;
     case "fault":
@@ -131,6 +132,12 @@ function adoptOfDevice(state: WatchState, device: DeviceState, alert: Alert): bo
     case "quantity-missing":
       return false;
   }
+}
+
+/** The device's alarm as an alert says it. */
+function alarmOf(alert: Alert, evidence: { readonly code: string; readonly text: string }): DeviceAlarm {
+  const { code, text } = evidence;
+  return { code, text, nature: alert.nature, priority: alert.priority, active: true };
 }
 
 /** Whether an alert is one that the watch raises, so that the watch must confirm or end it. */

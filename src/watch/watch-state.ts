@@ -2,6 +2,7 @@ import type { Consciousness, LimitSide, PatientProfile } from "../core/act.ts";
 import type { Subject } from "../core/alert.ts";
 import type { BedId, DeviceId, PatientId, Seq } from "../core/ids.ts";
 import type { Observation, Origin } from "../core/observation.ts";
+import type { DeviceAlarm } from "../core/ports.ts";
 import { QUANTITIES, type QuantityName } from "../core/quantities.ts";
 import type { Clock, WallMs } from "../core/time.ts";
 import type { ConditionBoard } from "./condition-board.ts";
@@ -98,10 +99,12 @@ export interface DeviceState {
   notMeasuredSinceMs: number | null;
   deviceClock: { readonly deviceClockMs: number; readonly sinceMs: number } | null;
   readonly stuck: Map<QuantityName, { readonly value: number; readonly sinceMs: number }>;
-  /** Alarms of the device itself that hold now, by code. */
-  readonly activeAlarms: Set<string>;
+  /** Alarms of the device itself that hold now, by code; those too that raise nothing because they are not measured. */
+  readonly activeAlarms: Map<string, { readonly alarm: DeviceAlarm; readonly origin: Origin }>;
   /** Those of them from before a restart or a new connection, that the device has not repeated yet. */
   readonly unrepeatedAlarms: Set<string>;
+  /** Those of them that began under a former assignment, while the device belongs to nobody. */
+  readonly leftAlarms: Set<string>;
   heardAgainAtMs: number | null;
   /** When it was first heard in the present conversation. */
   conversationHeardMs: number | null;
@@ -137,8 +140,9 @@ export function createDeviceState(definition: WatchDevice, nowMs: number): Devic
     notMeasuredSinceMs: null,
     deviceClock: null,
     stuck: new Map(),
-    activeAlarms: new Set(),
+    activeAlarms: new Map(),
     unrepeatedAlarms: new Set(),
+    leftAlarms: new Set(),
     heardAgainAtMs: null,
     conversationHeardMs: null,
   };

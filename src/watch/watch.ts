@@ -8,7 +8,7 @@ import { QUANTITIES } from "../core/quantities.ts";
 import type { EntryView, NumberView } from "../core/stream.ts";
 import type { Clock, WallMs } from "../core/time.ts";
 import { createConditionBoard } from "./condition-board.ts";
-import { checkDevice, noteAlarm, noteConnected, noteDevice, noteHeard } from "./device-rules.ts";
+import { checkDevice, noteAlarm, noteConnected, noteDevice, noteHeard, takeAlarmsAlong } from "./device-rules.ts";
 import type { WatchOptions } from "./options.ts";
 import { applyLimits, checkLimits, checkMissing, forgetDevice, takeObservation } from "./quantity-rules.ts";
 import { devicesOf, restoreAlerts, restoreObservations } from "./restore.ts";
@@ -98,7 +98,10 @@ function setDevice(state: WatchState, definition: WatchDevice): void {
     return;
   }
   if (known !== undefined) leave(state, definition.deviceId, known.definition.patientId);
-  state.devices.set(definition.deviceId, createDeviceState(definition, state.clock.monotonic()));
+  const nowMs = state.clock.monotonic();
+  const made = createDeviceState(definition, nowMs);
+  state.devices.set(definition.deviceId, made);
+  if (known !== undefined) takeAlarmsAlong(state, known, made, nowMs);
 }
 
 function removePatient(state: WatchState, patientId: PatientId): void {
