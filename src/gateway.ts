@@ -50,7 +50,7 @@ export function route(parts: Route, id: DeviceId, judgement: Judgement): void {
     parts.feed.devicesChanged();
     return;
   }
-  if (observations.length > 0) parts.feed.bedChanged(bed);
+  if (observations.length > 0 || judgement.quarantined !== null) parts.feed.bedChanged(bed);
   parts.feed.waves(bed, judgement.waveforms);
 }
 

@@ -53,8 +53,8 @@ export interface AlertDeskParts {
   readonly epoch: string;
   readonly nextSeq: () => Seq;
   readonly book: AlertBook;
-  /** Called with every new state of an alert, in order, at once. */
-  readonly publish: (alert: Alert) => void;
+  /** Called at once with the new states of alerts that one step made, in order. They are published together: their numbers are given. */
+  readonly publish: (alerts: readonly Alert[]) => void;
 }
 
 /** Opens the desk with the book as rebuilt from the journal. */
@@ -70,7 +70,7 @@ export function createAlertDesk(parts: AlertDeskParts): AlertDesk {
       alertId: (seq) => alertId(`${parts.epoch.slice(0, 8)}-${seq}`),
     });
     book = result.book;
-    for (const alert of result.changed) parts.publish(alert);
+    if (result.changed.length > 0) parts.publish(result.changed);
   };
 
   return {

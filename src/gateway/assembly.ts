@@ -126,11 +126,14 @@ function join(parts: GatewayParts, recovered: Recovered): Joined {
     epoch: journal.epoch,
     nextSeq,
     book: rebuildAlerts(recovered.openAlerts, { wallMs: clock.wall(), monotonicMs: clock.monotonic() }),
-    publish: (alert) => {
+    publish: (alerts) => {
       // The page and the sounder first, then the disk: nobody waits for a commit to be warned.
-      feed.alertChanged(alert);
-      record([alert]);
-      parts.onAlert(alert);
+      for (const alert of alerts) {
+        feed.alertChanged(alert);
+        parts.onAlert(alert);
+      }
+      // Together: a journal that drops from its full queue numbers and appends that loss within this call.
+      record(alerts);
     },
   });
   const settle: Route["settle"] = (changes) => desk.settle(probe.withoutProbe(changes));
