@@ -8,6 +8,7 @@ import type { JournalRecord } from "../src/core/record.ts";
 import { WaitingRecords } from "../src/journal/waiting-records.ts";
 import { committed, openOrFail, readAll, temporaryFolder, until } from "./support/journal-folder.ts";
 import { actOf, alertOf, observationOf } from "./support/journal-records.ts";
+import { createSimulatedClock } from "./support/simulated-clock.ts";
 
 let place = temporaryFolder();
 
@@ -175,4 +176,22 @@ test("a disk that is taken away and comes back: failing in between, nothing said
   await journal.close();
   expect(readdirSync(place.folder)).toContain("kept.sqlite");
   expect(existsSync(join(place.folder, "lock.pid"))).toBe(false);
+});
+
+test("a disk that neither takes a commit nor refuses it is told after its time, and is well again with the commit", async () => {
+  const clock = createSimulatedClock();
+  const disk = { fsyncMs: 1500, slowFsyncMs: 1500, slowShare: 0, seed: 1 };
+  const journal = await openOrFail(place.folder, { clock, simulatedDisk: disk });
+  const states: string[] = [];
+  journal.onHealth((health) => states.push(health.state === "failing" ? health.fault.code : health.state));
+  journal.append([alertOf({ seq: 1, id: "a" })]);
+  await clock.advance(LIMITS.journalCommitMsMax.value - 1);
+  expect([states, journal.committedSeq()]).toEqual([[], 0]);
+  await clock.advance(2);
+  expect([states, journal.committedSeq()]).toEqual([["journal-write-failed"], 0]);
+  await committed(journal, 1);
+  expect(states).toEqual(["journal-write-failed", "working"]);
+  await clock.advance(LIMITS.journalCommitMsMax.value * 2);
+  expect(states).toEqual(["journal-write-failed", "working"]);
+  await journal.close();
 });

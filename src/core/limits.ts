@@ -34,6 +34,7 @@ export const LIMITS = {
   journalBatchRecordsMax: bound(2000, "records", "The rest goes into the next commit."),
   journalGroupCommitMsMax: bound(250, "ms", "The batch is committed. Alerts, acts and receipts are committed at once."),
   journalReadRecordsMax: bound(1000, "records per page", "The reader asks for the next page."),
+  journalCommitMsMax: bound(10000, "ms", "A commit that the disk has neither taken nor refused counts as `journal-write-failed` until it is taken."),
   journalRetryMs: bound(1000, "ms", "After a failed write the same batch is tried again, for ever, while the queue is bounded."),
   journalLossReportMs: bound(60000, "ms", "Records dropped from a full queue are counted together and told as one range; the first of a row at once."),
   journalSegmentBytesMax: bound(67108864, "bytes per segment", "The segment is closed and the next one begun; a sixteenth of the byte budget where that is less."),

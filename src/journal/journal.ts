@@ -1,6 +1,6 @@
 import { Worker } from "node:worker_threads";
 import type { Alert } from "../core/alert.ts";
-import type { Fault } from "../core/errors.ts";
+import { type Fault, fault } from "../core/errors.ts";
 import { type Seq, seq } from "../core/ids.ts";
 import { LIMITS } from "../core/limits.ts";
 import type { Observation } from "../core/observation.ts";
@@ -79,6 +79,7 @@ class JournalKeeper implements Journal {
   readonly lastSeqAtOpen: Seq;
   readonly faultsAtOpen: readonly Fault[];
   readonly #clock: Clock;
+  readonly #folder: string;
   readonly #writer: WriterThread;
   readonly #reader: ReaderThread;
   readonly #waiting: WaitingRecords;
@@ -94,6 +95,7 @@ class JournalKeeper implements Journal {
   #oldestWaitingMs: number | null = null;
   #groupTimer: Timer | null = null;
   #retryTimer: Timer | null = null;
+  #answerTimer: Timer | null = null;
   #cursorTimer: Timer | null = null;
   #sendIsDue = false;
   #fault: Fault | null = null;
@@ -117,6 +119,7 @@ class JournalKeeper implements Journal {
     this.faultsAtOpen = opened.faults;
     this.#committedSeq = this.lastSeqAtOpen;
     this.#clock = options.clock;
+    this.#folder = options.folder;
     this.#waiting = new WaitingRecords({
       recordsMax: LIMITS.journalQueueRecordsMax.value,
       keptMax: LIMITS.journalKeptRecordsMax.value,
@@ -184,6 +187,7 @@ class JournalKeeper implements Journal {
   #sendInFlight(): void {
     const last = this.#inFlight.at(-1);
     if (last === undefined) return;
+    this.#answerTimer ??= this.#clock.after(LIMITS.journalCommitMsMax.value, () => this.#takeNoAnswer());
     const batch = packRecords(this.#inFlight);
     this.#writer.post({ kind: "commit", upToSeq: last.seq, batch }, buffersOf(batch));
   }
@@ -218,12 +222,19 @@ class JournalKeeper implements Journal {
     this.#counts.committedRecords += this.#inFlight.length;
     this.#commitTimes.add(commitMs);
     this.#inFlight = [];
+    this.#answerTimer?.stop();
+    this.#answerTimer = null;
     this.#setFault(null);
     this.#sendNext();
     this.#tellDropped();
     this.#committedSeq = seq(upToSeq);
     for (const listener of [...this.#commitListeners]) listener(this.#committedSeq);
     if (this.#inFlight.length === 0 && this.#waiting.length === 0) this.#whenDrained?.();
+  }
+
+  /** A disk that hangs says nothing at all; what it keeps meanwhile is in memory alone. */
+  #takeNoAnswer(): void {
+    if (this.#fault === null) this.#setFault(fault("journal-write-failed", { folder: this.#folder, code: "NO_ANSWER" }));
   }
 
   /** The batch is kept and tried again. Where a file is damaged all are checked first. */
@@ -417,7 +428,7 @@ class JournalKeeper implements Journal {
         this.#writer.post({ kind: "close" });
       });
     }
-    for (const timer of [this.#groupTimer, this.#retryTimer, this.#cursorTimer]) timer?.stop();
+    for (const timer of [this.#groupTimer, this.#retryTimer, this.#answerTimer, this.#cursorTimer]) timer?.stop();
     await Promise.all([this.#writer.end(), this.#reader.close()]);
   }
 
