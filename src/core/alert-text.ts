@@ -41,8 +41,10 @@ const ORIGINS: Readonly<Record<Origin, Text>> = {
   replayed: { en: "replayed", zh: "回放" },
 };
 
+/** Inputs of a score that are entered, or that several quantities can serve: then none of them is claimed. */
 // biome-ignore format: one row a line, so that it reads as the table it is.
-const ENTERED: Readonly<Record<string, Text>> = {
+const INPUTS: Readonly<Record<string, Text>> = {
+  systolicPressure: { en: "Systolic pressure", zh: "收缩压" },
   consciousness: { en: "Consciousness", zh: "意识" },
   onOxygen: { en: "Oxygen therapy", zh: "吸氧" },
 };
@@ -62,8 +64,9 @@ function numberText(quantity: QuantityName, value: number): string {
 }
 
 function inputText(input: string, language: Language): string {
-  if (isQuantityName(input)) return QUANTITIES[input].title[language];
-  return ENTERED[input]?.[language] ?? input;
+  const named = Object.hasOwn(INPUTS, input) ? INPUTS[input] : undefined;
+  if (named !== undefined) return named[language];
+  return isQuantityName(input) ? QUANTITIES[input].title[language] : input;
 }
 
 function listText(inputs: readonly string[], language: Language): string {

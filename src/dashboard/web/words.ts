@@ -29,11 +29,11 @@ export function unitText(language: Language, unit: string): string {
   return unit === "mm[Hg]" ? "mmHg" : unit === "Cel" ? "°C" : unit;
 }
 
-/** The name of a model's input. */
+/** The name of a model's input. An input that several quantities can serve has a name of its own, so that none is claimed. */
 export function inputText(language: Language, input: string): string {
-  if (isQuantityName(input)) return QUANTITIES[input].title[language];
   const key = `input.${input}`;
-  return isTextKey(key) ? say(language, key) : input;
+  if (isTextKey(key)) return say(language, key);
+  return isQuantityName(input) ? QUANTITIES[input].title[language] : input;
 }
 
 /** The value of a model's input. */
