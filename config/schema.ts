@@ -132,7 +132,9 @@ export const configSchema = z
     limits: z
       .partialRecord(quantity, z.strictObject({ low: limitSide.nullable().optional(), high: limitSide.nullable().optional() }))
       .default({})
-      .describe("Replaces the default limits of these quantities for every patient; a person may set others per patient."),
+      .describe(
+        "Replaces the default limits of these quantities for every patient; a side left out keeps its default, null switches it off. A person may set others per patient.",
+      ),
     scores: z
       .strictObject({
         models: z.array(name).default(["news2"]).describe("Folders in `models/`."),

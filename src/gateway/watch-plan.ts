@@ -11,8 +11,8 @@ import type { PatientState, PlantState } from "./plant.ts";
 /** What the watch must know of a device, from the configuration and its driver; whom it measures is said by acts. */
 export type WatchedDevice = Omit<WatchDevice, "patientId">;
 
-/** Both sides of a limit; null switches a side off. */
-type Sides = { readonly low: LimitSide | null; readonly high: LimitSide | null };
+/** Both sides of a limit; null switches a side off, undefined leaves the default in force. */
+type Sides = { readonly low: LimitSide | null | undefined; readonly high: LimitSide | null | undefined };
 
 /** What the configuration says to the watch. */
 export interface WatchPlan {
@@ -30,7 +30,7 @@ export function watchPlan(config: Config, drivers: (id: string) => Driver | null
   }
   const limits = new Map<QuantityName, Sides>();
   for (const [quantity, sides] of Object.entries(config.limits))
-    if (isQuantityName(quantity)) limits.set(quantity, { low: sides?.low ?? null, high: sides?.high ?? null });
+    if (isQuantityName(quantity)) limits.set(quantity, { low: sides?.low, high: sides?.high });
   return { devices, limits };
 }
 

@@ -2,7 +2,7 @@ import { type Evidence, PRIORITY_RANK } from "../core/alert.ts";
 import type { DeviceId } from "../core/ids.ts";
 import type { Observation } from "../core/observation.ts";
 import { QUANTITIES, type QuantityName } from "../core/quantities.ts";
-import type { QuantityLimits } from "./default-limits.ts";
+import type { LimitLevel, QuantityLimits } from "./default-limits.ts";
 import {
   type ActiveLevel,
   activeLevel,
@@ -168,6 +168,11 @@ export function checkLimits(state: WatchState, patient: PatientState, nowMs: num
   }
 }
 
+function levelsOf(given: LimitLevel | null | undefined, before: readonly LimitLevel[] = []): readonly LimitLevel[] {
+  if (given === undefined) return before;
+  return given === null ? [] : [given];
+}
+
 /** Replaces the limits of a quantity. A condition that holds ends only if the newest value is inside the new limit. */
 export function applyLimits(state: WatchState, patient: PatientState, given: WatchLimits): void {
   const quantity = quantityOf(patient, given.quantity);
@@ -182,8 +187,8 @@ export function applyLimits(state: WatchState, patient: PatientState, given: Wat
     onsetSeconds: before.onsetSeconds,
     clearSeconds: before.clearSeconds,
     hysteresis: before.hysteresis,
-    low: given.low === null ? [] : [given.low],
-    high: given.high === null ? [] : [given.high],
+    low: levelsOf(given.low, quantity.limits?.low),
+    high: levelsOf(given.high, quantity.limits?.high),
   };
   quantity.limits = limits;
   for (const [deviceId, old] of [...quantity.trackers]) {

@@ -41,12 +41,12 @@ export type WatchEntry =
   | { readonly kind: "consciousness"; readonly value: Consciousness }
   | { readonly kind: "onOxygen"; readonly value: boolean };
 
-/** A limit set by an act; null switches a side off. */
+/** A limit of the ward or set by an act; null switches a side off, undefined leaves it as it is. */
 export interface WatchLimits {
   readonly patientId: PatientId;
   readonly quantity: QuantityName;
-  readonly low: LimitSide | null;
-  readonly high: LimitSide | null;
+  readonly low: LimitSide | null | undefined;
+  readonly high: LimitSide | null | undefined;
 }
 
 /** An entry with its times; `enteredMs` is monotonic. */

@@ -36,12 +36,12 @@ export interface MonitorValues {
   readonly oxygenSaturation?: number;
 }
 
-/** The configuration of the small ward; `origin` is what its devices say of themselves. */
-function smallConfig(origin: string): Config {
+/** The configuration of the small ward; `origin` is what its devices say of themselves, `limits` the ward's own in YAML. */
+function smallConfig(origin: string, limits: string): Config {
   const device = (number: number) =>
     `{ id: monitor-${number}, driver: serial-ivy-450c, bed: bed-${number}, origin: ${origin}, link: { kind: tcp, host: 127.0.0.1, port: ${number} } }`;
   const parsed = parseConfig(
-    `{ gateway: { id: test, dataFolder: /nowhere }, beds: [{ id: bed-1, title: "1" }, { id: bed-2, title: "2" }], devices: [${device(1)}, ${device(2)}] }`,
+    `{ gateway: { id: test, dataFolder: /nowhere }, beds: [{ id: bed-1, title: "1" }, { id: bed-2, title: "2" }], devices: [${device(1)}, ${device(2)}], limits: { ${limits} } }`,
     "/",
   );
   assert(parsed.ok, "the test's configuration is valid");
@@ -50,11 +50,16 @@ function smallConfig(origin: string): Config {
 
 /** Starts the small ward. */
 export async function startSmallWard(
-  options: { readonly origin?: string; readonly journal?: MemoryJournal; readonly clock?: SimulatedClock } = {},
+  options: {
+    readonly origin?: string;
+    readonly limits?: string;
+    readonly journal?: MemoryJournal;
+    readonly clock?: SimulatedClock;
+  } = {},
 ): Promise<SmallWard> {
   const clock = options.clock ?? createSimulatedClock();
   const journal = options.journal ?? createMemoryJournal();
-  const config = smallConfig(options.origin ?? "measured");
+  const config = smallConfig(options.origin ?? "measured", options.limits ?? "");
   const news2 = await loadScoreModel(new URL("../../models/news2", import.meta.url).pathname);
   assert(news2.ok, "NEWS2 loads");
   const models: readonly ScoreModel[] = [news2.value];
