@@ -140,6 +140,33 @@ describe("line 10: a restart forgets neither delays, windows nor limits", () => 
     await again.pass(1);
     expect(again.predictions.at(-1)?.answer.kind).toBe("no-answer");
   });
+  test("values of a time that has not come yet are of unknown age and are not taken back", async () => {
+    const ward = createWard();
+    const kept = [ward.make("oxygenSaturation", 80), ward.make("systolicPressure", 85), ward.make("bodyTemperature", 34)];
+    ward.clock.stepWall(-61_000);
+    const { again } = await restart(ward, kept, { downSeconds: 0 });
+    await again.pass(1);
+    expect(again.predictions.at(-1)?.answer.kind).toBe("no-answer");
+    ward.clock.stepWall(2000);
+    const { again: within } = await restart(ward, kept, { downSeconds: 0 });
+    await within.pass(1);
+    expect(within.predictions.at(-1)?.answer.kind, "a clock set back a little is no stranger").toBe("score");
+  });
+  test("a score's alert stands while its score is not loaded, as in safe mode, and ends when the patient leaves", async () => {
+    const ward = createWard();
+    ward.note(ward.watch.setDevice({ ...DEVICE, expected: [] }));
+    await ward.pass(70, (second) => {
+      ward.say("respiratoryRate", 26);
+      ward.say("heartRate", 128 + (second % 2));
+    });
+    expect(ward.holding()).toContain("score.news2/anna");
+    const safe = createWard({ clock: ward.clock, scored: false });
+    safe.note(safe.watch.restore({ observations: [], openAlerts: openAlertsOf(ward) }));
+    await safe.pass(600, () => safe.say("respiratoryRate", 14));
+    expect(safe.holding()).toContain("score.news2/anna");
+    safe.note(safe.watch.removePatient(ANNA));
+    expect(safe.holding()).toEqual([]);
+  });
   test("silence, stuck values, untrusted origin and device alarms are taken over and end by what ends them", async () => {
     const ward = createWard();
     ward.note(ward.watch.setDevice(DEVICE));

@@ -119,7 +119,9 @@ function join(parts: GatewayParts, recovered: Recovered): Joined {
   let lastSeq: number = firstFreeSeq(journal);
   const nextSeq = () => seq(++lastSeq);
   const record: Route["record"] = (records) => journal.append(records);
-  const watch = createWatch({ ...WATCH_DEFAULTS, stream: streamRules(config) }, { clock, models: parts.models });
+  const unloadedModels = config.scores.models.filter((wanted) => !parts.models.some(({ id }) => id === wanted));
+  const rules = { ...WATCH_DEFAULTS, stream: streamRules(config) };
+  const watch = createWatch(rules, { clock, models: parts.models, unloadedModels });
   const probe = createHeartbeatProbe({ watch, clock, onHeartbeat: parts.onHeartbeat });
   const desk = createAlertDesk({
     clock,

@@ -12,15 +12,19 @@ import { type DeviceState, type PatientState, quantityOf, scoreTrackerOf, tracke
 /** How far back the confirmation of scores is replayed, and in what steps. */
 const REPLAY_MS = 120_000;
 const REPLAY_STEP_MS = 5_000;
+/** How far a wall clock may have been set back since a value was measured before the value's age counts as unknown. */
+const AHEAD_MS_MAX = 60_000;
 
-/** Fills windows and delays from observations of before the restart. Their ages come from the wall clock: the monotonic one began anew. */
+/**
+ * Fills windows and delays from observations of before the restart. Their ages come from the wall clock: the monotonic one began anew.
+ * What lies in the future was written by another clock; nobody knows how old it is, so it is not taken for now (safety.md, line 12).
+ */
 export function restoreObservations(state: WatchState, observations: readonly Observation[]): void {
   const nowMs = state.clock.monotonic();
   const nowWallMs = state.clock.wall();
-  const aged = observations.map((observation) => ({
-    observation,
-    atMs: nowMs - Math.max(0, nowWallMs - observation.times.measuredAtMs),
-  }));
+  const aged = observations
+    .filter(({ times }) => times.measuredAtMs - nowWallMs <= AHEAD_MS_MAX)
+    .map((observation) => ({ observation, atMs: nowMs - Math.max(0, nowWallMs - observation.times.measuredAtMs) }));
   aged.sort((a, b) => a.atMs - b.atMs);
   let next = 0;
   const takeUntil = (untilMs: number) => {
@@ -77,6 +81,8 @@ function adoptOfPatient(state: WatchState, patient: PatientState, alert: Alert):
     case "limit":
       return adoptLimit(state, patient, alert, evidence);
     case "score": {
+      // Without its score nobody can say that the patient is better: the alert stands until the score is back or the patient leaves.
+      if (state.unloadedModels.includes(evidence.modelId)) return true;
       if (!state.models.some(({ id }) => id === evidence.modelId)) return false;
       const tracker = scoreTrackerOf(patient, evidence.modelId);
       tracker.announcedRank = PRIORITY_RANK[alert.priority];

@@ -115,6 +115,8 @@ export interface WatchState {
   readonly options: WatchOptions;
   readonly clock: Clock;
   readonly models: readonly ScoreModel[];
+  /** Models that the settings name and that could not be loaded, by id. */
+  readonly unloadedModels: readonly string[];
   /** Models that threw; they are not asked again before a restart. */
   readonly failedModels: Set<string>;
   readonly board: ConditionBoard;

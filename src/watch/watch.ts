@@ -148,7 +148,7 @@ function tick(state: WatchState): readonly Omit<Prediction, "seq">[] {
 }
 
 /** The number of a quantity to show: the newest that is present and not old, else the newest of any kind. */
-function numberOf(state: WatchState, patient: PatientState, quantity: QuantityState): NumberView | null {
+function numberOf(state: WatchState, quantity: QuantityState): NumberView | null {
   const { rhythm } = QUANTITIES[quantity.quantity];
   const nowMs = state.clock.monotonic();
   let shown: { readonly observation: Observation; readonly atMs: number; readonly rank: number } | null = null;
@@ -177,9 +177,7 @@ function entryOf<Value>(state: WatchState, patient: PatientState, kind: WatchEnt
 function view(state: WatchState, patientId: PatientId): WatchView | null {
   const patient = state.patients.get(patientId);
   if (patient === undefined) return null;
-  const numbers = [...patient.quantities.values()]
-    .map((quantity) => numberOf(state, patient, quantity))
-    .filter((each) => each !== null);
+  const numbers = [...patient.quantities.values()].map((quantity) => numberOf(state, quantity)).filter((each) => each !== null);
   const now = { monotonicMs: state.clock.monotonic(), wallMs: state.clock.wall() };
   const answers = [...patient.scores].flatMap(([modelId, { told, toldAtMs }]) =>
     told === null ? [] : [{ modelId, answer: told, atMs: now.wallMs - (now.monotonicMs - toldAtMs) }],
@@ -192,15 +190,20 @@ function view(state: WatchState, patientId: PatientId): WatchView | null {
   };
 }
 
-/** Makes a watch. It holds all its state itself and takes time only from the clock given. */
+/**
+ * Makes a watch. It holds all its state itself and takes time only from the clock given.
+ *
+ * @param parts.unloadedModels  Ids of models that are wanted but not there, as in safe mode: their open alerts are not ended.
+ */
 export function createWatch(
   options: WatchOptions,
-  parts: { readonly clock: Clock; readonly models: readonly ScoreModel[] },
+  parts: { readonly clock: Clock; readonly models: readonly ScoreModel[]; readonly unloadedModels?: readonly string[] },
 ): Watch {
   const state: WatchState = {
     options,
     clock: parts.clock,
     models: parts.models,
+    unloadedModels: parts.unloadedModels ?? [],
     failedModels: new Set(),
     board: createConditionBoard(),
     patients: new Map(),

@@ -61,10 +61,17 @@ export const DEVICE: WatchDevice = {
 
 /** Makes a ward with a real patient `ANNA` in `bed-1`, and no device yet. */
 export function createWard(
-  given: { readonly options?: Partial<WatchOptions>; readonly demonstration?: boolean; readonly clock?: SimulatedClock } = {},
+  given: {
+    readonly options?: Partial<WatchOptions>;
+    readonly demonstration?: boolean;
+    readonly clock?: SimulatedClock;
+    /** False: a gateway in safe mode, which has been told of the score but has not loaded it. */
+    readonly scored?: boolean;
+  } = {},
 ): Ward {
   const clock = given.clock ?? createSimulatedClock();
-  const watch = createWatch({ ...WATCH_DEFAULTS, ...given.options }, { clock, models: [NEWS2] });
+  const models = given.scored === false ? { models: [], unloadedModels: [NEWS2.id] } : { models: [NEWS2], unloadedModels: [] };
+  const watch = createWatch({ ...WATCH_DEFAULTS, ...given.options }, { clock, ...models });
   const startMs = clock.monotonic();
   const log: { readonly atSeconds: number; readonly change: ConditionChange }[] = [];
   const predictions: Omit<Prediction, "seq">[] = [];
