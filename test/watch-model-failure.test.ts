@@ -65,3 +65,23 @@ test("a score that throws is one technical alert, and limits go on for everybody
   expect(raised.filter((rule) => rule === "fault.model-failed")).toHaveLength(1);
   expect(raised.filter((rule) => rule === "limit.oxygenSaturation.low")).toHaveLength(2);
 });
+
+test("a score that throws on what is read back after a restart does not keep the gateway from watching", async () => {
+  const loaded = await loadScoreModel(new URL("../models/news2", import.meta.url).pathname);
+  assert(loaded.ok, "NEWS2 loads");
+  const broken: ScoreModel = {
+    ...loaded.value,
+    get parts(): ScoreModel["parts"] {
+      throw new Error("table gone");
+    },
+  };
+  const watch = createWatch(WATCH_DEFAULTS, { clock: createSimulatedClock(), models: [broken] });
+  watch.setPatient({
+    patientId: patientId("p"),
+    bedId: bedId("bed-1"),
+    profile: { kind: "adult", spo2Scale: 1 },
+    demonstration: false,
+  });
+  const changes = watch.restore({ observations: [], openAlerts: [] });
+  expect(changes.map((change) => (change.kind === "ended" ? "" : change.condition.rule))).toEqual(["fault.model-failed"]);
+});

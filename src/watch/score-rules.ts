@@ -288,7 +288,12 @@ function checkScore(
 /** Moves the confirmation of scores through a moment before a restart: since when what holds, without announcing anything. */
 export function replayScores(state: WatchState, patient: PatientState, atMs: number): void {
   for (const model of state.models) {
-    const { answer } = evaluate(state, patient, model, atMs);
-    stepScore(scoreTrackerOf(patient, model.id), { model, answer, nowMs: atMs, confirmSeconds: Infinity });
+    if (state.failedModels.has(model.id)) continue;
+    try {
+      const { answer } = evaluate(state, patient, model, atMs);
+      stepScore(scoreTrackerOf(patient, model.id), { model, answer, nowMs: atMs, confirmSeconds: Infinity });
+    } catch (error) {
+      shutOff(state, model, error);
+    }
   }
 }
