@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { describe, expect, test } from "vitest";
 import type { Alert } from "../src/core/alert.ts";
+import { fault } from "../src/core/errors.ts";
 import { alertId, deviceId, patientId } from "../src/core/ids.ts";
 import { monitorBytes, startSmallWard } from "./support/small-ward.ts";
 
@@ -203,6 +204,24 @@ describe("what goes wrong at one device", () => {
     ]);
     await ward.gateway.stop();
   });
+});
+
+test("damage that is found while the gateway runs is told until somebody acknowledges it, and told again when more is found", async () => {
+  const ward = await startSmallWard();
+  const damaged = () => ward.gateway.openAlerts().filter((alert) => alert.rule === "fault.journal-damaged");
+  const find = async (file: string) => {
+    ward.journal.sayHealth({ state: "failing", fault: fault("journal-damaged", { file }), waitingRecords: 0 });
+    ward.journal.sayHealth({ state: "working" });
+    await ward.clock.advance(20_000);
+  };
+  await find("one");
+  expect(damaged().map((alert) => alert.state)).toEqual(["active"]);
+  await ward.act({ kind: "acknowledge", alertId: damaged()[0]?.id ?? alertId("none") });
+  await ward.clock.advance(20_000);
+  expect(damaged()).toEqual([]);
+  await find("two");
+  expect(damaged().map((alert) => alert.state)).toEqual(["active"]);
+  await ward.gateway.stop();
 });
 
 describe("a device's own alarms", () => {

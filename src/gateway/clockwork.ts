@@ -41,13 +41,13 @@ export function startClockwork(shared: Route, probe: HeartbeatProbe): () => void
 /** Turns what the journal says of itself into technical alerts and loss records. Returns how to stop that. */
 export function watchJournal(shared: Route, journal: Journal, lines: ReadonlyMap<DeviceId, DeviceLine>): () => void {
   let quiet: Timer | null = null;
+  const subject = { patientId: null, bedId: null, deviceId: null, part: "journal" };
   const stopHealth = journal.onHealth((health) => {
-    shared.desk.setFault("journal", health.state === "working" ? null : health.fault, {
-      patientId: null,
-      bedId: null,
-      deviceId: null,
-      part: "journal",
-    });
+    const trouble = health.state === "working" ? null : health.fault;
+    // What is damaged is lost though the journal works again a moment later: only a person ends that alert.
+    const isDamage = trouble?.code === "journal-damaged";
+    if (isDamage) shared.desk.setFault("journal-damage", trouble, subject);
+    shared.desk.setFault("journal", isDamage ? null : trouble, subject);
     shared.feed.gatewayChanged();
   });
   const stopLoss = journal.onLoss((loss) => {

@@ -12,6 +12,8 @@ export interface MemoryJournal extends Journal {
   readonly setCommitting: (committing: boolean) => void;
   /** Commits everything that waits. */
   readonly commit: () => void;
+  /** Says how the disk is doing, as the journal's worker does. */
+  readonly sayHealth: (health: JournalHealth) => void;
   /** Gives up committed records of a range, as the byte budget does. */
   readonly drop: (range: {
     readonly from: number;
@@ -135,6 +137,9 @@ export function createMemoryJournal(
       if (now) commit();
     },
     commit,
+    sayHealth: (health) => {
+      for (const listener of healthListeners) listener(health);
+    },
     drop: ({ from, to, kinds }) => {
       const gone = committed.filter((record) => record.seq >= from && record.seq <= to && kinds.includes(record.kind));
       committed = committed.filter((record) => !gone.includes(record));
