@@ -64,7 +64,8 @@ export function createSounder(
   const soundWhileWanted = async () => {
     while (!closing.signal.aborted && (alarming || wish !== null)) {
       const why: SoundReason = alarming ? "gateway-not-answering" : (wish ?? "low");
-      wish = null;
+      // A patient's wish outlives the alarm for the gateway, which ends with the next heartbeat, perhaps at once.
+      if (!alarming) wish = null;
       run = new AbortController();
       await soundOnce(why, run.signal);
       if (alarming) await parts.clock.sleep(options.sounderPauseMs, run.signal);
