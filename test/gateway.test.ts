@@ -224,6 +224,27 @@ test("damage that is found while the gateway runs is told until somebody acknowl
   await ward.gateway.stop();
 });
 
+test("after a step of the wall clock pages get every bed anew, with ages that are right", async () => {
+  const ward = await startSmallWard();
+  await ward.admit(1);
+  ward.link("monitor-1").up();
+  await ward.stream("monitor-1", 3, WELL);
+  await ward.clock.advance(20_000);
+  const ages: number[] = [];
+  ward.gateway.source.subscribe((message) => {
+    if (message.kind !== "beds") return;
+    for (const { numbers } of message.beds)
+      for (const { measuredAtMs, quantity } of numbers)
+        if (quantity === "heartRate") ages.push(Math.round((ward.clock.wall() - measuredAtMs) / 1000));
+  });
+  await ward.clock.advance(3000);
+  expect(ages).toEqual([]);
+  ward.clock.stepWall(-10 * 365 * 24 * 3_600_000);
+  await ward.clock.advance(3000);
+  expect(ages.map((seconds) => seconds >= 24 && seconds <= 26)).toEqual([true]);
+  await ward.gateway.stop();
+});
+
 describe("a device's own alarms", () => {
   const withText = (text: string) => {
     const message = Buffer.from(monitorBytes(WELL)).toString("latin1");

@@ -214,6 +214,23 @@ describe("line 12: an old, resent or stored record is not now", () => {
     ward.say("oxygenSaturation", 99, { agoMs: 60_000 });
     expect(ward.watch.view(ANNA)?.numbers).toMatchObject([{ content: { value: 80 } }]);
   });
+  test("the wall shows a number's and an entry's age, whatever the wall clock did meanwhile", async () => {
+    const ward = createWard();
+    ward.note(ward.watch.setDevice({ ...DEVICE, expected: [] }));
+    ward.say("oxygenSaturation", 95);
+    const act = { patientId: ANNA, kind: "onOxygen", value: true, atMs: ward.clock.wall(), seq: seq(9) } as const;
+    ward.watch.enter(act);
+    for (const stepMs of [-3_600_000, 2 * 3_600_000, 0]) {
+      ward.clock.stepWall(stepMs);
+      await ward.pass(20);
+      const nowMs = ward.clock.wall();
+      const shown = ward.watch.view(ANNA);
+      const agoMs = ward.clock.monotonic() - 1_000_000;
+      expect(nowMs - (shown?.numbers[0]?.measuredAtMs ?? 0), String(stepMs)).toBe(agoMs);
+      expect(nowMs - (shown?.onOxygen?.enteredAtMs ?? 0), String(stepMs)).toBe(agoMs);
+      expect((shown?.onOxygen?.expiresAtMs ?? 0) - (shown?.onOxygen?.enteredAtMs ?? 0)).toBeGreaterThan(0);
+    }
+  });
   test("a score does not take stored values for present ones", async () => {
     const ward = createWard();
     ward.note(ward.watch.setDevice({ ...DEVICE, expected: [] }));

@@ -10,11 +10,14 @@ import { isProbePatient } from "./heartbeat-probe.ts";
 
 /** Rules that depend on time alone are looked at so often; silence is noticed within its limit plus this. */
 const TICK_MS = 1000;
+/** A wall clock that moves this much against the monotonic one between two ticks was set. */
+const STEP_MS_MIN = 500;
 /** A loss that has not happened again for so long is over. */
 const LOSS_QUIET_MS = 60_000;
 
 /** Starts everything that happens by the clock: silence, scores, reminders, the heartbeat. Returns how to stop it. */
 export function startClockwork(shared: Route, probe: HeartbeatProbe): () => void {
+  let clockApartMs = shared.clock.wall() - shared.clock.monotonic();
   const timers: readonly Timer[] = [
     shared.clock.every(TICK_MS, () => {
       const { changes, predictions } = shared.watch.tick();
@@ -28,6 +31,11 @@ export function startClockwork(shared: Route, probe: HeartbeatProbe): () => void
         const bed = shared.bedOfPatient(patientId);
         if (bed !== null) shared.feed.bedChanged(bed);
       }
+      const apartMs = shared.clock.wall() - shared.clock.monotonic();
+      // Pages read ages off wall times. After a step of the wall clock they get all of them anew, or an old number would look fresh.
+      if (Math.abs(apartMs - clockApartMs) > STEP_MS_MIN)
+        for (const { bedId } of shared.pictures.whole().beds) shared.feed.bedChanged(bedId);
+      clockApartMs = apartMs;
       shared.feed.gatewayChanged();
     }),
     // Every second injection must come out as an alert, so two make one heartbeat.

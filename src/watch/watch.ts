@@ -6,7 +6,7 @@ import type { DeviceAlarm } from "../core/ports.ts";
 import type { Answer, Prediction } from "../core/prediction.ts";
 import { QUANTITIES } from "../core/quantities.ts";
 import type { EntryView, NumberView } from "../core/stream.ts";
-import type { Clock, WallMs } from "../core/time.ts";
+import { type Clock, type WallMs, wallMs } from "../core/time.ts";
 import { createConditionBoard } from "./condition-board.ts";
 import { checkDevice, noteAlarm, noteConnected, noteDevice, noteHeard, takeAlarmsAlong } from "./device-rules.ts";
 import type { WatchOptions } from "./options.ts";
@@ -25,6 +25,7 @@ import {
   type WatchLimits,
   type WatchPatient,
   type WatchState,
+  wallOf,
 } from "./watch-state.ts";
 
 /** What the watch knows of one patient, for the wall. */
@@ -147,6 +148,11 @@ function tick(state: WatchState): readonly Omit<Prediction, "seq">[] {
   return predictions;
 }
 
+/** The wall time to show for a monotonic one, so that an age read off it is right after the wall clock was stepped. */
+function shownAt(state: WatchState, atMs: number): WallMs {
+  return wallMs(Math.round(wallOf(state, atMs)));
+}
+
 /** The number of a quantity to show: the newest that is present and not old, else the newest of any kind. */
 function numberOf(state: WatchState, quantity: QuantityState): NumberView | null {
   const { rhythm } = QUANTITIES[quantity.quantity];
@@ -158,12 +164,12 @@ function numberOf(state: WatchState, quantity: QuantityState): NumberView | null
     if (shown === null || rank > shown.rank || (rank === shown.rank && atMs > shown.atMs)) shown = { observation, atMs, rank };
   }
   if (shown === null || nowMs - shown.atMs > Math.max(ageMsMax(state.options, quantity.quantity), 3_600_000)) return null;
-  const { content, quality, times, deviceId } = shown.observation;
+  const { content, quality, deviceId } = shown.observation;
   const device = state.devices.get(deviceId);
   const expected = device?.definition.expected.find((each) => each.quantity === quantity.quantity);
   const staleSeconds = expected?.silenceSeconds ?? state.options.staleSeconds[rhythm];
   const staleAfterMs = (rhythm === "episodic" ? state.options.staleSeconds.episodic : staleSeconds) * 1000;
-  return { quantity: quantity.quantity, content, quality, measuredAtMs: times.measuredAtMs, deviceId, staleAfterMs };
+  return { quantity: quantity.quantity, content, quality, measuredAtMs: shownAt(state, shown.atMs), deviceId, staleAfterMs };
 }
 
 function entryOf<Value>(state: WatchState, patient: PatientState, kind: WatchEntry["kind"]): EntryView<Value> | null {
@@ -171,7 +177,8 @@ function entryOf<Value>(state: WatchState, patient: PatientState, kind: WatchEnt
   if (entry === undefined) return null;
   const secondsMax = Math.min(patient.observeSecondsMax, state.options.ageSecondsMax.episodic);
   // `enter` is the only writer and its union ties the value's type to the kind.
-  return { value: entry.value as Value, enteredAtMs: entry.atMs, expiresAtMs: entry.atMs + secondsMax * 1000 };
+  const enteredAtMs = shownAt(state, entry.enteredMs);
+  return { value: entry.value as Value, enteredAtMs, expiresAtMs: enteredAtMs + secondsMax * 1000 };
 }
 
 function view(state: WatchState, patientId: PatientId): WatchView | null {
