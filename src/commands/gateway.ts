@@ -11,7 +11,7 @@ import { alertText } from "../core/alert-text.ts";
 import { ERRORS, type Fault, fault } from "../core/errors.ts";
 import { LIMITS } from "../core/limits.ts";
 import type { Journal } from "../core/ports.ts";
-import { type Result, succeed } from "../core/result.ts";
+import { fail, type Result, succeed } from "../core/result.ts";
 import type { GatewayView } from "../core/stream.ts";
 import type { Clock } from "../core/time.ts";
 import { type Dashboard, startDashboard } from "../dashboard/server/dashboard.ts";
@@ -316,7 +316,11 @@ function servePage(
       const started = await startDashboard(
         { host, port, signIn, dataFolder: config.gateway.dataFolder, webFolder: pagesFolder(PROJECT_ROOT) },
         { clock: parts.clock, source: parts.gateway.source, perform: parts.gateway.perform, random: randomBytes },
-      );
+      ).catch((error: unknown) => {
+        // A page that fails in a way nobody thought of must not take the watching with it.
+        const reason = error instanceof Error ? error.message : String(error);
+        return fail(fault("page-failed", { host, port, reason }));
+      });
       parts.gateway.setFault("page", started.ok ? null : started.error);
       if (started.ok) {
         page = started.value;
