@@ -321,3 +321,20 @@ describe("the door for acts", () => {
     await ward.gateway.stop();
   });
 });
+
+test("after many restarts in a row the windows are still filled from before them", async () => {
+  let ward = await startSmallWard();
+  await ward.admit(1);
+  ward.link("monitor-1").up();
+  await ward.stream("monitor-1", 30, { ...WELL, oxygenSaturation: 88 });
+  for (let restart = 0; restart < 6; restart++) {
+    ward = await ward.crash(200);
+    await ward.act({ kind: "enter-oxygen", patientId: patientId("patient-1"), onOxygen: restart % 2 === 0 });
+  }
+  const tile = ward.gateway.source.picture().beds[0];
+  expect(tile?.numbers.find((number) => number.quantity === "oxygenSaturation")?.content).toEqual({
+    state: "present",
+    value: 88,
+  });
+  await ward.gateway.stop();
+});
