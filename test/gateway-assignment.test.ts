@@ -84,3 +84,21 @@ test("the alarm a monitor was released with ends when the monitor is switched of
   expect(openAlarms(ward)).toEqual([]);
   await ward.gateway.stop();
 });
+
+test("a restart gives a newly admitted patient nothing of a former stay under the same id", async () => {
+  const first = await startSmallWard();
+  await first.admit(1);
+  first.link("monitor-1").up();
+  await first.stream("monitor-1", 20, WELL);
+  await first.act({ kind: "discharge", patientId: ANNA });
+  await first.admit(1);
+  const numbers = (ward: SmallWard) => ward.gateway.source.picture().beds[0]?.numbers.map(({ quantity }) => quantity);
+  expect(numbers(first)).toEqual([]);
+  const ward = await first.crash();
+  expect(numbers(ward)).toEqual([]);
+  ward.link("monitor-1").up();
+  await ward.stream("monitor-1", 2, WELL);
+  const again = await ward.crash();
+  expect(numbers(again)).toContain("oxygenSaturation");
+  await again.gateway.stop();
+});

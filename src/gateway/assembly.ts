@@ -176,7 +176,12 @@ function rebuild(joined: Joined, recovered: Recovered): void {
   const { watch, settle } = joined.shared;
   for (const device of joined.plan.devices.values()) settle(watch.setDevice({ ...device, patientId: null }));
   settle(tellWatch(watch, joined.plan, { before: EMPTY_PLANT, after: joined.door.plant() }));
-  settle(watch.restore({ observations: recovered.observations, openAlerts: recovered.openAlerts }));
+  const { patients } = joined.door.plant();
+  const observations = recovered.observations.filter(({ patientId, seq: number }) => {
+    const patient = patientId === null ? undefined : patients.get(patientId);
+    return patient !== undefined && number > patient.admittedSeq;
+  });
+  settle(watch.restore({ observations, openAlerts: recovered.openAlerts }));
   // A cuff's repeated result from before a restart must not count as a new one.
   for (const line of joined.lines.values())
     line.intake.restoreHeld(recovered.observations.filter((observation) => observation.deviceId === line.deviceId));

@@ -20,6 +20,8 @@ export interface PatientState {
   readonly label: string;
   readonly profile: PatientProfile;
   readonly demonstration: boolean;
+  /** The act that admitted them: what is older belongs to a former stay. */
+  readonly admittedSeq: Seq;
   readonly consciousness: Entry<Consciousness> | null;
   readonly onOxygen: Entry<boolean> | null;
   readonly limits: ReadonlyMap<QuantityName, { readonly low: LimitSide | null; readonly high: LimitSide | null }>;
@@ -83,6 +85,7 @@ export function applyAct(plant: PlantState, act: Act): PlantState {
         label: deed.label,
         profile: deed.profile,
         demonstration: deed.demonstration,
+        admittedSeq: act.seq,
         consciousness: null,
         onOxygen: null,
         limits: new Map(),
