@@ -89,9 +89,11 @@ function Tile({
         <div class={`tile__alert ${alertClass(top)}`}>
           <span class="alert__stars">{STARS[top.priority]}</span>
           <span class="alert__text">
-            {top.nature === "technical" && <span class="tag tag--technical">{say(view.language, "technical")}</span>}
-            {alertText(top, view.language)}
-            {alerts.length > 1 && <small> · {say(view.language, "moreAlerts", { n: alerts.length - 1 })}</small>}
+            <span class="tile__says">
+              {top.nature === "technical" && <span class="tag tag--technical">{say(view.language, "technical")}</span>}
+              {alertText(top, view.language)}
+            </span>
+            {alerts.length > 1 && <small>{say(view.language, "moreAlerts", { n: alerts.length - 1 })}</small>}
           </span>
           {top.state === "active" ? (
             <AcknowledgeButton state={state} view={view} alert={top} />
