@@ -3,6 +3,7 @@ import { loadConfig } from "../../config/schema.ts";
 import { createSystemClock } from "../clock.ts";
 import type { Deed } from "../core/act.ts";
 import { ERRORS, type ErrorCode } from "../core/errors.ts";
+import type { Text } from "../core/quantities.ts";
 import type { PictureView } from "../core/stream.ts";
 import { askGateway } from "../gateway/control-socket.ts";
 import type { CommandIo } from "./command.ts";
@@ -10,6 +11,16 @@ import { tellProblems } from "./run.ts";
 
 /** The file name of the control socket, below the gateway's data folder. */
 export const CONTROL_SOCKET_NAME = "control.sock";
+
+/** What to do about a refused deed, by its `why` fact. */
+// biome-ignore format: one row a line, so that it reads as the table it is.
+const REFUSALS: Readonly<Record<string, Text>> = {
+  "unknown-bed": { en: "The configuration has no such bed; its beds are listed there under beds.", zh: "配置中没有此床位，请查看配置的 beds。" },
+  "unknown-device": { en: "The configuration has no such device; `vigil devices list` shows them.", zh: "配置中没有此设备，请用 vigil devices list 查看。" },
+  "unknown-patient": { en: "No such patient is admitted; admit first, `vigil patients list` shows who is.", zh: "该患者未入床，请先入床；可用 vigil patients list 查看。" },
+  "already-admitted": { en: "This patient is admitted already; `vigil patients list` shows in which bed.", zh: "该患者已入床，可用 vigil patients list 查看床位。" },
+  "bed-occupied": { en: "Another patient lies in this bed; discharge them first if they have left it.", zh: "此床已有其他患者；若已离床，请先办理出床。" },
+};
 
 /** Asks the running gateway of a configuration; null after the reason was told. */
 async function ask(
@@ -43,11 +54,16 @@ export async function performThroughSocket(configFile: string, deed: Deed, io: C
   if (answer.ok === true) return 0;
   const error =
     "error" in answer ? (answer.error as { readonly code?: ErrorCode; readonly facts?: Readonly<Record<string, unknown>> }) : {};
-  if (error.code !== undefined)
-    io.stderr(
-      `${ERRORS[error.code].title.en} (${JSON.stringify(error.facts ?? {})}). ${ERRORS[error.code].remedy.en} ${ERRORS[error.code].title.zh}。${ERRORS[error.code].remedy.zh}`,
-    );
+  if (error.code !== undefined) io.stderr(refusalText(error.code, error.facts ?? {}));
   return 1;
+}
+
+function refusalText(code: ErrorCode, facts: Readonly<Record<string, unknown>>): string {
+  const why = String(facts["why"]);
+  const known = Object.hasOwn(REFUSALS, why) ? REFUSALS[why] : undefined;
+  if (known !== undefined) return `${known.en} ${known.zh}`;
+  const { title, remedy } = ERRORS[code];
+  return `${title.en} (${JSON.stringify(facts)}). ${remedy.en} ${title.zh}。${remedy.zh}`;
 }
 
 /** The running gateway's picture, or null after the reason was told. */
