@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { type Fault, fault } from "../src/core/errors.ts";
-import { seq } from "../src/core/ids.ts";
+import { type Seq, seq } from "../src/core/ids.ts";
 import type { Delivery, DeliveryOutcome, Journal, Sink } from "../src/core/ports.ts";
 import type { Clock } from "../src/core/time.ts";
 import { type Outbox, type Rejection, startOutbox } from "../src/sinks/outbox.ts";
@@ -54,13 +54,14 @@ function simulatedReceiver(clock: Clock) {
   return { sink, taken, batches, state, seqs: () => taken.map(({ record }) => record.seq as number) };
 }
 
-function start(of: { journal: Journal; sink: Sink; clock: Clock }) {
+function start(of: { journal: Journal; sink: Sink; clock: Clock; leftOut?: { from: Seq; to: Seq } }) {
   const faults: (Fault | null)[] = [];
   const rejections: Rejection[] = [];
   const stop = new AbortController();
   const outbox: Outbox = startOutbox({
     name: "upstream:hospital",
     gatewayId: "ward-3",
+    leftOut: null,
     ...of,
     random: () => 0.5,
     stop: stop.signal,
@@ -236,6 +237,19 @@ describe("backlog", () => {
     const marked = receiver.taken.filter(({ resent }) => resent).map(({ record }) => record.seq);
     expect(marked.sort((a, b) => a - b)).toEqual(numbers(1, 61));
     expect(outbox.view()).toMatchObject({ state: "connected", backlogRecords: 0, sentCount: 1, resentCount: 61 });
+  });
+
+  test("numbers that were left out at a restart do not count as waiting", async () => {
+    const { clock, receiver, journal } = ward();
+    receiver.state.up = false;
+    const { outbox } = start({ journal, sink: receiver.sink, clock, leftOut: { from: seq(4), to: seq(50_000) } });
+    journal.append([...numbers(1, 3).map(observationAt), alertAt(50_001), observationAt(50_002)]);
+    await pass(clock, 3000);
+    expect(outbox.view().backlogRecords).toBe(5);
+    receiver.state.up = true;
+    await pass(clock, 4000);
+    expect(receiver.seqs()).toEqual([50_001, 1, 2, 3, 50_002]);
+    expect(outbox.view().backlogRecords).toBe(0);
   });
 
   test("a slow line gets smaller batches, so that an alert never waits behind many", async () => {

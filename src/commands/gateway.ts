@@ -17,7 +17,7 @@ import type { Clock } from "../core/time.ts";
 import { type Dashboard, startDashboard } from "../dashboard/server/dashboard.ts";
 import { parseDeed } from "../dashboard/server/deed-parser.ts";
 import { pagesFolder } from "../dashboard/server/pages-build.ts";
-import { type Gateway, startGateway } from "../gateway/assembly.ts";
+import { type Gateway, numbersLeftOut, startGateway } from "../gateway/assembly.ts";
 import { type ControlSocket, openControlSocket } from "../gateway/control-socket.ts";
 import { openJournal } from "../journal/journal.ts";
 import { createLog, type Log } from "../log.ts";
@@ -155,10 +155,9 @@ async function open(config: Config, circumstances: Circumstances, io: CommandIo)
   });
 
   const stopOutboxes = new AbortController();
-  if (!circumstances.safeMode) {
-    for (const upstream of config.upstreams)
-      outboxes.push(openUpstream(upstream, { config, clock, journal, gateway, io, stop: stopOutboxes.signal, view }));
-  }
+  // In safe mode as well: an alert that nobody upstream gets is no alert.
+  for (const upstream of config.upstreams)
+    outboxes.push(openUpstream(upstream, { config, clock, journal, gateway, io, stop: stopOutboxes.signal, view }));
   tellStartFaults(gateway, { journal, modelFaults, circumstances });
   listenToSupervisor(gateway);
   const closePage = config.dashboard.enabled ? servePage(config, { clock, gateway, io }) : async () => {};
@@ -274,6 +273,7 @@ function openUpstream(
       gateway.setFault(name, reason, subject);
       gateway.gatewayChanged();
     },
+    leftOut: numbersLeftOut(journal),
     onRejected: (rejection) => gateway.setFault(`${name}:rejected`, rejection.fault, subject),
   });
 }

@@ -2,7 +2,7 @@ import type { Config, DeviceConfig } from "../../config/schema.ts";
 import { rebuildAlerts } from "../alerts/life-cycle.ts";
 import type { Alert } from "../core/alert.ts";
 import { fault } from "../core/errors.ts";
-import { bedId, type DeviceId, deviceId, seq } from "../core/ids.ts";
+import { bedId, type DeviceId, deviceId, type Seq, seq } from "../core/ids.ts";
 import { LIMITS } from "../core/limits.ts";
 import type { Driver, Journal, Link, LinkSpec, PerformAct } from "../core/ports.ts";
 import type { Text } from "../core/quantities.ts";
@@ -116,7 +116,7 @@ interface Joined {
 /** Makes the rooms' objects and joins them; nothing runs yet. */
 function join(parts: GatewayParts, recovered: Recovered): Joined {
   const { clock, config, journal } = parts;
-  let lastSeq: number = firstFreeSeq(journal);
+  let lastSeq: number = numbersLeftOut(journal)?.to ?? 0;
   const nextSeq = () => seq(++lastSeq);
   const record: Route["record"] = (records) => journal.append(records);
   const unloadedModels = config.scores.models.filter((wanted) => !parts.models.some(({ id }) => id === wanted));
@@ -192,10 +192,12 @@ function rebuild(joined: Joined, recovered: Recovered): void {
  * number must not be given to another record, or a receiver that keeps each key once would drop the new one. So after a restart as
  * many numbers are left out as can ever have been waiting for the disk.
  */
-function firstFreeSeq(journal: Journal): number {
+export function numbersLeftOut(journal: Journal): { readonly from: Seq; readonly to: Seq } | null {
   const { journalQueueRecordsMax, journalKeptRecordsMax, journalBatchRecordsMax } = LIMITS;
   const waitingMax = journalQueueRecordsMax.value + journalKeptRecordsMax.value + journalBatchRecordsMax.value;
-  return journal.lastSeqAtOpen === 0 ? 0 : journal.lastSeqAtOpen + waitingMax;
+  return journal.lastSeqAtOpen === 0
+    ? null
+    : { from: seq(journal.lastSeqAtOpen + 1), to: seq(journal.lastSeqAtOpen + waitingMax) };
 }
 
 /** Opens a link and a way in for each configured device. Nobody is guessed: the patient is asked for at each reading. */

@@ -23,6 +23,8 @@ export interface OutboxParts {
   readonly stop: AbortSignal;
   /** Called when an outage begins, when its reason changes, and with null when it is over: one technical alert per outage. */
   readonly onFault: (reason: Fault | null) => void;
+  /** Numbers that were left out at this start and belong to no record, or null; they do not count as waiting. */
+  readonly leftOut: SeqRange | null;
   /** Called for each record the receiver refused for good; it stays in the journal and is not sent again. */
   readonly onRejected: (rejection: Rejection) => void;
 }
@@ -130,11 +132,14 @@ class OutboxRunner {
   }
 
   view(): OutboxView {
-    const unread = Math.max(0, this.#parts.journal.committedSeq() - this.#livePosition);
+    const unread = { from: seq(this.#livePosition + 1), to: this.#parts.journal.committedSeq() };
+    const open = unite(this.#openKept, this.#openBulk);
+    const waiting = unread.from <= unread.to ? addRange(open, unread) : open;
+    const { leftOut } = this.#parts;
     return {
       name: this.#parts.name,
       state: this.#session === null ? "connecting" : "connected",
-      backlogRecords: countSeqs(unite(this.#openKept, this.#openBulk)) + unread,
+      backlogRecords: countSeqs(leftOut === null ? waiting : removeRange(waiting, leftOut)),
       lastConfirmedAtMs: this.#lastConfirmedAtMs,
       sentCount: this.#sentCount,
       resentCount: this.#resentCount,

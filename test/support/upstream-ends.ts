@@ -51,6 +51,7 @@ export function startSending(of: {
     random: () => 0.5,
     stop: stop.signal,
     onFault: (reason) => void faults.push(reason),
+    leftOut: null,
     onRejected: (rejection) => void rejections.push(rejection),
   });
   return {
