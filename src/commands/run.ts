@@ -4,6 +4,7 @@ import { type ConfigProblem, loadConfig } from "../../config/schema.ts";
 import { createSystemClock } from "../clock.ts";
 import { ERRORS } from "../core/errors.ts";
 import { SUPERVISOR_LIMITS, superviseGateway } from "../supervisor/supervisor.ts";
+import type { SupervisorEvent } from "../supervisor/supervisor-event.ts";
 import type { Command, CommandIo } from "./command.ts";
 
 /** The project's own entry, by which a command starts another as a child process. */
@@ -44,6 +45,8 @@ export async function runSupervised(options: {
   readonly sounderCommand: readonly string[] | null;
   readonly io: CommandIo;
   readonly stop: AbortSignal;
+  /** Says an event in words for a person at a terminal and returns true, or false: then its JSON line is written. */
+  readonly sayInWords?: (event: SupervisorEvent) => boolean;
 }): Promise<number> {
   return await superviseGateway(
     {
@@ -55,7 +58,9 @@ export async function runSupervised(options: {
     {
       clock: createSystemClock(),
       stop: options.stop,
-      report: (event) => options.io.stderr(JSON.stringify({ supervisor: event })),
+      report: (event) => {
+        if (options.sayInWords?.(event) !== true) options.io.stderr(JSON.stringify({ supervisor: event }));
+      },
     },
   );
 }

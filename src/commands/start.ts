@@ -10,6 +10,7 @@ import type { Deed } from "../core/act.ts";
 import { bedId, deviceId, patientId } from "../core/ids.ts";
 import { buildPages, pagesAreStale } from "../dashboard/server/pages-build.ts";
 import { askGateway } from "../gateway/control-socket.ts";
+import type { SupervisorEvent } from "../supervisor/supervisor-event.ts";
 import { CONTROL_SOCKET_NAME } from "./ask.ts";
 import type { Command, CommandIo } from "./command.ts";
 import type { WorldOpened } from "./demo-world.ts";
@@ -60,12 +61,36 @@ Everything it writes lies below $VIGIL_DEMO_FOLDER, else $XDG_STATE_HOME/vigil-d
     }
     io.stdout(`data ${folder}`);
     const admitted = admitPatients(config.value, stop);
-    const code = await runSupervised({ configFile: config.file, sounderCommand: null, io, stop });
+    const code = await runSupervised({
+      configFile: config.file,
+      sounderCommand: null,
+      io,
+      stop,
+      sayInWords: (event) => sayInWords(event, io),
+    });
     world.child.kill("SIGTERM");
     await admitted;
     return code;
   },
 };
+
+/** The ordinary course in words; whatever is out of the ordinary keeps its full line. */
+function sayInWords(event: SupervisorEvent, io: CommandIo): boolean {
+  if (event.kind === "gateway-started") return event.because === null;
+  if (event.kind === "gateway-ready") return true;
+  if (event.kind === "sound-started") {
+    if (event.why === "gateway-not-answering") return false;
+    io.stdout(`bell: ${event.why} alert 响铃：${{ high: "高", medium: "中", low: "低" }[event.why]}级报警`);
+    return true;
+  }
+  if (event.kind === "stopping") {
+    io.stdout("stopping 正在停止");
+    return true;
+  }
+  if (event.kind !== "gateway-ended" || !event.asked || event.exitCode !== 0) return false;
+  io.stdout("stopped; the next start goes on from here 已停止，下次启动从此处继续");
+  return true;
+}
 
 function demoFolder(env: NodeJS.ProcessEnv): string {
   return env["VIGIL_DEMO_FOLDER"] ?? join(env["XDG_STATE_HOME"] ?? join(homedir(), ".local", "state"), "vigil-demo");
