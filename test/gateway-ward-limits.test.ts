@@ -56,3 +56,23 @@ test("a ward's limits outlive a restart and another profile, and a patient's own
   expect(heartAlerts(again)).toEqual([]);
   await again.gateway.stop();
 });
+
+test("a milder limit keeps the more urgent default one that lies further out, and a stricter set one does not add it inside", async () => {
+  const saturation = (ward: SmallWard) =>
+    ward.gateway
+      .openAlerts()
+      .filter((alert) => alert.rule.startsWith("limit.oxygenSaturation"))
+      .map(({ priority }) => priority);
+  const ward = await startWard("oxygenSaturation: { low: { value: 88, priority: medium } }");
+  await ward.stream("monitor-1", 20, { ...WELL, oxygenSaturation: 89 });
+  expect(saturation(ward)).toEqual([]);
+  await ward.stream("monitor-1", 20, { ...WELL, oxygenSaturation: 87 });
+  expect(saturation(ward)).toEqual(["medium"]);
+  await ward.stream("monitor-1", 20, { ...WELL, oxygenSaturation: 70 });
+  expect(saturation(ward)).toEqual(["high"]);
+  await ward.gateway.stop();
+  const chronic = await startWard("oxygenSaturation: { low: { value: 80, priority: medium } }");
+  await chronic.stream("monitor-1", 20, { ...WELL, oxygenSaturation: 83 });
+  expect(saturation(chronic)).toEqual([]);
+  await chronic.gateway.stop();
+});

@@ -2,7 +2,7 @@ import { type Evidence, PRIORITY_RANK } from "../core/alert.ts";
 import type { DeviceId } from "../core/ids.ts";
 import type { Observation } from "../core/observation.ts";
 import { QUANTITIES, type QuantityName } from "../core/quantities.ts";
-import type { LimitLevel, QuantityLimits } from "./default-limits.ts";
+import { ADULT_LIMITS, type LimitLevel, type QuantityLimits } from "./default-limits.ts";
 import {
   type ActiveLevel,
   activeLevel,
@@ -168,9 +168,21 @@ export function checkLimits(state: WatchState, patient: PatientState, nowMs: num
   }
 }
 
-function levelsOf(given: LimitLevel | null | undefined, before: readonly LimitLevel[] = []): readonly LimitLevel[] {
-  if (given === undefined) return before;
-  return given === null ? [] : [given];
+/**
+ * The levels of a side after a limit was set. More urgent default levels that lie further out stay: whoever warns at 88 % has not
+ * said that 50 % is no emergency. Null switches the whole side off, undefined leaves it as it is.
+ */
+function levelsOf(
+  set: { readonly quantity: QuantityName; readonly side: Side; readonly given: LimitLevel | null | undefined },
+  before: readonly LimitLevel[] | undefined,
+): readonly LimitLevel[] {
+  const { quantity, side, given } = set;
+  if (given === undefined) return before ?? [];
+  if (given === null) return [];
+  const more = (ADULT_LIMITS[quantity]?.[side] ?? []).filter(
+    (level) => PRIORITY_RANK[level.priority] > PRIORITY_RANK[given.priority] && isOutside(side, given.value, level.value),
+  );
+  return [given, ...more];
 }
 
 /** Replaces the limits of a quantity. A condition that holds ends only if the newest value is inside the new limit. */
@@ -187,8 +199,8 @@ export function applyLimits(state: WatchState, patient: PatientState, given: Wat
     onsetSeconds: before.onsetSeconds,
     clearSeconds: before.clearSeconds,
     hysteresis: before.hysteresis,
-    low: levelsOf(given.low, quantity.limits?.low),
-    high: levelsOf(given.high, quantity.limits?.high),
+    low: levelsOf({ quantity: given.quantity, side: "low", given: given.low }, quantity.limits?.low),
+    high: levelsOf({ quantity: given.quantity, side: "high", given: given.high }, quantity.limits?.high),
   };
   quantity.limits = limits;
   for (const [deviceId, old] of [...quantity.trackers]) {
