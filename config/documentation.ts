@@ -122,6 +122,7 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): r
 }
 
 function settingRows(node: SchemaNode, path: string, required: boolean): readonly SettingRow[] {
+  if (path === "limits") return limitRows(node);
   if (node.properties !== undefined) {
     const inner = Object.entries(node.properties).flatMap(([key, child]) =>
       settingRows(child, path === "" ? key : `${path}.${key}`, node.required?.includes(key) ?? false),
@@ -137,6 +138,27 @@ function settingRows(node: SchemaNode, path: string, required: boolean): readonl
     return choices.flatMap((choice) => settingRows(choice, `${path}${choiceName(choice)}`, false));
   }
   return [{ path, kind: kindOf(node), fallback: fallbackOf(node, required), meaning: node.description ?? "" }];
+}
+
+/** All quantities take the same settings, so one pattern says it; the ranges are those of the table of quantities. */
+function limitRows(node: SchemaNode): readonly SettingRow[] {
+  return [
+    { path: "limits", kind: "map by quantity", fallback: fallbackOf(node, false), meaning: node.description ?? "" },
+    { path: "limits.QUANTITY.low", kind: "null or a limit", fallback: "", meaning: "Under it is an alert." },
+    { path: "limits.QUANTITY.high", kind: "null or a limit", fallback: "", meaning: "Over it is an alert." },
+    {
+      path: "limits.QUANTITY.(low or high).value",
+      kind: "number within what is possible",
+      fallback: "required",
+      meaning: "In the quantity's unit, see below.",
+    },
+    {
+      path: "limits.QUANTITY.(low or high).priority",
+      kind: '"high" or "medium" or "low"',
+      fallback: "required",
+      meaning: "More urgent default levels further out stay in force.",
+    },
+  ];
 }
 
 function choiceName(choice: SchemaNode): string {

@@ -3,7 +3,7 @@ import { isAbsolute, resolve } from "node:path";
 import { parseDocument } from "yaml";
 import * as z from "zod";
 import { DRIVERS, findDriver } from "../drivers/index.ts";
-import { QUANTITY_NAMES } from "../src/core/quantities.ts";
+import { QUANTITIES, QUANTITY_NAMES, type QuantityName } from "../src/core/quantities.ts";
 import { fail, type Result, succeed } from "../src/core/result.ts";
 
 const name = z
@@ -86,10 +86,21 @@ const mqttUpstream = z.strictObject({
   keyFile: filePath.optional(),
 });
 
-const limitSide = z.strictObject({
-  value: z.number(),
-  priority: z.enum(["high", "medium", "low"]),
-});
+/** Limits of one quantity: a value that cannot occur in a living person would never alarm, or always. */
+function limitsOf(name: QuantityName) {
+  const { min, max } = QUANTITIES[name].possible;
+  const side = z
+    .strictObject({ value: z.number().min(min).max(max), priority: z.enum(["high", "medium", "low"]) })
+    .nullable()
+    .optional();
+  return z
+    .strictObject({ low: side, high: side })
+    .refine(({ low, high }) => low == null || high == null || low.value < high.value, "low must lie below high; mend the values")
+    .optional()
+    .describe(`In ${QUANTITIES[name].unit}.`);
+}
+
+const limits = z.strictObject(Object.fromEntries(QUANTITY_NAMES.map((name) => [name, limitsOf(name)])));
 
 /** The only truth about the configuration: types, checks, defaults, the editor's schema and the table of settings come from it. */
 export const configSchema = z
@@ -129,8 +140,7 @@ export const configSchema = z
       .prefault({}),
     beds: z.array(z.strictObject({ id: name, title: z.string().min(1).max(40) })).default([]),
     devices: z.array(device).default([]),
-    limits: z
-      .partialRecord(quantity, z.strictObject({ low: limitSide.nullable().optional(), high: limitSide.nullable().optional() }))
+    limits: limits
       .default({})
       .describe(
         "Replaces the default limits of these quantities for every patient; a side left out keeps its default, null switches it off. A person may set others per patient.",

@@ -293,6 +293,10 @@ describe("the door for acts", () => {
     expect(await facts({ kind: "release", deviceId: deviceId("monitor-2") })).toBe("device-not-assigned");
     expect(await facts({ kind: "discharge", patientId: patientId("nobody") })).toBe("unknown-patient");
     expect(await facts({ kind: "acknowledge", alertId: alertId("none") })).toBe("alert-ended");
+    const low = { value: 880, priority: "medium" } as const;
+    expect(
+      await facts({ kind: "set-limit", patientId: patientId("patient-1"), quantity: "oxygenSaturation", low, high: null }),
+    ).toBe("impossible-limit");
     expect((await ward.journal.read({ afterSeq: 0 as never, limit: 100 })).length).toBe(before);
     await ward.gateway.stop();
   });

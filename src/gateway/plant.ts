@@ -1,7 +1,7 @@
 import type { Act, Consciousness, Deed, LimitSide, PatientProfile } from "../core/act.ts";
 import { type Fault, fault } from "../core/errors.ts";
 import type { BedId, DeviceId, PatientId, Seq } from "../core/ids.ts";
-import type { QuantityName } from "../core/quantities.ts";
+import { QUANTITIES, type QuantityName } from "../core/quantities.ts";
 import { fail, type Result, succeed } from "../core/result.ts";
 import type { WallMs } from "../core/time.ts";
 
@@ -63,8 +63,15 @@ export function checkDeed(plant: PlantState, plan: PlantPlan, deed: Deed): Resul
     }
     case "release":
       return plant.assignments.has(deed.deviceId) ? succeed(undefined) : refuse("device-not-assigned", { device: deed.deviceId });
+    case "set-limit": {
+      if (!plant.patients.has(deed.patientId)) return refuse("unknown-patient");
+      const { min, max } = QUANTITIES[deed.quantity].possible;
+      const impossible = [deed.low, deed.high].some((side) => side !== null && !(side.value >= min && side.value <= max));
+      return impossible
+        ? refuse("impossible-limit", { quantity: deed.quantity, possible: `${min} to ${max}` })
+        : succeed(undefined);
+    }
     case "discharge":
-    case "set-limit":
     case "enter-consciousness":
     case "enter-oxygen":
     case "set-profile":
