@@ -279,8 +279,11 @@ class DemoReceiver {
     const words = field(of.message, "text");
     const state = text(of.record, "state") ?? "?";
     const marks = [of.resent ? "resent" : null, of.durable ? null : "not yet on disk"].filter((mark) => mark !== null);
+    const subject = field(of.record, "subject");
+    const where = ["bedId", "patientId", "deviceId", "part"].map((name) => text(subject, name)).filter((word) => word !== null);
     const line = [
       `alert received ${of.key}`,
+      `${text(of.record, "id") ?? "?"} ${where.join(" ")}`,
       `${text(of.record, "priority") ?? "?"} ${state}${marks.length === 0 ? "" : ` (${marks.join(", ")})`}`,
       `${text(words, "en") ?? ""} | ${text(words, "zh") ?? ""}`,
     ];

@@ -19,6 +19,9 @@ const REFUSALS: Readonly<Record<string, Text>> = {
   "unknown-device": { en: "The configuration has no such device; `vigil devices list` shows them.", zh: "配置中没有此设备，请用 vigil devices list 查看。" },
   "unknown-patient": { en: "No such patient is admitted; admit first, `vigil patients list` shows who is.", zh: "该患者未入床，请先入床；可用 vigil patients list 查看。" },
   "already-admitted": { en: "This patient is admitted already; `vigil patients list` shows in which bed.", zh: "该患者已入床，可用 vigil patients list 查看床位。" },
+  "device-in-use": { en: "This device is on another patient; release it first with `vigil devices release`.", zh: "该设备正用于其他患者，请先用 vigil devices release 解除。" },
+  "device-not-assigned": { en: "This device is on nobody; `vigil devices list` shows what is.", zh: "该设备未分配给任何患者，可用 vigil devices list 查看。" },
+  "impossible-limit": { en: "No living person reaches this limit; check the value.", zh: "限值超出人体可能范围，请核对数值。" },
   "bed-occupied": { en: "Another patient lies in this bed; discharge them first if they have left it.", zh: "此床已有其他患者；若已离床，请先办理出床。" },
 };
 
