@@ -112,6 +112,7 @@ async function turnSoundOn(page: Page): Promise<void> {
 const tones = (page: Page) => page.evaluate<number>("window.tones");
 const motion = (page: Page, selector: string) =>
   page.evaluate<string>(`getComputedStyle(document.querySelector(${JSON.stringify(selector)})).animationName`);
+// biome-ignore lint/performance/useDomNodeTextContent: what a person can see is asked for, and hidden text must not count.
 const text = (page: Page, selector: string) => page.locator(selector).first().innerText();
 
 describe.skipIf(!chromiumIsThere)("the page in Chromium", () => {

@@ -35,7 +35,7 @@ export interface PackedRecords {
 }
 
 /** The columns of numbers. `value` and `deviceClockMs` mean something only where the codes say that they are there. */
-export const NUMBER_COLUMNS = {
+const NUMBER_COLUMNS = {
   seq: 0,
   value: 1,
   measuredAtMs: 2,
@@ -45,7 +45,7 @@ export const NUMBER_COLUMNS = {
 } as const;
 
 /** The columns of texts. `patient` and `absence` are one more than the index, 0 where there is none; `clock` is 1 where the device's clock is known. */
-export const TEXT_COLUMNS = {
+const TEXT_COLUMNS = {
   device: 0,
   patient: 1,
   quantity: 2,
@@ -128,14 +128,14 @@ function packTexts(record: Observation, codes: Uint16Array, index: number, count
 }
 
 /** Reads one number of a packed batch; `index` must be under `observationCount`. */
-export function numberAt(packed: PackedRecords, column: keyof typeof NUMBER_COLUMNS, index: number): number {
+function numberAt(packed: PackedRecords, column: keyof typeof NUMBER_COLUMNS, index: number): number {
   const number = packed.numbers[NUMBER_COLUMNS[column] * packed.observationCount + index];
   assert(number !== undefined, "a column is as long as the batch says");
   return number;
 }
 
 /** Reads one code of a packed batch; `index` must be under `observationCount`. */
-export function codeAt(packed: PackedRecords, column: keyof typeof TEXT_COLUMNS, index: number): number {
+function codeAt(packed: PackedRecords, column: keyof typeof TEXT_COLUMNS, index: number): number {
   const code = packed.codes[TEXT_COLUMNS[column] * packed.observationCount + index];
   assert(code !== undefined, "a column is as long as the batch says");
   return code;
