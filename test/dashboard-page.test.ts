@@ -39,6 +39,8 @@ let browser: Browser;
 /** A ward with its own gateway and browser window, so that tests can run side by side. */
 interface Stage {
   readonly ward: ScriptedWard;
+  /** The gateway's data folder. */
+  readonly folder: string;
   readonly url: () => string;
   readonly oneTimeLink: () => string;
   readonly serve: (more: { readonly port?: number; readonly signIn?: boolean }) => Promise<void>;
@@ -99,7 +101,7 @@ async function openStage(
     await page.goto(path.startsWith("http") ? path : new URL(path, dashboard?.url).href);
     return page;
   };
-  return { ward, url: () => dashboard?.url ?? "", oneTimeLink: () => dashboard?.oneTimeLink ?? "", serve, stop, open };
+  return { ward, folder, url: () => dashboard?.url ?? "", oneTimeLink: () => dashboard?.oneTimeLink ?? "", serve, stop, open };
 }
 
 async function turnSoundOn(page: Page): Promise<void> {
@@ -430,8 +432,11 @@ describe.skipIf(!chromiumIsThere)("the page in Chromium", () => {
     expect(await text(page, "[data-bed=bed-1] .tile__bed")).toContain("Bed one");
   }, 60_000);
 
-  test.concurrent("a screen whose session is over says that it watches nobody any more", async ({ expect, onTestFinished }) => {
-    const { open, oneTimeLink, url, serve, stop } = await openStage(onTestFinished, { signIn: true });
+  test.concurrent("a signed-in screen goes on by itself after a restart; one whose session is over says that it watches nobody", async ({
+    expect,
+    onTestFinished,
+  }) => {
+    const { ward, folder, open, oneTimeLink, url, serve, stop } = await openStage(onTestFinished, { signIn: true });
     const port = Number(new URL(url()).port);
     const page = await open(oneTimeLink());
     for (const field of ["name", "password", "again"])
@@ -440,6 +445,13 @@ describe.skipIf(!chromiumIsThere)("the page in Chromium", () => {
     await page.click("[data-testid=heard]");
     await page.waitForSelector("[data-bed=bed-1]");
     await stop();
+    ward.setBed({ ...ward.bed("bed-1"), title: "Bed one" });
+    await serve({ signIn: true, port });
+    await expect.poll(() => text(page, "[data-bed=bed-1] .tile__bed"), { timeout: 15_000 }).toContain("Bed one");
+    await page.waitForSelector("[data-testid=stale]", { state: "detached" });
+    expect(await page.locator("[data-testid=session-lost], [name=password]").count()).toBe(0);
+    await stop();
+    await rm(join(folder, "sessions.json"));
     await serve({ signIn: true, port });
     await page.waitForSelector("[data-testid=session-lost]", { timeout: 15_000 });
     expect(await page.locator("[data-bed]").count()).toBe(0);

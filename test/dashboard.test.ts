@@ -1,5 +1,5 @@
-import { randomBytes } from "node:crypto";
-import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { createHash, randomBytes } from "node:crypto";
+import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { type IncomingMessage, request } from "node:http";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
@@ -7,11 +7,13 @@ import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createSystemClock } from "../src/clock.ts";
+import { userId } from "../src/core/ids.ts";
 import { LIMITS } from "../src/core/limits.ts";
 import type { Clock } from "../src/core/time.ts";
 import { type Dashboard, type DashboardOptions, startDashboard } from "../src/dashboard/server/dashboard.ts";
 import { parseDeed } from "../src/dashboard/server/deed-parser.ts";
 import { hostIsAllowed } from "../src/dashboard/server/request-guard.ts";
+import { openSessions } from "../src/dashboard/server/sessions.ts";
 import { bedView, createScriptedWard, limitAlert, type ScriptedWard } from "./support/scripted-ward.ts";
 import { createSimulatedClock } from "./support/simulated-clock.ts";
 
@@ -83,6 +85,13 @@ function cookieOf(answer: Answer): string {
 
 function tokenOf(dashboard: Dashboard): string {
   return dashboard.oneTimeLink?.split("/").at(-1) ?? "";
+}
+
+/** The hash under which the session of a cookie is kept. */
+function hashOf(cookie: string): string {
+  return createHash("sha256")
+    .update(cookie.slice(cookie.indexOf("=") + 1))
+    .digest("hex");
 }
 
 async function firstAccount(dashboard: Dashboard): Promise<string> {
@@ -330,6 +339,187 @@ describe("acts", () => {
     ];
     for (const body of bad) expect(parseDeed(body).ok, JSON.stringify(body)).toBe(false);
     expect(parseDeed({ kind: "acknowledge", alertId: "x".repeat(128) }).ok).toBe(true);
+  });
+});
+
+describe("a restart of the gateway", () => {
+  const hourMs = 3_600_000;
+  const lifetimeMs = LIMITS.sessionHoursMax.value * hourMs;
+  const sessionsFile = () => join(folder, "data", "sessions.json");
+  /** Ends the page and starts it on the same folder and port, as a gateway that crashed and was started again. */
+  const again = async (dashboard: Dashboard, clock?: Clock) => {
+    open.splice(open.indexOf(dashboard), 1);
+    await dashboard.close();
+    return start({ port: Number(new URL(dashboard.url).port), ...(clock === undefined ? {} : { clock }) });
+  };
+  const mayLook = async (dashboard: Dashboard, cookie: string) =>
+    (await ask(dashboard, "/api/picture", { headers: { cookie } })).status;
+  const signIn = async (dashboard: Dashboard) => {
+    const answer = await post(dashboard, "/api/sign-in", { name: "nurse.li", password: "correct horse 9" });
+    expect(answer.status).toBe(200);
+    return cookieOf(answer);
+  };
+
+  test("the old cookie opens the stream again and acts in the same name; one that was signed out does not", async () => {
+    const first = await start();
+    const wall = await firstAccount(first);
+    const left = await signIn(first);
+    expect((await post(first, "/api/sign-out", {}, { cookie: left })).status).toBe(200);
+    const second = await again(first);
+    const page = listen(second, "/api/stream", { cookie: wall });
+    await expect.poll(() => page.events[0]?.kind).toBe("picture");
+    page.close();
+    expect((await post(second, "/api/acts", { kind: "acknowledge", alertId: "a-1" }, { cookie: wall })).status).toBe(200);
+    expect(ward.acts[0]?.actor).toEqual({ userId: "nurse.li", from: "page" });
+    expect((await ask(second, "/api/stream", { headers: { cookie: left } })).status).toBe(401);
+  });
+
+  test("a session that was signed out is gone from the file before the answer, and the others stay in it", async () => {
+    const dashboard = await start();
+    const stays = await firstAccount(dashboard);
+    const leaves = await signIn(dashboard);
+    const hashesInFile = async () => (await readFile(sessionsFile(), "utf8").catch(() => "")).match(/"[0-9a-f]{64}"/g)?.length;
+    await expect.poll(hashesInFile).toBe(4);
+    await post(dashboard, "/api/sign-out", {}, { cookie: leaves });
+    const text = await readFile(sessionsFile(), "utf8");
+    expect(text).toContain(hashOf(stays));
+    expect(text).not.toContain(hashOf(leaves));
+  });
+
+  test("where the disk takes no more, signing out removes the whole file rather than leave the session in it", async () => {
+    const dashboard = await start();
+    const cookie = await firstAccount(dashboard);
+    await expect.poll(() => readFile(sessionsFile(), "utf8").catch(() => "")).toContain(hashOf(cookie));
+    await mkdir(`${sessionsFile()}.new`);
+    expect((await post(dashboard, "/api/sign-out", {}, { cookie })).status).toBe(200);
+    await expect(stat(sessionsFile())).rejects.toThrow("ENOENT");
+  });
+
+  test("the file is for the gateway's user only and holds no session id", async () => {
+    const dashboard = await start();
+    const cookie = await firstAccount(dashboard);
+    await dashboard.close();
+    expect((await stat(sessionsFile())).mode & 0o777).toBe(0o600);
+    const text = await readFile(sessionsFile(), "utf8");
+    expect(text).not.toContain(cookie.split("=")[1]);
+    expect(JSON.parse(text)).toMatchObject({ version: 1, sessions: [{ sessionHash: hashOf(cookie), user: "nurse.li" }] });
+  });
+
+  test("a session ends at its time whatever the restarts, counted through both lives", async () => {
+    const before = createSimulatedClock();
+    const first = await start({ clock: before });
+    const cookie = await firstAccount(first);
+    await before.advance(3 * hourMs);
+    // The monotonic clock begins anew with each start of a board; only the wall clock goes on.
+    const after = createSimulatedClock();
+    after.stepWall(3 * hourMs);
+    const second = await again(first, after);
+    await after.advance(lifetimeMs - 3 * hourMs - 1);
+    expect(await mayLook(second, cookie)).toBe(200);
+    await after.advance(1);
+    expect(await mayLook(second, cookie)).toBe(401);
+  });
+
+  const restarts: readonly { readonly byMs: number; readonly status: number; readonly what: string }[] = [
+    { byMs: lifetimeMs - 1, status: 200, what: "a millisecond before its end" },
+    { byMs: lifetimeMs, status: 401, what: "at its end" },
+    { byMs: 0, status: 200, what: "at once" },
+    { byMs: -1, status: 401, what: "with a clock that was set back, so that it would last too long" },
+  ];
+  for (const { byMs, status, what } of restarts) {
+    test(`a restart ${what}: ${status}, and what was refused is refused for good`, async () => {
+      const first = await start({ clock: createSimulatedClock() });
+      const cookie = await firstAccount(first);
+      const after = createSimulatedClock();
+      after.stepWall(byMs);
+      const second = await again(first, after);
+      expect(await mayLook(second, cookie)).toBe(status);
+      expect((await readFile(sessionsFile(), "utf8")).includes(hashOf(cookie))).toBe(status === 200);
+    });
+  }
+
+  test("a clock that is set while the gateway runs shortens no session, before or after a restart", async () => {
+    const before = createSimulatedClock();
+    const first = await start({ clock: before });
+    const cookie = await firstAccount(first);
+    const yearMs = 365 * 24 * hourMs;
+    before.stepWall(yearMs);
+    await before.advance(60_000);
+    expect(await mayLook(first, cookie)).toBe(200);
+    const after = createSimulatedClock();
+    after.stepWall(yearMs + 60_000);
+    const second = await again(first, after);
+    await after.advance(lifetimeMs - 60_001);
+    expect(await mayLook(second, cookie)).toBe(200);
+    await after.advance(1);
+    expect(await mayLook(second, cookie)).toBe(401);
+  });
+
+  test("a damaged or tampered file lets nobody in and does not keep the page from starting", async () => {
+    let dashboard = await start();
+    const cookie = await firstAccount(dashboard);
+    dashboard = await again(dashboard);
+    expect(await mayLook(dashboard, cookie)).toBe(200);
+    const good = await readFile(sessionsFile(), "utf8");
+    const [entry] = JSON.parse(good).sessions;
+    const forged = cookie.replace(/=.*/, `=${"A".repeat(43)}`);
+    const withEntry = (more: Record<string, unknown>) => JSON.stringify({ version: 1, sessions: [{ ...entry, ...more }] });
+    const contents: readonly string[] = [
+      "",
+      good.slice(0, -20),
+      "null",
+      "[]",
+      JSON.stringify({ version: 1, sessions: [null, 7, {}] }),
+      JSON.stringify({ version: 2, sessions: [entry] }),
+      withEntry({ sessionHash: hashOf(forged) }),
+      withEntry({ endsAtMs: entry.endsAtMs - 1 }),
+      withEntry({ user: "eve" }),
+      withEntry({ seal: "" }),
+      withEntry({ seal: undefined }),
+      `${good}${" ".repeat(LIMITS.pageSessionsMax.value * 1024)}`,
+    ];
+    for (const content of contents) {
+      await writeFile(sessionsFile(), content);
+      dashboard = await again(dashboard);
+      expect([await mayLook(dashboard, cookie), await mayLook(dashboard, forged)], content.slice(0, 300)).toEqual([401, 401]);
+      expect(await readFile(sessionsFile(), "utf8")).not.toContain(hashOf(cookie));
+    }
+    await writeFile(sessionsFile(), good);
+    dashboard = await again(dashboard);
+    expect(await mayLook(dashboard, cookie)).toBe(200);
+    await rm(sessionsFile());
+    dashboard = await again(dashboard);
+    expect(await mayLook(dashboard, cookie)).toBe(401);
+    expect(await mayLook(dashboard, await signIn(dashboard))).toBe(200);
+  });
+
+  test("sessions of a removed account are over, also for an account made anew under its name with its password", async () => {
+    const first = await start();
+    const cookie = await firstAccount(first);
+    const good = await first.close().then(() => readFile(sessionsFile(), "utf8"));
+    await rm(join(folder, "data", "accounts.json"));
+    const second = await again(first);
+    expect(await readFile(sessionsFile(), "utf8")).not.toContain(hashOf(cookie));
+    await firstAccount(second);
+    expect(await mayLook(second, cookie)).toBe(401);
+    await second.close();
+    await writeFile(sessionsFile(), good);
+    expect(await mayLook(await again(second), cookie)).toBe(401);
+  });
+
+  test("no more sessions than the bound are kept, and the newest ones are", async () => {
+    const folderPath = join(folder, "data");
+    const seal = (_user: string, text: string) => createHash("sha256").update(text).digest("hex");
+    const parts = { clock: createSimulatedClock(), random: randomBytes, seal };
+    const first = await openSessions(join(folderPath, "sessions.json"), parts);
+    const ids = Array.from({ length: LIMITS.pageSessionsMax.value + 1 }, () => first.begin(userId("nurse.li")));
+    await first.close();
+    expect(JSON.parse(await readFile(sessionsFile(), "utf8")).sessions).toHaveLength(LIMITS.pageSessionsMax.value);
+    const second = await openSessions(join(folderPath, "sessions.json"), parts);
+    expect(ids.map((id) => second.userOf(id))).toEqual([null, ...ids.slice(1).map(() => "nurse.li")]);
+    second.begin(userId("nurse.li"));
+    expect([second.userOf(ids[1] ?? ""), second.userOf(ids[2] ?? "")]).toEqual([null, "nurse.li"]);
+    await second.close();
   });
 });
 

@@ -327,6 +327,7 @@ function servePage(
         parts.io.stdout(`page ${page.url}`);
         if (page.oneTimeLink !== null)
           parts.io.stdout(`sign in once within ${LIMITS.oneTimeLinkMinutesMax.value} minutes 首次登录: ${page.oneTimeLink}`);
+        else if (signIn) parts.io.stdout(signInHint(config.gateway.dataFolder));
         return;
       }
       tellFault(started.error, parts.io);
@@ -339,6 +340,12 @@ function servePage(
     await done;
     await page?.close();
   };
+}
+
+/** Told where accounts exist already: nobody can read a lost password anywhere, and this is the way out. */
+function signInHint(dataFolder: string): string {
+  const english = `sign in with your account (lost password: stop the gateway, remove accounts.json in ${dataFolder}, start again)`;
+  return `${english} 请用账户登录（忘记密码：停止网关，删除 ${dataFolder} 中的 accounts.json，再启动）`;
 }
 
 async function openControl(

@@ -45,7 +45,7 @@ export const ERRORS = {
   "config-invalid": { told: "answer", title: { en: "The configuration is not valid", zh: "配置无效" }, remedy: { en: "Mend the places listed.", zh: "请修正列出的位置。" } },
   "not-allowed": { told: "answer", title: { en: "This account may not do that", zh: "该账户无此权限" }, remedy: { en: "Ask an administrator.", zh: "请联系管理员。" } },
   "act-refused": { told: "answer", title: { en: "The act does not fit the present state", zh: "该操作与当前状态不符" }, remedy: { en: "Look at the bed again: it may have changed.", zh: "请重新查看该床位，状态可能已变化。" } },
-  "signed-out": { told: "answer", title: { en: "Nobody is signed in on this page", zh: "此页面尚未登录" }, remedy: { en: "Sign in. A restart of the gateway signs everybody out.", zh: "请登录。网关重启后需要重新登录。" } },
+  "signed-out": { told: "answer", title: { en: "Nobody is signed in on this page", zh: "此页面尚未登录" }, remedy: { en: "Sign in. A session ends when its time is over or somebody signs out, not by a restart of the gateway.", zh: "请登录。会话在到期或退出登录后结束，网关重启不会结束会话。" } },
   "sign-in-refused": { told: "answer", title: { en: "Name or password is wrong", zh: "用户名或密码错误" }, remedy: { en: "Try again; after five attempts in a minute the name is locked for that minute.", zh: "请重试；一分钟内五次失败后将锁定至该分钟结束。" } },
   "sign-in-locked": { told: "answer", title: { en: "Too many attempts to sign in", zh: "登录尝试次数过多" }, remedy: { en: "Wait a minute, then try again.", zh: "请等待一分钟后重试。" } },
   "one-time-link-refused": { told: "answer", title: { en: "The one-time link was used already or is too old", zh: "一次性链接已使用或已过期" }, remedy: { en: "Sign in with the account that was made, or restart the gateway for a new link.", zh: "请用已创建的账户登录，或重启网关获取新链接。" } },

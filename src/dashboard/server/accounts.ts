@@ -1,9 +1,9 @@
-import { type ScryptOptions, scrypt, timingSafeEqual } from "node:crypto";
-import { mkdir, open, readFile, rename } from "node:fs/promises";
-import { join } from "node:path";
+import { createHmac, type ScryptOptions, scrypt, timingSafeEqual } from "node:crypto";
+import { readFile } from "node:fs/promises";
 import { type Fault, fault } from "../../core/errors.ts";
 import { type UserId, userId } from "../../core/ids.ts";
 import { fail, type Result, succeed } from "../../core/result.ts";
+import { writePrivateFile } from "./private-file.ts";
 
 /** The cost of one password hash. Source: OWASP password storage, scrypt with N = 2^15, r = 8. */
 const scryptCost = { costN: 2 ** 15, blockSizeR: 8, parallelP: 1 } as const;
@@ -33,6 +33,11 @@ export interface Accounts {
   readonly add: (name: string, password: string, createdAtMs: number) => Promise<Result<UserId, Fault>>;
   /** The user, or null where name or password is wrong; takes equally long for both. */
   readonly check: (name: string, password: string) => Promise<UserId | null>;
+  /**
+   * Signs a text so that nobody can who has not read `accounts.json`, and no other account does, not even a later one of the same name.
+   * Hexadecimal HMAC-SHA-256 under the account's password hash; null where there is no such account.
+   */
+  readonly seal: (name: string, text: string) => string | null;
 }
 
 /**
@@ -85,6 +90,11 @@ export async function openAccounts(file: string, random: (bytes: number) => Buff
         const same = given.length === wanted.length && timingSafeEqual(given, wanted);
         return same && account !== undefined ? userId(account.name) : null;
       }),
+    seal: (name, text) => {
+      const account = accounts.find((one) => one.name === name);
+      if (account === undefined) return null;
+      return createHmac("sha256", Buffer.from(account.hashBase64, "base64")).update(text).digest("hex");
+    },
   });
 }
 
@@ -161,30 +171,7 @@ function isAccount(value: unknown): value is Account {
   );
 }
 
-/** Writes beside, syncs and renames, so that a power cut leaves the old file or the new one, never half of either. */
 async function writeAccounts(file: string, accounts: readonly Account[]): Promise<Result<void, Fault>> {
-  try {
-    const folder = join(file, "..");
-    await mkdir(folder, { recursive: true, mode: 0o700 });
-    const beside = `${file}.new`;
-    const handle = await open(beside, "w", 0o600);
-    try {
-      await handle.chmod(0o600);
-      await handle.writeFile(`${JSON.stringify({ version: 1, accounts }, null, 2)}\n`);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(beside, file);
-    const directory = await open(folder, "r");
-    try {
-      await directory.sync();
-    } finally {
-      await directory.close();
-    }
-    return succeed(undefined);
-  } catch (error) {
-    const reason = error instanceof Error && "code" in error ? String(error.code) : "unknown";
-    return fail(fault("page-failed", { reason: `accounts.json cannot be written (${reason})` }));
-  }
+  const written = await writePrivateFile(file, `${JSON.stringify({ version: 1, accounts }, null, 2)}\n`);
+  return written.ok ? written : fail(fault("page-failed", { reason: `accounts.json cannot be written (${written.error})` }));
 }

@@ -14,9 +14,9 @@ import { createLiveStream, type LiveStream } from "./live-stream.ts";
 import { cookieValue, hostIsAllowed, isLoopback, postIsOurs, SECURITY_HEADERS } from "./request-guard.ts";
 import {
   createOneTimeToken,
-  createSessions,
   createSignInGate,
   type OneTimeToken,
+  openSessions,
   type Sessions,
   type SignInGate,
 } from "./sessions.ts";
@@ -28,7 +28,7 @@ export interface DashboardOptions {
   readonly host: string;
   /** TCP port; 0 takes any free one. */
   readonly port: number;
-  /** Folder of `accounts.json`, made with mode 0700 when missing. */
+  /** Folder of `accounts.json` and `sessions.json`, made with mode 0700 when missing. */
   readonly dataFolder: string;
   /** Folder of the built pages, `dist/dashboard` of the project. */
   readonly webFolder: string;
@@ -80,13 +80,14 @@ interface Room {
 export async function startDashboard(options: DashboardOptions, parts: DashboardParts): Promise<Result<Dashboard, Fault>> {
   const accounts = await openAccounts(join(options.dataFolder, "accounts.json"), parts.random);
   if (!accounts.ok) return accounts;
+  const sessions = await openSessions(join(options.dataFolder, "sessions.json"), { ...parts, seal: accounts.value.seal });
   const live = createLiveStream(parts);
   let port = options.port;
   const room: Room = {
     options,
     parts,
     accounts: accounts.value,
-    sessions: createSessions(parts),
+    sessions,
     gate: createSignInGate({ clock: parts.clock, known: accounts.value.has }),
     oneTime: options.signIn && accounts.value.count() === 0 ? createOneTimeToken(parts) : null,
     live,
@@ -108,6 +109,7 @@ export async function startDashboard(options: DashboardOptions, parts: Dashboard
   } catch (error) {
     live.close();
     await app.close();
+    await sessions.close();
     return fail(startFault(error, options));
   }
   const address = app.server.address();
@@ -120,6 +122,7 @@ export async function startDashboard(options: DashboardOptions, parts: Dashboard
     close: async () => {
       live.close();
       await app.close();
+      await sessions.close();
     },
   });
 }
@@ -229,9 +232,9 @@ function addSignIn(app: FastifyInstance, room: Room): void {
     return beginSession(reply, room, user);
   });
 
-  app.post("/api/sign-out", (request, reply) => {
+  app.post("/api/sign-out", async (request, reply) => {
     const sessionId = cookieValue(request.headers.cookie, room.cookieName());
-    if (sessionId !== null) room.sessions.end(sessionId);
+    if (sessionId !== null) await room.sessions.end(sessionId);
     const cookie = `${room.cookieName()}=; HttpOnly; SameSite=Strict; Path=/; Max-Age=0`;
     return reply.header("set-cookie", cookie).send({ ok: true });
   });

@@ -2,41 +2,109 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import type { UserId } from "../../core/ids.ts";
 import { LIMITS } from "../../core/limits.ts";
 import type { Clock } from "../../core/time.ts";
+import { createSessionFile, readSessions, type Seal } from "./session-file.ts";
 
 const tokenBytes = 32;
 const msPerMinute = 60_000;
 const strangerBuckets = 64;
 
-/** Who is signed in. Only hashes of the session ids are kept, in memory: a restart signs everybody out. */
+/** A minute between looks whether the file must be written again. */
+const lookMs = msPerMinute;
+/** Wall time that moved this much against the monotonic clock was stepped: the ends in the file are wrong. */
+const steppedMsMin = msPerMinute;
+/** Longest wait of a sign-out for the disk. The session is over at once in any case. */
+const endWaitMsMax = 5000;
+
+/**
+ * Who is signed in. Sessions outlive the gateway: hashes of their ids are kept in `sessions.json`, so that a wall display
+ * goes on by itself after a restart. The ids themselves are nowhere but in the browsers.
+ */
 export interface Sessions {
-  /** Begins a session and returns its id, 256 random bits, base64url. */
+  /** Begins a session and returns its id, 256 random bits, base64url. The file follows. */
   readonly begin: (user: UserId) => string;
   /** The user of a session id, or null where it is unknown or over. */
   readonly userOf: (sessionId: string) => UserId | null;
-  readonly end: (sessionId: string) => void;
+  /** Ends a session at once; resolves when the file no longer holds it, or after five seconds of waiting for the disk. */
+  readonly end: (sessionId: string) => Promise<void>;
+  /** Stops keeping the file up to date; resolves when what there is to write is written, or cannot be. */
+  readonly close: () => Promise<void>;
 }
 
-/** Makes an empty set of sessions; at `pageSessionsMax` the oldest one ends. */
-export function createSessions(parts: { readonly clock: Clock; readonly random: (bytes: number) => Buffer }): Sessions {
-  const sessions = new Map<string, { readonly user: UserId; readonly endsAtMs: number }>();
+interface Session {
+  readonly user: UserId;
+  readonly endsAtMonotonicMs: number;
+}
+
+/**
+ * Opens the sessions of a gateway; at `pageSessionsMax` the oldest one ends.
+ * In one life of the gateway a session ends by the monotonic clock. Across a restart only wall time is left: an end that has
+ * passed, or that lies farther ahead than a session can last (the clock was stepped), is over.
+ *
+ * @param file        Full path of `sessions.json`; missing or damaged means that nobody is signed in.
+ * @param parts.seal  The seal of the accounts: sessions of accounts that are gone are over.
+ */
+export async function openSessions(
+  file: string,
+  parts: { readonly clock: Clock; readonly random: (bytes: number) => Buffer; readonly seal: Seal },
+): Promise<Sessions> {
+  const { clock, seal } = parts;
   const lifetimeMs = LIMITS.sessionHoursMax.value * 60 * msPerMinute;
+  const read = await readSessions(file, seal);
+  const sessions = new Map<string, Session>();
+  for (const { sessionHash, user, endsAtMs } of read.sessions) {
+    const leftMs = endsAtMs - clock.wall();
+    if (leftMs > 0 && leftMs <= lifetimeMs) sessions.set(sessionHash, { user, endsAtMonotonicMs: clock.monotonic() + leftMs });
+  }
+  const aheadMs = () => clock.wall() - clock.monotonic();
+  let writtenAheadMs = aheadMs();
+  const kept = createSessionFile({
+    file,
+    seal,
+    stored: read.sessions,
+    // Ends are told anew from the monotonic clock with each write, so that a step of wall time is mended by the next one.
+    current: () => {
+      writtenAheadMs = aheadMs();
+      return [...sessions].map(([sessionHash, { user, endsAtMonotonicMs }]) => ({
+        sessionHash,
+        user,
+        endsAtMs: Math.floor(endsAtMonotonicMs + writtenAheadMs),
+      }));
+    },
+    wall: clock.wall,
+  });
+  // Before anybody can sign in: what was refused must not come back with a later account or clock.
+  if (read.refusedSome || sessions.size < read.sessions.length) await kept.save();
+  const catchUp = () => {
+    const stepped = sessions.size > 0 && Math.abs(aheadMs() - writtenAheadMs) >= steppedMsMin;
+    return stepped || kept.hasFailed() ? kept.save() : kept.settled();
+  };
+  const looking = clock.every(lookMs, () => void catchUp());
   return {
     begin: (user) => {
       const sessionId = parts.random(tokenBytes).toString("base64url");
       const oldest = sessions.size >= LIMITS.pageSessionsMax.value ? sessions.keys().next().value : undefined;
       if (oldest !== undefined) sessions.delete(oldest);
-      sessions.set(digest(sessionId).toString("hex"), { user, endsAtMs: parts.clock.monotonic() + lifetimeMs });
+      sessions.set(hashOf(sessionId), { user, endsAtMonotonicMs: clock.monotonic() + lifetimeMs });
+      void kept.save();
       return sessionId;
     },
     userOf: (sessionId) => {
-      const key = digest(sessionId).toString("hex");
-      const session = sessions.get(key);
+      const session = sessions.get(hashOf(sessionId));
       if (session === undefined) return null;
-      if (parts.clock.monotonic() < session.endsAtMs) return session.user;
-      sessions.delete(key);
+      if (clock.monotonic() < session.endsAtMonotonicMs) return session.user;
+      sessions.delete(hashOf(sessionId));
       return null;
     },
-    end: (sessionId) => void sessions.delete(digest(sessionId).toString("hex")),
+    end: async (sessionId) => {
+      if (!sessions.delete(hashOf(sessionId))) return;
+      const saved = new AbortController();
+      await Promise.race([kept.save(), clock.sleep(endWaitMsMax, saved.signal)]);
+      saved.abort();
+    },
+    close: () => {
+      looking.stop();
+      return catchUp();
+    },
   };
 }
 
@@ -97,6 +165,10 @@ export function createSignInGate(parts: { readonly clock: Clock; readonly known:
     },
     forgive: (name) => void attempts.delete(keyOf(name)),
   };
+}
+
+function hashOf(sessionId: string): string {
+  return digest(sessionId).toString("hex");
 }
 
 function digest(text: string): Buffer {
