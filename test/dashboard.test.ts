@@ -1,7 +1,9 @@
+import { type ChildProcess, spawn } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
+import { once } from "node:events";
 import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { type IncomingMessage, request } from "node:http";
-import { connect } from "node:net";
+import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
@@ -522,6 +524,70 @@ describe("a restart of the gateway", () => {
     await second.close();
   });
 });
+
+describe("the gateway's own process", () => {
+  const children: ChildProcess[] = [];
+  afterEach(async () => {
+    for (const child of children.splice(0)) await kill(child);
+  });
+  /** As the power going, or the kernel: nothing is written any more. */
+  const kill = async (child: ChildProcess) => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    const gone = once(child, "exit");
+    child.kill("SIGKILL");
+    await gone;
+  };
+  /** Starts the gateway and waits for the line that tells how to sign in. */
+  const startProcess = async (file: string) => {
+    const main = join(import.meta.dirname, "..", "src", "main.ts");
+    const child = spawn(process.execPath, [main, "gateway", "--config", file], { stdio: ["ignore", "pipe", "pipe"] });
+    children.push(child);
+    let text = "";
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding("utf8").on("data", (chunk: string) => {
+        text += chunk;
+      });
+    }
+    await expect.poll(() => text, { timeout: 20_000 }).toMatch(/^sign in .*\n/m);
+    const url = /^page (\S+)$/m.exec(text)?.[1] ?? "";
+    const told = /^sign in .*$/m.exec(text)?.[0] ?? "";
+    return { child, told, page: { url, oneTimeLink: /\S+$/.exec(told)?.[0] ?? "", close: async () => {} } };
+  };
+
+  test("killed a moment after a sign-in and started again, it knows the wall display, and tells people how to sign in", {
+    timeout: 60_000,
+  }, async () => {
+    const dataFolder = join(folder, "gateway-data");
+    const file = join(folder, "ward.yaml");
+    const port = await freePort();
+    const dashboard = `dashboard: { host: 127.0.0.1, port: ${port} }`;
+    await writeFile(
+      file,
+      `gateway: { id: g, dataFolder: ${dataFolder} }\n${dashboard}\nbeds: [{ id: b, title: "1" }]\ndevices: []\n`,
+    );
+    const first = await startProcess(file);
+    expect(first.told).toContain("sign in once within 60 minutes 首次登录: ");
+    const cookie = await firstAccount(first.page);
+    await expect.poll(() => readFile(join(dataFolder, "sessions.json"), "utf8").catch(() => "")).toContain(hashOf(cookie));
+    await kill(first.child);
+    const second = await startProcess(file);
+    expect((await ask(second.page, "/api/picture", { headers: { cookie } })).status).toBe(200);
+    expect(second.told).toBe(
+      `sign in with your account (lost password: stop the gateway, remove accounts.json in ${dataFolder}, start again) ` +
+        `请用账户登录（忘记密码：停止网关，删除 ${dataFolder} 中的 accounts.json，再启动）`,
+    );
+  });
+});
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  server.close();
+  await once(server, "close");
+  if (address === null || typeof address === "string") throw new Error("no port");
+  return address.port;
+}
 
 /** Reads events of the live stream as they come. */
 function listen(dashboard: Dashboard, path = "/api/stream", headers: Record<string, string> = {}) {
