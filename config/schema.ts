@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { isAbsolute, resolve } from "node:path";
 import { parseDocument } from "yaml";
 import * as z from "zod";
-import { DRIVERS, findDriver } from "../drivers/index.ts";
+import { DRIVERS, findDriver, optionRemedy, unknownOptions } from "../drivers/index.ts";
 import { QUANTITIES, QUANTITY_NAMES, type QuantityName } from "../src/core/quantities.ts";
 import { fail, type Result, succeed } from "../src/core/result.ts";
 
@@ -186,6 +186,7 @@ const checkable = z.object({
           bed: z.string().optional().catch(undefined),
           driver: z.string().catch(""),
           expected: z.array(z.string()).optional().catch(undefined),
+          options: z.record(z.string(), z.unknown()).optional().catch(undefined),
         })
         .catch({ id: "", driver: "" }),
     )
@@ -236,6 +237,9 @@ function checkTogether(config: Checkable, context: Refinement): void {
       if (driver !== null && !driver.quantities.some((known) => known === wanted))
         complain(["devices", index, "expected"], `${entry.driver} never says ${wanted}; take it out`);
     }
+    if (driver === null) return;
+    for (const option of unknownOptions(driver, Object.keys(entry.options ?? {})))
+      complain(["devices", index, "options", option], `is not an option of ${driver.id}; ${optionRemedy(driver)}`);
   });
   config.upstreams.forEach((entry, index) => {
     if ((entry.certFile === undefined) !== (entry.keyFile === undefined))
@@ -261,6 +265,7 @@ interface Checkable {
     readonly bed?: string | undefined;
     readonly driver: string;
     readonly expected?: readonly string[] | undefined;
+    readonly options?: Readonly<Record<string, unknown>> | undefined;
   }[];
   readonly upstreams: readonly {
     readonly name: string;

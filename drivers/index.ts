@@ -12,3 +12,14 @@ export const DRIVERS: readonly Driver[] = [
 export function findDriver(id: string): Driver | null {
   return DRIVERS.find((driver) => driver.id === id) ?? null;
 }
+
+/** Those of the given option names that the driver does not know, in their order. */
+export function unknownOptions(driver: Driver, names: readonly string[]): readonly string[] {
+  return names.filter((name) => !driver.optionNames.includes(name));
+}
+
+/** What to do about an option that the driver does not know, as one sentence without its full stop. */
+export function optionRemedy(driver: Driver): string {
+  const names = driver.optionNames.join(", ");
+  return names === "" ? `take it out, ${driver.id} has no options` : `take it out or use one of ${names}`;
+}

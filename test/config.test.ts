@@ -76,6 +76,12 @@ describe("the configuration", () => {
       "loopback address only",
     ],
     [
+      "an option the driver does not know",
+      GOOD.replace("bed: bed-1, link", "bed: bed-1, options: { foo: x }, link"),
+      "devices.0.options.foo",
+      "is not an option of serial-ivy-450c",
+    ],
+    [
       "a quantity the driver never says",
       GOOD.replace("bed: bed-1, link", "bed: bed-1, expected: [bloodGlucose], link"),
       "devices.0.expected",

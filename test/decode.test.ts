@@ -142,6 +142,23 @@ test("decode --stdin answers a line that is no request too, so that answers stay
   expect(answer.exitCode).toBe(1);
 });
 
+test("an option the driver does not know is refused with its remedy, given by hand or in a line", async () => {
+  const byHand = await call(decodeCommand, ["serial-nonin-df2", "--option", "foo=1", "--hex", PACKET]);
+  expect(byHand).toMatchObject({ exitCode: 2, lines: [] });
+  expect(byHand.complaints).toContain(
+    "serial-nonin-df2 does not know the option foo; take it out, serial-nonin-df2 has no options",
+  );
+  const inLine = await call(
+    decodeCommand,
+    ["serial-nonin-df2", "--stdin"],
+    [JSON.stringify({ hex: [PACKET], options: { foo: "1" } })],
+  );
+  expect(inLine.exitCode).toBe(1);
+  expect(inLine.lines.join()).toContain("does not know the option foo; take it out");
+  const encoded = await call(encodeCommand, ["serial-nonin-df2", "--option", "foo=1", "--readings", '{"pulseRate":72}']);
+  expect(encoded).toMatchObject({ exitCode: 2, lines: [] });
+});
+
 test.each([
   [[]],
   [["serial-nonin-df2"]],

@@ -30,6 +30,7 @@ function scriptedDriver(script: (readonly Emission[] | Error)[]): Driver {
     expected: [],
     silenceSeconds: 3,
     stuckSeconds: {},
+    optionNames: [],
     checksummed: false,
     open: () => ({
       feed: () => {

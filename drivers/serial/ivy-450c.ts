@@ -615,6 +615,9 @@ const VECTORS: readonly DriverVector[] = [
   { name: "leads off: no rate, and a technical alarm", source: `${FIELDS}; the words are assumed`,
     hex: recorded("HR=1;80;ECG-II-DIAG;", "HR=1;;ECG-II-DIAG;LEADS OFF"),
     expect: [{ kind: "message", alarms: ["hr-sensor-off"], readings: [{ quantity: "heartRate", why: "sensor-off" }, { quantity: "respiratoryRate", value: 35 }] }] },
+  { name: "a SpO2 sensor that is off: no saturation, no pulse, and a technical alarm", source: `${FIELDS}; the words are assumed`,
+    hex: recorded("SPO2=1;100;PR=80 ;", "SPO2=1;;PR= ;SENSOR OFF"),
+    expect: [{ kind: "message", alarms: ["spo2-sensor-off"], readings: [{ quantity: "heartRate", value: 80 }, { quantity: "oxygenSaturation", why: "sensor-off" }] }] },
   { name: "a text in the alarm field is an alarm", source: `${FIELDS}; mdpnp DemoIvy450C.alarmIfPresent; the word is assumed`,
     hex: recorded("HR=1;80;ECG-II-DIAG;", "HR=1;80;ECG-II-DIAG;ASYSTOLE"),
     expect: [{ kind: "message", alarms: ["asystole"], readings: [{ quantity: "heartRate", value: 80 }] }] },
@@ -675,6 +678,7 @@ export const ivy450c: Driver = {
   // Our settings, to be confirmed by the clinical owner: a saturation may truly stand at its ceiling for long.
   stuckSeconds: { heartRate: 600, pulseRate: 600, respiratoryRate: 900, oxygenSaturation: 3600, arterialSystolicPressure: 600 },
   checksummed: false,
+  optionNames: [],
   open: () => new IvySession(),
   encode,
   twin: (body) => createTwin(body),

@@ -505,6 +505,7 @@ export const noninDf2: Driver = {
   // Our settings, to be confirmed by the clinical owner: a saturation may truly stand at its ceiling for long.
   stuckSeconds: { pulseRate: 600, oxygenSaturation: 3600 },
   checksummed: true,
+  optionNames: [],
   open: () => new NoninSession(),
   encode: (readings) => encodePacket(bodyOf(readings), 0, () => 1),
   twin: (body) => createTwin(body),

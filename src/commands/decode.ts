@@ -1,6 +1,6 @@
 import { createReadStream } from "node:fs";
 import { parseArgs } from "node:util";
-import { DRIVERS, findDriver } from "../../drivers/index.ts";
+import { DRIVERS, findDriver, optionRemedy, unknownOptions } from "../../drivers/index.ts";
 import type { Reading } from "../core/observation.ts";
 import type { Driver, Emission, WaveSamples } from "../core/ports.ts";
 import { fail, type Result, succeed } from "../core/result.ts";
@@ -77,7 +77,7 @@ function readRequest(args: readonly string[]): Result<Request, string> {
   if (others.length > 0) return fail(`what is ${others.join(" ")}? Bytes stand behind --hex`);
   const driver = findDriver(id);
   if (driver === null) return fail(`there is no driver ${id}; there are ${DRIVERS.map((known) => known.id).join(", ")}`);
-  const options = readOptions(parsed.values.option ?? []);
+  const options = readOptions(driver, parsed.values.option ?? []);
   if (!options.ok) return options;
   const source = readSource(parsed.values, hex);
   if (!source.ok) return source;
@@ -100,14 +100,21 @@ function parse(args: readonly string[]) {
   });
 }
 
-function readOptions(pairs: readonly string[]): Result<Readonly<Record<string, string>>, string> {
+/** Reads `k=v` pairs; an option the driver does not know is refused, because it would change nothing unseen. */
+function readOptions(driver: Driver, pairs: readonly string[]): Result<Readonly<Record<string, string>>, string> {
   const options: Record<string, string> = {};
   for (const pair of pairs) {
     const equals = pair.indexOf("=");
     if (equals < 1) return fail(`--option takes k=v, not ${pair}`);
     options[pair.slice(0, equals)] = pair.slice(equals + 1);
   }
-  return succeed(options);
+  return complainOfOptions(driver, Object.keys(options)) ?? succeed(options);
+}
+
+function complainOfOptions(driver: Driver, names: readonly string[]): Result<never, string> | null {
+  const unknown = unknownOptions(driver, names);
+  if (unknown.length === 0) return null;
+  return fail(`${driver.id} does not know the option ${unknown.join(", ")}; ${optionRemedy(driver)}`);
 }
 
 function readSource(
@@ -226,6 +233,11 @@ function readLine(
   if (typeof (channel ?? "") !== "string") return fail("`channel` is a text");
   const pairs = Object.entries(options ?? {});
   if (!isTexts(pairs.map(([, value]) => value))) return fail("`options` holds texts");
+  const complaint = complainOfOptions(
+    outer.driver,
+    pairs.map(([key]) => key),
+  );
+  if (complaint !== null) return complaint;
   const chunks = readChunks(hexes, typeof text === "string" ? text : null);
   if (!chunks.ok) return chunks;
   const request: Request = {

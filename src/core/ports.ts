@@ -190,6 +190,8 @@ export interface Driver {
   readonly stuckSeconds: Readonly<Partial<Record<QuantityName, number>>>;
   /** True where a checksum protects every frame: the shared test then demands that any flipped bit is refused. */
   readonly checksummed: boolean;
+  /** Names of the options `open` and `twin` know; any other is refused with a remedy before it reaches the driver. */
+  readonly optionNames: readonly string[];
   readonly open: (options: Readonly<Record<string, string>>) => DriverSession;
   /** Bytes of one message that says these readings, for drivers that can. */
   readonly encode: ((readings: readonly Reading[]) => Uint8Array) | null;
