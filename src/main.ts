@@ -4,25 +4,61 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Command, CommandIo } from "./commands/command.ts";
 
-/** Every command, loaded only when it is called, so that `vigil decode` does not pay for a database. */
-const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
-  start: async () => (await import("./commands/start.ts")).startCommand,
-  run: async () => (await import("./commands/run.ts")).runCommand,
-  check: async () => (await import("./commands/check.ts")).checkCommand,
-  decode: async () => (await import("./commands/decode.ts")).decodeCommand,
-  encode: async () => (await import("./commands/encode.ts")).encodeCommand,
-  drivers: async () => (await import("./commands/drivers.ts")).driversCommand,
-  score: async () => (await import("./commands/score.ts")).scoreCommand,
-  devices: async () => (await import("./commands/devices.ts")).devicesCommand,
-  patients: async () => (await import("./commands/patients.ts")).patientsCommand,
-  bench: async () => (await import("./commands/bench.ts")).benchCommand,
-  generate: async () => (await import("./commands/generate.ts")).generateCommand,
-  gateway: async () => (await import("./commands/gateway.ts")).gatewayCommand,
-  "demo-world": async () => (await import("./commands/demo-world.ts")).demoWorldCommand,
-};
+/** A command and one line about it; null for those that other commands start: they work alone too but nobody types them. */
+interface Entry {
+  readonly says: string | null;
+  readonly load: () => Promise<Command>;
+}
 
-/** Commands that other commands start; they work alone too but nobody types them. */
-const INNER_COMMANDS: ReadonlySet<string> = new Set(["gateway", "demo-world"]);
+/** Every command, loaded only when it is called, so that `vigil decode` does not pay for a database. */
+const COMMANDS: Readonly<Record<string, Entry>> = {
+  start: {
+    says: "the demonstration, with nothing to set up  演示，无需任何设置",
+    load: async () => (await import("./commands/start.ts")).startCommand,
+  },
+  run: {
+    says: "the gateway under its supervisor  运行网关（含看护进程）",
+    load: async () => (await import("./commands/run.ts")).runCommand,
+  },
+  check: {
+    says: "validates a configuration without opening anything  检查配置，不打开任何设备",
+    load: async () => (await import("./commands/check.ts")).checkCommand,
+  },
+  decode: {
+    says: "feeds bytes to a driver and prints what they say  用驱动解析字节",
+    load: async () => (await import("./commands/decode.ts")).decodeCommand,
+  },
+  encode: {
+    says: "makes the bytes of readings  由读数生成字节",
+    load: async () => (await import("./commands/encode.ts")).encodeCommand,
+  },
+  drivers: {
+    says: "all drivers  列出全部驱动",
+    load: async () => (await import("./commands/drivers.ts")).driversCommand,
+  },
+  score: {
+    says: "one score on given inputs  按给定输入计算评分",
+    load: async () => (await import("./commands/score.ts")).scoreCommand,
+  },
+  devices: {
+    says: "lists devices and says whom they measure  列出设备及其分配",
+    load: async () => (await import("./commands/devices.ts")).devicesCommand,
+  },
+  patients: {
+    says: "who lies where  患者与床位",
+    load: async () => (await import("./commands/patients.ts")).patientsCommand,
+  },
+  bench: {
+    says: "the measured figures of the README  测量 README 中的数据",
+    load: async () => (await import("./commands/bench.ts")).benchCommand,
+  },
+  generate: {
+    says: "writes the generated documentation  生成文档",
+    load: async () => (await import("./commands/generate.ts")).generateCommand,
+  },
+  gateway: { says: null, load: async () => (await import("./commands/gateway.ts")).gatewayCommand },
+  "demo-world": { says: null, load: async () => (await import("./commands/demo-world.ts")).demoWorldCommand },
+};
 
 /**
  * Keeps what Node makes of the TypeScript files. Measured: without it each process and thread loads a compiler of its own,
@@ -50,8 +86,11 @@ function standardIo(): CommandIo {
 }
 
 function usage(): string {
-  const names = Object.keys(COMMANDS).filter((name) => !INNER_COMMANDS.has(name));
-  return `usage: vigil COMMAND [...]\ncommands: ${names.join(" ")}\nvigil COMMAND --help tells more.\nVigil is not a registered medical device. 本软件不是注册医疗器械。`;
+  const lines = Object.entries(COMMANDS).flatMap(([name, { says }]) => (says === null ? [] : [`  ${name.padEnd(10)}${says}`]));
+  return `usage: vigil COMMAND [...]
+${lines.join("\n")}
+vigil COMMAND --help tells more. 各命令加 --help 查看说明。
+Vigil is not a registered medical device. 本软件不是注册医疗器械。`;
 }
 
 async function main(args: readonly string[]): Promise<number> {
@@ -61,12 +100,12 @@ async function main(args: readonly string[]): Promise<number> {
     io.stderr(usage());
     return name === undefined ? 2 : 0;
   }
-  const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
-  if (load === undefined) {
+  const entry = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (entry === undefined) {
     io.stderr(`vigil: there is no command ${name}\n${usage()}`);
     return 2;
   }
-  const command = await load();
+  const command = await entry.load();
   if (rest.includes("--help")) {
     io.stdout(command.usage);
     return 0;
