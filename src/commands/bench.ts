@@ -14,6 +14,7 @@ import { type BatchMessage, upstreamTopics } from "../core/upstream.ts";
 import { askGateway } from "../gateway/control-socket.ts";
 import { connectMqtt } from "../sinks/mqtt-client.ts";
 import { CONTROL_SOCKET_NAME } from "./ask.ts";
+import { limitToShare } from "./bench-cgroup.ts";
 import { createLatencies, type Latencies, openTracedWard, type TracedWard } from "./bench-load.ts";
 import { wholePathRate } from "./bench-path.ts";
 import { processTree, useOf } from "./bench-processes.ts";
@@ -26,7 +27,7 @@ interface Trial {
   readonly beds: number;
   /** `fsyncMs,slowFsyncMs,slowShare,seed` for the journal's simulated disk, or null for the disk as it is. */
   readonly disk: string | null;
-  /** Share of one core the gateway's processes may use, or null. Needs root and a cgroup of the first version. */
+  /** Share of one core the gateway's processes may use, or null for as much as there is. */
   readonly coreShare: number | null;
 }
 
@@ -39,6 +40,7 @@ const TRIALS: readonly Trial[] = [
   { name: "200 beds", beds: 200, disk: null, coreShare: null },
   { name: "200 beds, slow disk", beds: 200, disk: SLOW_DISK, coreShare: null },
   { name: "20 beds, slow disk", beds: 20, disk: SLOW_DISK, coreShare: null },
+  { name: "20 beds, slow disk, a quarter of one core", beds: 20, disk: SLOW_DISK, coreShare: 0.25 },
 ];
 
 /** `vigil bench`: the measured figures of the README. */
@@ -102,6 +104,9 @@ async function measure(trial: Trial, measureMs: number, io: CommandIo): Promise<
     JSON.stringify(configOf({ folder, ward, brokerPort: broker.value.port, pagePort })),
   );
   const child = startGateway(folder, trial);
+  const limit = trial.coreShare === null ? null : limitToShare(child.pid ?? 0, trial.coreShare);
+  if (trial.coreShare !== null && limit === null)
+    io.stderr(`${trial.name}: NOT HELD to its share, this machine does not allow it`);
   const latencies = { page: createLatencies(), upstream: createLatencies(), broker: createLatencies() };
   const stop = new AbortController();
   try {
@@ -142,6 +147,7 @@ async function measure(trial: Trial, measureMs: number, io: CommandIo): Promise<
     stop.abort();
     child.kill("SIGTERM");
     await new Promise((resolve) => child.once("exit", resolve));
+    limit?.release();
     await Promise.all([ward.close(), broker.value.close()]);
     await rm(folder, { recursive: true, force: true });
     io.stderr(`${trial.name}: done`);
