@@ -3,12 +3,15 @@ import { isAbsolute, resolve } from "node:path";
 import { parseDocument } from "yaml";
 import * as z from "zod";
 import { DRIVERS, findDriver, optionRemedy, unknownOptions } from "../drivers/index.ts";
-import { QUANTITIES, QUANTITY_NAMES, type QuantityName } from "../src/core/quantities.ts";
+import { QUANTITIES, QUANTITY_NAMES, type QuantityName, type Text } from "../src/core/quantities.ts";
 import { fail, type Result, succeed } from "../src/core/result.ts";
 
 const name = z
   .string()
-  .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, "use 1 to 63 of a-z, 0-9 and -, beginning with a letter or digit")
+  .regex(
+    /^[a-z0-9][a-z0-9-]{0,62}$/,
+    "this name has other characters; use 1 to 63 of a-z, 0-9 and -, beginning with a letter or digit | 名称含有不允许的字符；请用 1 至 63 个 a-z、0-9 或 -，以字母或数字开头",
+  )
   .describe("Lower-case letters, digits and hyphens.");
 const port = z.int().min(1).max(65535);
 const filePath = z.string().min(1).describe("Relative paths are taken from the folder of the configuration file.");
@@ -68,7 +71,12 @@ const device = z.strictObject({
 const mqttUpstream = z.strictObject({
   name,
   kind: z.literal("mqtt"),
-  url: z.string().regex(/^mqtts?:\/\/[^/\s]+$/, "write mqtt://host:port or mqtts://host:port"),
+  url: z
+    .string()
+    .regex(
+      /^mqtts?:\/\/[^/\s]+$/,
+      "is no address of an MQTT server; write mqtt://host:port or mqtts://host:port | 不是 MQTT 服务器地址；请写成 mqtt://主机:端口 或 mqtts://主机:端口",
+    ),
   protocolVersion: z
     .union([z.literal(5), z.literal(4)])
     .default(5)
@@ -77,7 +85,10 @@ const mqttUpstream = z.strictObject({
     .string()
     .min(1)
     .max(200)
-    .regex(/^[^#+\s]+$/, "no wildcards or spaces")
+    .regex(
+      /^[^#+\s]+$/,
+      "a topic prefix has no wildcards or spaces; take out # + and spaces | 主题前缀不得含通配符或空格；请去掉 # + 和空格",
+    )
     .default("vigil"),
   username: z.string().optional(),
   passwordFile: filePath.optional(),
@@ -95,7 +106,10 @@ function limitsOf(name: QuantityName) {
     .optional();
   return z
     .strictObject({ low: side, high: side })
-    .refine(({ low, high }) => low == null || high == null || low.value < high.value, "low must lie below high; mend the values")
+    .refine(
+      ({ low, high }) => low == null || high == null || low.value < high.value,
+      "low must lie below high; mend the values | 下限必须低于上限；请修正数值",
+    )
     .optional()
     .describe(`In ${QUANTITIES[name].unit}.`);
 }
@@ -171,8 +185,8 @@ export type UpstreamConfig = Config["upstreams"][number];
 /** One thing that is wrong, where it is, and what to do. */
 export interface ConfigProblem {
   readonly path: string;
-  readonly problem: string;
-  readonly remedy: string;
+  readonly problem: Text;
+  readonly remedy: Text;
 }
 
 /** What `checkTogether` reads, whatever else is wrong: a field that is not as it must be counts as left out. */
@@ -225,36 +239,52 @@ function checkTogether(config: Checkable, context: Refinement): void {
   ] as const;
   for (const [list, ids] of lists) {
     ids.forEach((id, index) => {
-      if (id !== "" && ids.indexOf(id) !== index) complain([list, index], `the name ${id} is used twice; give each its own`);
+      if (id !== "" && ids.indexOf(id) !== index)
+        complain([list, index], `the name ${id} is used twice; give each its own | 名称 ${id} 重复；请分别命名`);
     });
   }
   const bedIds = new Set(config.beds.map((bed) => bed.id));
   config.devices.forEach((entry, index) => {
     if (entry.bed !== undefined && !bedIds.has(entry.bed))
-      complain(["devices", index, "bed"], `there is no bed ${entry.bed}; add it under beds or mend the name`);
+      complain(
+        ["devices", index, "bed"],
+        `there is no bed ${entry.bed}; add it under beds or mend the name | 没有床位 ${entry.bed}；请在 beds 中添加或修正名称`,
+      );
     const driver = findDriver(entry.driver);
     for (const wanted of entry.expected ?? []) {
       if (driver !== null && !driver.quantities.some((known) => known === wanted))
-        complain(["devices", index, "expected"], `${entry.driver} never says ${wanted}; take it out`);
+        complain(
+          ["devices", index, "expected"],
+          `${entry.driver} never says ${wanted}; take it out | 驱动 ${entry.driver} 不提供 ${wanted}；请删除`,
+        );
     }
     if (driver === null) return;
     for (const option of unknownOptions(driver, Object.keys(entry.options ?? {})))
-      complain(["devices", index, "options", option], `is not an option of ${driver.id}; ${optionRemedy(driver)}`);
+      complain(
+        ["devices", index, "options", option],
+        `is not an option of ${driver.id}; ${optionRemedy(driver)} | 不是 ${driver.id} 的选项；请删除或改用：${driver.optionNames.join("、") || "（无选项）"}`,
+      );
   });
   config.upstreams.forEach((entry, index) => {
     if ((entry.certFile === undefined) !== (entry.keyFile === undefined))
-      complain(["upstreams", index], "certFile and keyFile belong together; give both or none");
+      complain(
+        ["upstreams", index],
+        "certFile and keyFile belong together; give both or none | certFile 与 keyFile 必须成对；请同时给出或都不写",
+      );
     if (entry.username !== undefined && entry.passwordFile === undefined)
       complain(
         ["upstreams", index, "passwordFile"],
-        "a username needs a passwordFile; put the password into a file only the gateway may read",
+        "a username needs a passwordFile; put the password into a file only the gateway may read | 有 username 就需要 passwordFile；请把密码放入仅网关可读的文件",
       );
     if (entry.url.startsWith("mqtt://") && (entry.caFile ?? entry.certFile) !== undefined)
-      complain(["upstreams", index, "url"], "certificates need mqtts://; change the url");
+      complain(["upstreams", index, "url"], "certificates need mqtts://; change the url | 使用证书需要 mqtts://；请修改 url");
   });
   const loopback = ["127.0.0.1", "::1", "localhost"].includes(config.dashboard.host);
   if (!config.dashboard.signIn && !loopback)
-    complain(["dashboard", "signIn"], "sign-in may be off on a loopback address only; set it to true or host to 127.0.0.1");
+    complain(
+      ["dashboard", "signIn"],
+      "sign-in may be off on a loopback address only; set it to true or host to 127.0.0.1 | 仅回环地址可关闭登录；请设为 true 或将 host 设为 127.0.0.1",
+    );
 }
 
 /** The part of the configuration that `checkTogether` reads. */
@@ -292,14 +322,21 @@ export function parseConfig(text: string, folder: string): Result<Config, readon
     return fail(
       document.errors.map((error) => ({
         path: `line ${error.linePos?.[0].line ?? 1}`,
-        problem: (error.message.split("\n")[0] ?? error.message).trim(),
-        remedy: "Mend the YAML at this line.",
+        problem: inBoth((error.message.split("\n")[0] ?? error.message).trim().replace(/:$/, "")),
+        remedy: { en: "Mend the YAML at this line.", zh: "请修正该行的 YAML。" },
       })),
     );
   }
   const given: unknown = document.toJS() ?? {};
   const parsed = configSchema.safeParse(given);
-  if (!parsed.success) return fail([...parsed.error.issues.flatMap(problemsOf), ...problemsTogether(given, parsed.error)]);
+  if (!parsed.success) {
+    // The same issues in the same order, in Chinese words.
+    const chinese = configSchema.safeParse(given, { error: z.locales.zhCN().localeError });
+    const problems = parsed.error.issues.flatMap((issue, index) =>
+      problemsOf(issue, chinese.error?.issues[index]?.message ?? issue.message),
+    );
+    return fail([...problems, ...problemsTogether(given, parsed.error)]);
+  }
   return succeed(withAbsolutePaths(parsed.data, folder));
 }
 
@@ -309,7 +346,13 @@ export async function loadConfig(file: string): Promise<Result<Config, readonly 
     return parseConfig(await readFile(file, "utf8"), resolve(file, ".."));
   } catch (error) {
     const code = error instanceof Error && "code" in error ? String(error.code) : "unknown";
-    return fail([{ path: file, problem: `cannot be read (${code})`, remedy: "Check the file's name and rights." }]);
+    return fail([
+      {
+        path: file,
+        problem: { en: `cannot be read (${code})`, zh: `无法读取（${code}）` },
+        remedy: { en: "Check the file's name and rights.", zh: "请检查文件名和权限。" },
+      },
+    ]);
   }
 }
 
@@ -318,33 +361,54 @@ function problemsTogether(given: unknown, told: z.ZodError): readonly ConfigProb
   const readable = checkable.safeParse(given);
   if (!readable.success || told.issues.some((issue) => issue.code === "custom")) return [];
   const problems: ConfigProblem[] = [];
-  checkTogether(readable.data, { addIssue: (issue) => problems.push(...problemsOf({ ...issue, input: given })) });
+  checkTogether(readable.data, { addIssue: (issue) => problems.push(...problemsOf({ ...issue, input: given }, issue.message)) });
   return problems;
 }
 
-function problemsOf(issue: z.core.$ZodIssue): readonly ConfigProblem[] {
+function inBoth(text: string): Text {
+  return { en: text, zh: text };
+}
+
+/** A problem of our own: `problem; remedy | 问题；处理`. */
+function ownProblem(path: string, message: string): ConfigProblem {
+  const [en = message, zh = en] = message.split(" | ");
+  const [problem = en, remedy = "mend it"] = en.split("; ");
+  const [problemZh = zh, remedyZh = "请修正"] = zh.split("；");
+  const sentence = `${remedy.replace(/^./, (letter) => letter.toUpperCase()).replace(/\.?$/, ".")}`;
+  return { path, problem: { en: problem, zh: problemZh }, remedy: { en: sentence, zh: `${remedyZh}。` } };
+}
+
+function problemsOf(issue: z.core.$ZodIssue, chinese: string): readonly ConfigProblem[] {
   const path = issue.path.map(String).join(".") || "(top)";
+  if (issue.message.includes(" | ")) return [ownProblem(path, issue.message)];
   switch (issue.code) {
     case "unrecognized_keys":
       return issue.keys.map((key) => ({
         path: path === "(top)" ? key : `${path}.${key}`,
-        problem: "is not a setting",
-        remedy: "Take it out or mend its spelling; config/README.md lists all settings.",
+        problem: { en: "is not a setting", zh: "不是设置项" },
+        remedy: {
+          en: "Take it out or mend its spelling; config/README.md lists all settings.",
+          zh: "请删除或修正拼写；全部设置见 config/README.md。",
+        },
       }));
-    case "custom": {
-      const [problem, remedy] = issue.message.split("; ");
+    case "invalid_value": {
+      const values = issue.values.map(String);
       return [
         {
           path,
-          problem: problem ?? issue.message,
-          remedy: `${(remedy ?? "Mend it.").replace(/^./, (letter) => letter.toUpperCase()).replace(/\.?$/, ".")}`,
+          problem: { en: issue.message, zh: chinese },
+          remedy: { en: `Use one of: ${values.join(", ")}.`, zh: `请使用其中之一：${values.join("、")}。` },
         },
       ];
     }
-    case "invalid_value":
-      return [{ path, problem: issue.message, remedy: `Use one of: ${issue.values.map(String).join(", ")}.` }];
-    default:
-      return [{ path, problem: issue.message, remedy: "See config/README.md for what belongs here." }];
+    default: {
+      // The library's own words for a setting that is simply not there would puzzle anybody.
+      const missing = issue.code === "invalid_type" && issue.message.endsWith("received undefined");
+      const problem = missing ? { en: "is missing", zh: "缺少" } : { en: issue.message, zh: chinese };
+      return [
+        { path, problem, remedy: { en: "See config/README.md for what belongs here.", zh: "应填内容见 config/README.md。" } },
+      ];
+    }
   }
 }
 

@@ -87,6 +87,25 @@ describe("the configuration", () => {
       "devices.0.expected",
       "never says bloodGlucose",
     ],
+    ["a setting that is not there", GOOD.replace("id: ward-3, ", ""), "gateway.id", "is missing"],
+    [
+      "a limit that no living person reaches",
+      `${GOOD}limits: { oxygenSaturation: { low: { value: 880, priority: medium } } }\n`,
+      "limits.oxygenSaturation.low.value",
+      "100",
+    ],
+    [
+      "a low limit over the high one",
+      `${GOOD}limits: { heartRate: { low: { value: 120, priority: low }, high: { value: 60, priority: low } } }\n`,
+      "limits.heartRate",
+      "below high",
+    ],
+    [
+      "a limit of something nobody measures",
+      `${GOOD}limits: { happiness: { low: { value: 1, priority: low } } }\n`,
+      "limits.happiness",
+      "is not a setting",
+    ],
     [
       "a port out of range",
       GOOD.replace("{ kind: serial, path: /dev/ttyUSB0 }", "{ kind: tcp, host: h, port: 70000 }"),
@@ -99,8 +118,11 @@ describe("the configuration", () => {
     const problems = problemsOf(text);
     expect(problems.map((each) => each.path)).toContain(path);
     const found = problems.find((each) => each.path === path);
-    expect(found?.problem).toContain(problem);
-    expect(found?.remedy.length).toBeGreaterThan(5);
+    expect(found?.problem.en).toContain(problem);
+    expect(found?.remedy.en.length).toBeGreaterThan(5);
+    if (path !== "line 1") expect(found?.problem.zh).toMatch(/\p{Script=Han}/u);
+    expect(found?.remedy.zh).toMatch(/\p{Script=Han}/u);
+    expect([found?.problem.en, found?.remedy.en].join()).not.toMatch(/\p{Script=Han}/u);
   });
 
   test("all problems are told at once", () => {

@@ -25,7 +25,17 @@ Validates FILE without opening anything it names. One JSON line per problem on s
       io.stdout(JSON.stringify({ ok: true, beds: beds.length, devices: devices.length, upstreams: upstreams.length }));
       return 0;
     }
-    for (const problem of config.error) io.stdout(JSON.stringify({ ok: false, ...problem }));
+    for (const { path, problem, remedy } of config.error) {
+      io.stdout(
+        JSON.stringify({
+          ok: false,
+          path,
+          problem: problem.en,
+          remedy: remedy.en,
+          zh: { problem: problem.zh, remedy: remedy.zh },
+        }),
+      );
+    }
     tellProblems(config.error, io);
     return 1;
   },

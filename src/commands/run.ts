@@ -32,7 +32,10 @@ const MEMORY_FLAGS = ["--max-semi-space-size=8", "--max-old-space-size=384"] as 
 export function tellProblems(problems: readonly ConfigProblem[], io: CommandIo): void {
   const { title, remedy } = ERRORS["config-invalid"];
   io.stderr(`${title.en}. ${remedy.en} ${title.zh}。${remedy.zh}`);
-  for (const { path, problem, remedy: mend } of problems) io.stderr(`  ${path}: ${problem}. ${mend}`);
+  for (const { path, problem, remedy: mend } of problems) {
+    io.stderr(`  ${path}: ${problem.en}. ${mend.en}`);
+    io.stderr(`    ${problem.zh}。${mend.zh}`);
+  }
 }
 
 /** Aborts on SIGINT and SIGTERM. A second signal changes nothing: the stop is bounded anyway. */
