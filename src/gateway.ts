@@ -1,4 +1,4 @@
-import type { ConditionChange } from "./core/alert.ts";
+import type { ConditionChange, Subject } from "./core/alert.ts";
 import type { BedId, DeviceId, PatientId, Seq } from "./core/ids.ts";
 import type { DeviceEvent, JournalRecord } from "./core/record.ts";
 import type { Clock } from "./core/time.ts";
@@ -38,12 +38,7 @@ export function route(parts: Route, id: DeviceId, judgement: Judgement): void {
   }
   if (judgement.quarantined !== null) {
     parts.record([deviceEvent(parts, id, "quarantined", judgement.quarantined.facts)]);
-    parts.desk.setFault(`device:${id}`, judgement.quarantined, {
-      patientId: null,
-      bedId: parts.pictures.bedOf(id),
-      deviceId: id,
-      part: null,
-    });
+    parts.desk.setFault(`device:${id}`, judgement.quarantined, deviceSubject(parts, id));
   }
   const bed = parts.pictures.bedOf(id);
   if (bed === null) {
@@ -52,6 +47,11 @@ export function route(parts: Route, id: DeviceId, judgement: Judgement): void {
   }
   if (observations.length > 0 || judgement.quarantined !== null) parts.feed.bedChanged(bed);
   parts.feed.waves(bed, judgement.waveforms);
+}
+
+/** What trouble of a device is about: the device and the bed it is shown at. */
+export function deviceSubject(parts: Pick<Route, "pictures">, id: DeviceId): Subject {
+  return { patientId: null, bedId: parts.pictures.bedOf(id), deviceId: id, part: null };
 }
 
 /** Makes the record of something a device or link did. */

@@ -1,7 +1,6 @@
 import type { Config, DeviceConfig } from "../../config/schema.ts";
 import { rebuildAlerts } from "../alerts/life-cycle.ts";
 import type { Alert } from "../core/alert.ts";
-import { fault } from "../core/errors.ts";
 import { bedId, type DeviceId, deviceId, type Seq, seq } from "../core/ids.ts";
 import { LIMITS } from "../core/limits.ts";
 import type { Driver, Journal, Link, LinkSpec, PerformAct } from "../core/ports.ts";
@@ -11,8 +10,8 @@ import { assert } from "../core/result.ts";
 import type { GatewayView } from "../core/stream.ts";
 import type { Clock } from "../core/time.ts";
 import type { DashboardSource } from "../dashboard/server/source.ts";
-import { deviceEvent, type Route, route } from "../gateway.ts";
-import { createDeviceIntake } from "../intake/device-intake.ts";
+import { deviceEvent, deviceSubject, type Route, route } from "../gateway.ts";
+import { createDeviceIntake, quarantineFault } from "../intake/device-intake.ts";
 import { WATCH_DEFAULTS } from "../watch/options.ts";
 import type { ScoreModel } from "../watch/score-model.ts";
 import { createWatch } from "../watch/watch.ts";
@@ -68,19 +67,7 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
   const stopJournalWatch = watchJournal(shared, journal, lines);
   const running = [...lines.values()].map((line) =>
     line.run(listenerOf(shared, line)).catch((error: unknown) => {
-      const why = error instanceof Error ? error.message : String(error);
-      const broken = fault("device-quarantined", {
-        device: line.deviceId,
-        driver: line.intake.driver.id,
-        version: line.intake.driver.version,
-        why,
-      });
-      shared.desk.setFault(`device:${line.deviceId}`, broken, {
-        patientId: null,
-        bedId: shared.pictures.bedOf(line.deviceId),
-        deviceId: line.deviceId,
-        part: null,
-      });
+      shared.desk.setFault(`device:${line.deviceId}`, quarantineFault(line.intake, error), deviceSubject(shared, line.deviceId));
     }),
   );
   return {
@@ -271,7 +258,6 @@ function titleOf(models: readonly ScoreModel[], modelId: string): Text {
 function listenerOf(shared: Route, line: DeviceLine): LineListener {
   const id = line.deviceId;
   const meter = createRefusalMeter({ device: id, driver: line.intake.driver.id });
-  const subject = () => ({ patientId: null, bedId: shared.pictures.bedOf(id), deviceId: id, part: null });
   const changed = () => {
     const bed = shared.pictures.bedOf(id);
     if (bed !== null) shared.feed.bedChanged(bed);
@@ -286,7 +272,7 @@ function listenerOf(shared: Route, line: DeviceLine): LineListener {
     },
     onDown: (_, reason) => {
       shared.record([deviceEvent(shared, id, "link-down", { ...reason.facts, code: reason.code })]);
-      shared.desk.setFault(`link:${id}`, reason, subject());
+      shared.desk.setFault(`link:${id}`, reason, deviceSubject(shared, id));
       changed();
     },
     onJudgement: (_, judgement) => {
@@ -294,7 +280,7 @@ function listenerOf(shared: Route, line: DeviceLine): LineListener {
       const refused = meter.count({ nowMs: shared.clock.monotonic(), refusals: judgement.refusals, heard: judgement.heard });
       if (refused.recorded.length > 0)
         shared.record(refused.recorded.map((error) => deviceEvent(shared, id, "refused", { ...error })));
-      shared.desk.setFault(`refused:${id}`, refused.fault, subject());
+      shared.desk.setFault(`refused:${id}`, refused.fault, deviceSubject(shared, id));
     },
   };
 }

@@ -115,12 +115,13 @@ export function createDeviceIntake(options: DeviceIntakeOptions): DeviceIntake {
   };
 }
 
-function quarantineFault(options: DeviceIntakeOptions, error: unknown): Fault {
+/** Why a device is shut off: its driver or its link failed in a way that nobody expected. */
+export function quarantineFault(of: Pick<DeviceIntakeOptions, "deviceId" | "driver">, error: unknown): Fault {
   const why = error instanceof Error ? error.message : String(error);
   return fault("device-quarantined", {
-    device: options.deviceId,
-    driver: options.driver.id,
-    version: options.driver.version,
+    device: of.deviceId,
+    driver: of.driver.id,
+    version: of.driver.version,
     why,
   });
 }
