@@ -46,7 +46,6 @@ test("alerts of one moment stay in order while the full queue tells of its own l
         kind: "loss",
         seq: nextSeq(),
         atMs: clock.wall(),
-        what: "observations",
         ...dropped,
         fromSeq: seq(fromSeq),
         toSeq: seq(toSeq),

@@ -144,7 +144,6 @@ describe("the byte budget", () => {
         kind: "loss",
         seq: seq(last + 1 + index),
         atMs: actOf({ seq: 1 }).atMs,
-        what: "observations",
         ...loss,
       })),
     );

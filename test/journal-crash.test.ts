@@ -82,7 +82,7 @@ async function fillSegments(count: number): Promise<string> {
     const first = segment * 101 + 1;
     journal.append(Array.from({ length: 100 }, (_, index) => observationOf({ seq: first + index })));
     journal.append([alertOf({ seq: first + 100, id: `alert-${segment}` })]);
-    journal.release("upstream:hospital", { upTo: seq(first + 50), open: [] });
+    journal.release("upstream:hospital", { epoch, upTo: seq(first + 50), open: [] });
     await committed(journal, first + 100);
     await journal.close();
     if (segment < count - 1) sealNewest();

@@ -94,7 +94,35 @@ function anyRecord(): fc.Arbitrary<JournalRecord> {
     toSeq: fc.nat(),
     count: fc.nat(),
     why: fc.constantFrom("queue-full", "reader-limit"),
-    what: fc.constantFrom("waveforms", "observations"),
+    what: fc.constantFrom("waveforms", "records"),
+    reader: fc.constantFrom(null, "upstream:hospital"),
+  });
+  const start = rec({
+    kind: fc.constant("start"),
+    seq: fc.constant(0),
+    atMs: fc.nat(),
+    atMonotonicMs: fc.double({ min: 0, max: 1e9 }),
+    version: text,
+    before: fc.constantFrom("first", "closed", "cut-off"),
+    leftOut: fc.option(rec({ from: fc.nat(), to: fc.nat() })),
+  });
+  const clock = rec({
+    kind: fc.constant("clock"),
+    seq: fc.constant(0),
+    atMs: fc.nat(),
+    atMonotonicMs: fc.double({ min: 0, max: 1e9 }),
+    movedMs: fc.integer(),
+    why: fc.constantFrom("step", "trust"),
+    trust: fc.constantFrom("trusted", "untrusted"),
+  });
+  const tally = rec({
+    kind: fc.constant("tally"),
+    seq: fc.constant(0),
+    atMs: fc.nat(),
+    fromSeq: fc.nat(),
+    toSeq: fc.nat(),
+    given: rec({ observation: fc.nat(), alert: fc.nat() }),
+    devices: fc.array(rec({ deviceId: text, bytes: fc.nat(), readings: fc.nat() }), { maxLength: 3 }),
   });
   const alert = rec({ id: text, state: fc.constantFrom("active", "ended", "acknowledged"), part: text }).map((wanted) =>
     alertOf({ seq: 0, ...wanted } as never),
@@ -106,6 +134,9 @@ function anyRecord(): fc.Arbitrary<JournalRecord> {
     event,
     receipt,
     loss,
+    start,
+    clock,
+    tally,
     alert,
     act,
   ) as unknown as fc.Arbitrary<JournalRecord>;
@@ -255,7 +286,7 @@ describe("what is asked after a restart", () => {
   });
 
   test("a reader's cursor is found again, with its open ranges", async () => {
-    const cursor = { upTo: seq(7), open: [{ from: seq(3), to: seq(4) }] };
+    const cursor = { epoch: journal.epoch, upTo: seq(7), open: [{ from: seq(3), to: seq(4) }] };
     expect(await journal.cursor("upstream:hospital")).toBeNull();
     journal.append([observationOf({ seq: 1 })]);
     journal.release("upstream:hospital", cursor);

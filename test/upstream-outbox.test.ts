@@ -171,7 +171,7 @@ describe("the short way of an alert", () => {
     journal.append([observationAt(2)]);
     await pass(clock, 1000);
     expect(receiver.seqs(), "the observation has overtaken it").toEqual([2]);
-    expect(journal.cursors().get("upstream:hospital")).toEqual({ upTo: 2, open: [{ from: 1, to: 1 }] });
+    expect(journal.cursors().get("upstream:hospital")).toEqual({ epoch: journal.epoch, upTo: 2, open: [{ from: 1, to: 1 }] });
     const again = journal.reopen(journal.cursors());
     const other = simulatedReceiver(clock);
     start({ journal: again, sink: other.sink, clock });
@@ -282,14 +282,15 @@ describe("backlog", () => {
         toSeq: seq(15),
         count: 15,
         why: "byte-budget",
-        what: "observations",
+        what: "records",
+        reader: null,
       },
     ]);
     receiver.state.up = true;
     await pass(clock, 5000);
     expect([...receiver.seqs()].sort((a, b) => a - b)).toEqual(numbers(16, 21));
     expect(outbox.view().backlogRecords).toBe(0);
-    expect(journal.cursors().get("upstream:hospital")).toEqual({ upTo: 21, open: [] });
+    expect(journal.cursors().get("upstream:hospital")).toEqual({ epoch: journal.epoch, upTo: 21, open: [] });
   });
 
   test("receipts are not sent back to where they came from", async () => {
@@ -300,7 +301,7 @@ describe("backlog", () => {
     journal.append([receipt, observationAt(2)]);
     await pass(clock, 1000);
     expect(receiver.seqs()).toEqual([2]);
-    expect(journal.cursors().get("upstream:hospital")).toEqual({ upTo: 2, open: [] });
+    expect(journal.cursors().get("upstream:hospital")).toEqual({ epoch: journal.epoch, upTo: 2, open: [] });
   });
 });
 
@@ -324,7 +325,7 @@ describe("what is refused, and what is down", () => {
     );
     expect(outbox.view()).toMatchObject({ rejectedCount: 2, backlogRecords: 0 });
     expect(faults).toEqual([]);
-    expect(journal.cursors().get("upstream:hospital")).toEqual({ upTo: 40, open: [] });
+    expect(journal.cursors().get("upstream:hospital")).toEqual({ epoch: journal.epoch, upTo: 40, open: [] });
   });
 
   test("an outage is told once, its end once, and the attempts slow down to two a minute", async () => {
@@ -394,7 +395,7 @@ describe("stop and start again", () => {
     await pass(clock, 1000);
     expect(finished).toBe(true);
     expect(receiver.state.closed).toBe(true);
-    expect(journal.cursors().get("upstream:hospital")).toEqual({ upTo: 15, open: [{ from: 11, to: 15 }] });
+    expect(journal.cursors().get("upstream:hospital")).toEqual({ epoch: journal.epoch, upTo: 15, open: [{ from: 11, to: 15 }] });
 
     receiver.state.delayMs = 0;
     const again = journal.reopen();
@@ -447,7 +448,7 @@ describe("stop and start again", () => {
         known.add(record.seq);
       }
       expect(running.outbox.view(), `seed ${seed}`).toMatchObject({ state: "connected", backlogRecords: 0 });
-      expect(journal.cursors().get("upstream:hospital"), `seed ${seed}`).toEqual({ upTo: next - 1, open: [] });
+      expect(journal.cursors().get("upstream:hospital"), `seed ${seed}`).toEqual({ epoch: journal.epoch, upTo: next - 1, open: [] });
     });
   }
 });

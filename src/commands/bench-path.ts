@@ -77,6 +77,7 @@ async function durableRate(messages: readonly Uint8Array[]): Promise<number> {
     openLink: source.openLink,
     onAlert: () => {},
     onHeartbeat: () => {},
+    version: "bench",
     gatewayView: () => ({
       gatewayId: "bench",
       version: "",
@@ -139,6 +140,7 @@ function createSource(
       sent += 1;
       yield {
         kind: "bytes",
+        position: round + 1,
         channel: "",
         bytes: messages[round % messages.length] ?? new Uint8Array(),
         receivedAtMs: clock.wall(),

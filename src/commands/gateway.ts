@@ -17,7 +17,7 @@ import type { Clock } from "../core/time.ts";
 import { type Dashboard, startDashboard } from "../dashboard/server/dashboard.ts";
 import { parseDeed } from "../dashboard/server/deed-parser.ts";
 import { pagesFolder } from "../dashboard/server/pages-build.ts";
-import { type Gateway, numbersLeftOut, startGateway } from "../gateway/assembly.ts";
+import { type Gateway, startGateway } from "../gateway/assembly.ts";
 import { type ControlSocket, openControlSocket } from "../gateway/control-socket.ts";
 import { openJournal } from "../journal/journal.ts";
 import { createLog, type Log } from "../log.ts";
@@ -152,6 +152,7 @@ async function open(config: Config, circumstances: Circumstances, io: CommandIo)
     },
     onHeartbeat: () => circumstances.tell({ kind: "heartbeat", atMs: clock.wall() }),
     gatewayView: view,
+    version: gatewayVersion(),
   });
 
   const stopOutboxes = new AbortController();
@@ -205,6 +206,10 @@ function mustSound(alert: Alert): boolean {
   );
 }
 
+function gatewayVersion(): string {
+  return String(JSON.parse(readFileSync(join(PROJECT_ROOT, "package.json"), "utf8")).version);
+}
+
 function gatewayViewer(parts: {
   readonly config: Config;
   readonly journal: Journal;
@@ -212,7 +217,7 @@ function gatewayViewer(parts: {
   readonly outboxes: readonly Outbox[];
   readonly clock: Clock;
 }): () => GatewayView {
-  const version = String(JSON.parse(readFileSync(join(PROJECT_ROOT, "package.json"), "utf8")).version);
+  const version = gatewayVersion();
   const startedAtMs = parts.clock.wall();
   let health: GatewayView["journal"]["state"] = "working";
   parts.journal.onHealth((now) => {
@@ -273,7 +278,7 @@ function openUpstream(
       gateway.setFault(name, reason, subject);
       gateway.gatewayChanged();
     },
-    leftOut: numbersLeftOut(journal),
+    leftOut: journal.leftOutAtOpen,
     onRejected: (rejection) => gateway.setFault(`${name}:rejected`, rejection.fault, subject),
   });
 }

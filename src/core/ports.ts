@@ -4,7 +4,7 @@ import type { Fault } from "./errors.ts";
 import type { Seq } from "./ids.ts";
 import type { Observation, Reading } from "./observation.ts";
 import type { QuantityName, Text, WaveformName } from "./quantities.ts";
-import type { JournalRecord, RecordKind } from "./record.ts";
+import type { JournalRecord, LifeStart, Loss, LossReason, RecordKind, SeqSpan } from "./record.ts";
 import type { Result } from "./result.ts";
 import type { MonotonicMs, WallMs } from "./time.ts";
 
@@ -15,6 +15,8 @@ export type LinkEvent =
   | { readonly kind: "up"; readonly atMonotonicMs: MonotonicMs }
   | {
       readonly kind: "bytes";
+      /** Counts the chunks of this link from 1; `committed` thanks by it. */
+      readonly position: number;
       readonly channel: string;
       readonly bytes: Uint8Array;
       readonly receivedAtMs: WallMs;
@@ -28,8 +30,8 @@ export interface Link {
   readonly events: AsyncIterable<LinkEvent>;
   /** Sends bytes; fails when the link is down. Channel "" where the transport has one channel only. */
   readonly write: (channel: string, bytes: Uint8Array) => Promise<Result<void, Fault>>;
-  /** Tells the sender (MQTT, MLLP, stored records) that everything up to `seq` is on disk. */
-  readonly committed: (seq: Seq) => void;
+  /** Everything that came of the chunks up to this position is on disk: a transport that acknowledges (MQTT, MLLP, stored records) thanks its sender now. */
+  readonly committed: (upToPosition: number) => void;
   readonly close: () => Promise<void>;
 }
 
@@ -203,8 +205,10 @@ export interface Driver {
 
 /** Where a reader stands: everything up to `upTo` is done except the ranges in `open`. */
 export interface ReaderCursor {
+  /** The journal's epoch that the numbers belong to; a reader with another epoch's cursor begins anew. */
+  readonly epoch: string;
   readonly upTo: Seq;
-  readonly open: readonly { readonly from: Seq; readonly to: Seq }[];
+  readonly open: readonly SeqSpan[];
 }
 
 /** What the journal can say of its own health. */
@@ -231,8 +235,12 @@ export interface JournalStats {
 export interface Journal {
   /** A UUID made with the journal; part of every record's key outside. */
   readonly epoch: string;
-  /** The highest sequence number found at start; the next record gets one more. */
+  /** The highest sequence number found on disk at start, 0 in a new journal. */
   readonly lastSeqAtOpen: Seq;
+  /** How the gateway before this one left the journal. */
+  readonly endedBefore: LifeStart["before"];
+  /** Numbers that must not be given to any record, because a former life may have given them without a record on disk; the next record gets the number after it, or after `lastSeqAtOpen`. */
+  readonly leftOutAtOpen: SeqSpan | null;
   /** Damage and losses found while opening; each becomes a technical alert. */
   readonly faultsAtOpen: readonly Fault[];
   /** Queues records in rising order of `seq`; never waits, never throws for what the disk does. */
@@ -252,7 +260,9 @@ export interface Journal {
       readonly fromSeq: Seq;
       readonly toSeq: Seq;
       readonly count: number;
-      readonly why: "queue-full" | "byte-budget" | "journal-damaged";
+      readonly why: LossReason;
+      readonly what: Loss["what"];
+      readonly reader: string | null;
     }) => void,
   ) => () => void;
   /** Committed records with `seq` over `afterSeq`, in order, at most `limit` (and `journalReadRecordsMax`). */
@@ -262,6 +272,8 @@ export interface Journal {
     readonly limit: number;
     readonly kinds?: readonly RecordKind[];
   }) => Promise<readonly JournalRecord[]>;
+  /** The last `limit` committed observations at most (and `journalReadRecordsMax`) with `seq` up to `upToSeq`, in rising order. */
+  readonly readBack: (query: { readonly upToSeq: Seq; readonly limit: number }) => Promise<readonly Observation[]>;
   /** The latest version of every alert that has not ended. */
   readonly openAlerts: () => Promise<readonly Alert[]>;
   /** The latest present observation per device and quantity since a time; for rebuilding windows of episodic quantities. */

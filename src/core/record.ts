@@ -3,7 +3,13 @@ import type { Alert } from "./alert.ts";
 import type { DeviceId, Seq } from "./ids.ts";
 import type { Observation } from "./observation.ts";
 import type { Prediction } from "./prediction.ts";
-import type { WallMs } from "./time.ts";
+import type { ClockTrust, MonotonicMs, WallMs } from "./time.ts";
+
+/** A closed range of sequence numbers. */
+export interface SeqSpan {
+  readonly from: Seq;
+  readonly to: Seq;
+}
 
 /** What came back from a receiver about one record. */
 export interface Receipt {
@@ -19,16 +25,92 @@ export interface Receipt {
   readonly by: string;
 }
 
+/**
+ * Why records are gone:
+ * `queue-full` the disk took too little for too long, the oldest observations waiting in memory went;
+ * `byte-budget` the journal reached the size it was given, its oldest went;
+ * `disk-full` others filled the disk, the journal's oldest went to make room;
+ * `journal-damaged` a file was damaged;
+ * `reader-limit` they went before the reader had them, because it was away or stuck for too long;
+ * `receiver-refused` the reader's far side refused them for good; the journal still has them.
+ */
+export type LossReason = "queue-full" | "byte-budget" | "disk-full" | "journal-damaged" | "reader-limit" | "receiver-refused";
+
 /** Records that are gone, and why: the gateway never loses silently. */
 export interface Loss {
   readonly kind: "loss";
   readonly seq: Seq;
   readonly atMs: WallMs;
+  /** For waves, which have no numbers of their own: the numbers that were current when the first and the last of them came. */
   readonly fromSeq: Seq;
   readonly toSeq: Seq;
+  /** How many records (or chunks of waves) went; where a damaged file does not tell, how many there can have been at most. */
   readonly count: number;
-  readonly why: "queue-full" | "byte-budget" | "journal-damaged" | "reader-limit" | "receiver-refused";
-  readonly what: "waveforms" | "observations" | "records";
+  readonly why: LossReason;
+  readonly what: "waveforms" | "records";
+  /** The one reader that never gets them, for example `upstream:hospital`; null where they are gone for everybody. */
+  readonly reader: string | null;
+}
+
+/** A gateway has begun to run on this journal: the first record of each of its lives. Monotonic times are comparable within one life only. */
+export interface LifeStart {
+  readonly kind: "start";
+  readonly seq: Seq;
+  readonly atMs: WallMs;
+  readonly atMonotonicMs: MonotonicMs;
+  /** The gateway's version. */
+  readonly version: string;
+  /** How the life before ended: there was none, it closed its journal, or it was cut off (crash, kill, power). */
+  readonly before: "first" | "closed" | "cut-off";
+  /** Numbers that no record on disk has or will get: they were kept in reserve, or their records were not on disk when the life before was cut off. */
+  readonly leftOut: SeqSpan | null;
+}
+
+/**
+ * What is known of the wall clock has changed. With the two times of its life's records a wrong wall time can be mended: the right one is
+ * `receivedMonotonicMs + (atMs - atMonotonicMs)` of the first later record of this kind in the same life whose `trust` is `trusted`.
+ */
+export interface ClockRecord {
+  readonly kind: "clock";
+  readonly seq: Seq;
+  /** Both clocks at the same moment, after the change. */
+  readonly atMs: WallMs;
+  readonly atMonotonicMs: MonotonicMs;
+  /** How far the wall clock was moved against the monotonic one since the last record of this kind or the start; forwards is positive. */
+  readonly movedMs: number;
+  readonly why: "step" | "drift" | "trust";
+  readonly trust: ClockTrust;
+}
+
+/** What one device's way in has counted between two tallies. */
+export interface DeviceTally {
+  readonly deviceId: DeviceId;
+  readonly bytes: number;
+  /** Whole messages that were decoded. */
+  readonly messages: number;
+  /** Stretches of bytes that were refused, by kind. */
+  readonly refusals: Readonly<Record<string, number>>;
+  /** Readings in those messages; each became an observation or a repeat. */
+  readonly readings: number;
+  /** Readings that a monitor merely repeats (a cuff's last result) and that were left out by that rule. */
+  readonly repeats: number;
+  /** Observations made, each with a number of its own. */
+  readonly observations: number;
+  /** Chunks of waves handed to the journal. */
+  readonly waves: number;
+}
+
+/** The gateway's own count of what it made, once a minute and at the end: `vigil verify` holds the journal against it. */
+export interface Tally {
+  readonly kind: "tally";
+  readonly seq: Seq;
+  readonly atMs: WallMs;
+  /** The numbers given since the last tally, this one's included. */
+  readonly fromSeq: Seq;
+  readonly toSeq: Seq;
+  /** How many of them went to each kind of record. */
+  readonly given: Readonly<Partial<Record<RecordKind, number>>>;
+  readonly devices: readonly DeviceTally[];
 }
 
 /** Something a device or link did that is neither a value nor an alarm. */
@@ -42,10 +124,20 @@ export interface DeviceEvent {
 }
 
 /** Everything the journal keeps, in one order. Waves are kept apart. */
-export type JournalRecord = Observation | Prediction | Alert | Act | Receipt | Loss | DeviceEvent;
+export type JournalRecord =
+  | Observation
+  | Prediction
+  | Alert
+  | Act
+  | Receipt
+  | Loss
+  | DeviceEvent
+  | LifeStart
+  | ClockRecord
+  | Tally;
 
 /** The kinds of records. */
 export type RecordKind = JournalRecord["kind"];
 
 /** Kinds that are dropped last and never under pressure. Source: architecture, "What the journal keeps". */
-export const KEPT_KINDS: ReadonlySet<RecordKind> = new Set<RecordKind>(["alert", "act", "receipt", "loss"]);
+export const KEPT_KINDS: ReadonlySet<RecordKind> = new Set<RecordKind>(["alert", "act", "receipt", "loss", "start", "clock"]);

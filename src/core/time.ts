@@ -14,6 +14,12 @@ export function monotonicMs(milliseconds: number): MonotonicMs {
   return milliseconds as MonotonicMs;
 }
 
+/**
+ * How far the wall clock may be believed: `untrusted` where the board started without a time (1970), or with one that lies before what
+ * the journal already holds, and nobody has set it since.
+ */
+export type ClockTrust = "trusted" | "untrusted";
+
 /** A running timer; `stop` may be called any number of times. */
 export interface Timer {
   readonly stop: () => void;

@@ -2,10 +2,9 @@ import type { Config, DeviceConfig } from "../../config/schema.ts";
 import { rebuildAlerts } from "../alerts/life-cycle.ts";
 import type { Alert } from "../core/alert.ts";
 import { bedId, type DeviceId, deviceId, type Seq, seq } from "../core/ids.ts";
-import { LIMITS } from "../core/limits.ts";
 import type { Driver, Journal, Link, LinkSpec, PerformAct } from "../core/ports.ts";
 import type { Text } from "../core/quantities.ts";
-import type { Receipt } from "../core/record.ts";
+import type { LifeStart, Receipt } from "../core/record.ts";
 import { assert } from "../core/result.ts";
 import type { GatewayView } from "../core/stream.ts";
 import type { Clock } from "../core/time.ts";
@@ -40,6 +39,8 @@ export interface GatewayParts {
   /** The alert path works: an injected observation has just come out of it as an alert. */
   readonly onHeartbeat: () => void;
   readonly gatewayView: () => GatewayView;
+  /** The gateway's version, for the record of its start. */
+  readonly version: string;
 }
 
 /** A running gateway, as the parts around it see it. */
@@ -62,6 +63,7 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
   const recovered = await recover(journal, parts.clock);
   const joined = join(parts, recovered);
   const { shared, door, lines } = joined;
+  shared.record([lifeStart(parts, shared)]);
   rebuild(joined, recovered);
   const stopClockwork = startClockwork(shared, joined.probe);
   const stopJournalWatch = watchJournal(shared, journal, lines);
@@ -103,7 +105,7 @@ interface Joined {
 /** Makes the rooms' objects and joins them; nothing runs yet. */
 function join(parts: GatewayParts, recovered: Recovered): Joined {
   const { clock, config, journal } = parts;
-  let lastSeq: number = numbersLeftOut(journal)?.to ?? 0;
+  let lastSeq: number = journal.leftOutAtOpen?.to ?? journal.lastSeqAtOpen;
   const nextSeq = () => seq(++lastSeq);
   const record: Route["record"] = (records) => journal.append(records);
   const unloadedModels = config.scores.models.filter((wanted) => !parts.models.some(({ id }) => id === wanted));
@@ -141,7 +143,7 @@ function join(parts: GatewayParts, recovered: Recovered): Joined {
       feed.devicesChanged();
     },
   });
-  const lines = openLines(parts, door);
+  const lines = openLines(parts, { door, lastSeq: () => seq(lastSeq) });
   const pictures = createPictures({
     beds: config.beds,
     tags: deviceTags(config),
@@ -174,21 +176,20 @@ function rebuild(joined: Joined, recovered: Recovered): void {
     line.intake.restoreHeld(recovered.observations.filter((observation) => observation.deviceId === line.deviceId));
 }
 
-/**
- * Where numbering goes on. What was not yet on disk before a crash may have gone upstream all the same, marked as not durable; its
- * number must not be given to another record, or a receiver that keeps each key once would drop the new one. So after a restart as
- * many numbers are left out as can ever have been waiting for the disk.
- */
-export function numbersLeftOut(journal: Journal): { readonly from: Seq; readonly to: Seq } | null {
-  const { journalQueueRecordsMax, journalKeptRecordsMax, journalBatchRecordsMax } = LIMITS;
-  const waitingMax = journalQueueRecordsMax.value + journalKeptRecordsMax.value + journalBatchRecordsMax.value;
-  return journal.lastSeqAtOpen === 0
-    ? null
-    : { from: seq(journal.lastSeqAtOpen + 1), to: seq(journal.lastSeqAtOpen + waitingMax) };
+/** The first record of this life: how the one before ended, which numbers no record has, and how the clocks stand to each other. */
+function lifeStart(parts: GatewayParts, shared: Pick<Route, "nextSeq">): LifeStart {
+  const { journal, clock, version } = parts;
+  const atMs = clock.wall();
+  const atMonotonicMs = clock.monotonic();
+  const { endedBefore: before, leftOutAtOpen: leftOut } = journal;
+  return { kind: "start", seq: shared.nextSeq(), atMs, atMonotonicMs, version, before, leftOut };
 }
 
 /** Opens a link and a way in for each configured device. Nobody is guessed: the patient is asked for at each reading. */
-function openLines(parts: GatewayParts, door: Door): ReadonlyMap<DeviceId, DeviceLine> {
+function openLines(
+  parts: GatewayParts,
+  { door, lastSeq }: { readonly door: Door; readonly lastSeq: () => Seq },
+): ReadonlyMap<DeviceId, DeviceLine> {
   const lines = new Map<DeviceId, DeviceLine>();
   for (const device of parts.config.devices) {
     const driver = parts.drivers(device.driver);
@@ -201,7 +202,7 @@ function openLines(parts: GatewayParts, door: Door): ReadonlyMap<DeviceId, Devic
       origin: device.origin,
       patientOf: () => door.plant().assignments.get(id) ?? null,
     });
-    lines.set(id, createDeviceLine({ intake, link: parts.openLink(linkSpec(device, driver)), clock: parts.clock }));
+    lines.set(id, createDeviceLine({ intake, link: parts.openLink(linkSpec(device, driver)), clock: parts.clock, lastSeq }));
   }
   return lines;
 }

@@ -1,6 +1,7 @@
 import type { Fault } from "../core/errors.ts";
-import type { DeviceId, Seq } from "../core/ids.ts";
+import { type DeviceId, type Seq, seq } from "../core/ids.ts";
 import type { Link, LinkEvent } from "../core/ports.ts";
+import type { SeqSpan } from "../core/record.ts";
 import type { Clock, Timer, WallMs } from "../core/time.ts";
 import { type DeviceIntake, type Judgement, NOTHING_JUDGED } from "../intake/device-intake.ts";
 
@@ -18,8 +19,10 @@ export interface DeviceLine {
   readonly isUp: () => boolean;
   readonly lastHeardAtMs: () => WallMs | null;
   readonly refusedCount: () => number;
-  /** Everything up to `seq` is on disk: the link may thank its sender. */
+  /** Everything up to `seq` is on disk: the link may thank its sender for what it brought of that. */
   readonly committed: (seq: Seq) => void;
+  /** These numbers never reached the disk: their sender is not thanked, nor for anything after it, before the link is opened anew and it sends again. */
+  readonly lost: (numbers: SeqSpan) => void;
   /** Runs until the link is closed. */
   readonly run: (listener: LineListener) => Promise<void>;
   readonly close: () => Promise<void>;
@@ -30,8 +33,11 @@ export function createDeviceLine(parts: {
   readonly intake: DeviceIntake;
   readonly link: Link;
   readonly clock: Clock;
+  /** The last number that was given to any record. */
+  readonly lastSeq: () => Seq;
 }): DeviceLine {
-  const { intake, link, clock } = parts;
+  const { intake, link, clock, lastSeq } = parts;
+  const thanks = new Thanks((upToPosition) => link.committed(upToPosition));
   let up = false;
   let lastHeardAtMs: WallMs | null = null;
   let refusedCount = 0;
@@ -54,6 +60,7 @@ export function createDeviceLine(parts: {
     switch (event.kind) {
       case "up":
         up = true;
+        thanks.beginAnew();
         intake.begin();
         listener.onUp(intake.deviceId);
         return serveDue(listener);
@@ -62,10 +69,12 @@ export function createDeviceLine(parts: {
         dueTimer?.stop();
         return listener.onDown(intake.deviceId, event.fault);
       case "bytes": {
+        const before = lastSeq();
         const judgement = intake.feed(event);
         refusedCount += judgement.refusals.length;
         if (judgement.heard) lastHeardAtMs = event.receivedAtMs;
         listener.onJudgement(intake.deviceId, judgement);
+        thanks.owe({ position: event.position, from: seq(before + 1), to: lastSeq() });
         return serveDue(listener);
       }
     }
@@ -81,7 +90,57 @@ export function createDeviceLine(parts: {
       for await (const event of link.events) take(event, listener);
       dueTimer?.stop();
     },
-    committed: (seq) => link.committed(seq),
+    committed: (upTo) => thanks.committed(upTo),
+    lost: (numbers) => thanks.lost(numbers),
     close: () => link.close(),
   };
+}
+
+/** A chunk and the numbers of the records that came of it; `from` is over `to` where nothing did. */
+interface Owed extends SeqSpan {
+  position: number;
+}
+
+/**
+ * Which chunks a link may thank for: those whose records are all on disk (decision 4). A chunk that brought no record is thanked with the
+ * one before it, so that the list is never longer than the journal's own queue.
+ */
+class Thanks {
+  readonly #thank: (upToPosition: number) => void;
+  readonly #owed: Owed[] = [];
+  #withheld = false;
+
+  constructor(thank: (upToPosition: number) => void) {
+    this.#thank = thank;
+  }
+
+  /** A new connection: the sender sends again what it was not thanked for. */
+  beginAnew(): void {
+    this.#owed.length = 0;
+    this.#withheld = false;
+  }
+
+  owe(chunk: Owed): void {
+    if (this.#withheld) return;
+    const last = this.#owed.at(-1);
+    if (chunk.from <= chunk.to) this.#owed.push(chunk);
+    else if (last === undefined) this.#thank(chunk.position);
+    else last.position = chunk.position;
+  }
+
+  committed(upTo: Seq): void {
+    let thankedTo: number | null = null;
+    for (let first = this.#owed[0]; first !== undefined && first.to <= upTo; first = this.#owed[0]) {
+      thankedTo = first.position;
+      this.#owed.shift();
+    }
+    if (thankedTo !== null) this.#thank(thankedTo);
+  }
+
+  lost(numbers: SeqSpan): void {
+    const hit = this.#owed.findIndex(({ from, to }) => from <= numbers.to && to >= numbers.from);
+    if (hit < 0) return;
+    this.#owed.length = hit;
+    this.#withheld = true;
+  }
 }

@@ -13,9 +13,6 @@ const CONTINUOUS_MS_MAX = 5 * 60_000;
 const EPISODIC_MS_MAX = 12 * 3_600_000;
 /** At most this many of the latest records are read for the windows: one minute at 2,500 records a second. */
 const RECENT_RECORDS_MAX = 150_000;
-/** How many numbers one look backwards covers, and how many looks there are at most: a dozen restarts in five minutes. */
-const STRETCH_NUMBERS = 50_000;
-const STRETCHES_MAX = 16;
 
 /** Everything the gateway must know again before it may call itself ready. */
 export interface Recovered {
@@ -49,44 +46,22 @@ async function readActs(journal: Journal): Promise<readonly Act[]> {
   }
 }
 
-/**
- * Reads backwards in stretches of numbers until it has seen far enough back. Restarts leave numbers out, so the stretches
- * are counted by what they hold and not by their length.
- */
+/** Reads backwards until it has seen far enough back. */
 async function readRecent(journal: Journal, clock: Clock): Promise<readonly Observation[]> {
   const sinceMs = clock.wall() - CONTINUOUS_MS_MAX;
-  const stretches: (readonly Observation[])[] = [];
+  const pages: (readonly Observation[])[] = [];
   let count = 0;
-  let upTo: number = journal.lastSeqAtOpen;
-  for (let stretch = 0; stretch < STRETCHES_MAX && upTo > 0 && count < RECENT_RECORDS_MAX; stretch++) {
-    const after = Math.max(0, upTo - STRETCH_NUMBERS);
-    const found = await readObservations(journal, { afterSeq: seq(after), upToSeq: seq(upTo) });
-    const recent = found.filter((observation) => observation.times.receivedAtMs >= sinceMs);
-    stretches.unshift(recent);
+  let upToSeq = journal.lastSeqAtOpen;
+  while (count < RECENT_RECORDS_MAX) {
+    const page = await journal.readBack({ upToSeq, limit: LIMITS.journalReadRecordsMax.value });
+    const recent = page.filter((observation) => observation.times.receivedAtMs >= sinceMs);
+    pages.unshift(recent);
     count += recent.length;
-    upTo = after;
-    if (recent.length < found.length) break;
+    const oldest = page[0];
+    if (oldest === undefined || recent.length < page.length) break;
+    upToSeq = seq(oldest.seq - 1);
   }
-  return stretches.flat();
-}
-
-async function readObservations(
-  journal: Journal,
-  range: { readonly afterSeq: Seq; readonly upToSeq: Seq },
-): Promise<readonly Observation[]> {
-  const observations: Observation[] = [];
-  for (let afterSeq = range.afterSeq; ; ) {
-    const page = await journal.read({
-      afterSeq,
-      upToSeq: range.upToSeq,
-      limit: LIMITS.journalReadRecordsMax.value,
-      kinds: ["observation"],
-    });
-    for (const record of page) if (record.kind === "observation") observations.push(record);
-    const last = page.at(-1);
-    if (last === undefined) return observations;
-    afterSeq = last.seq;
-  }
+  return pages.flat();
 }
 
 function readEpisodic(journal: Journal, clock: Clock): Promise<readonly Observation[]> {

@@ -3,12 +3,16 @@ import { ByteReader, ByteWriter, DamagedBytesError } from "./block-bytes.ts";
 import { numbersAt, type ObservationNumbers, type PackedRare, type PackedRecords, type RareKind } from "./packing.ts";
 
 /** Bit per kind, so that a search for predictions need not open blocks that hold none. */
-export const BLOCK_KIND_BITS = { observation: 1, prediction: 2, event: 4 } as const;
+export const BLOCK_KIND_BITS = { observation: 1, prediction: 2, event: 4, tally: 8 } as const;
+
+/** Every kind that lives in blocks. */
+export const ALL_KIND_BITS = 15;
 
 /** The kinds that live in blocks. */
 export type BlockKind = keyof typeof BLOCK_KIND_BITS;
 
-const BLOCK_KINDS: readonly BlockKind[] = ["observation", "prediction", "event"];
+/** A kind is stored as its place in this list, so a new one comes last. */
+const BLOCK_KINDS: readonly BlockKind[] = ["observation", "prediction", "event", "tally"];
 const FORMAT = 1;
 const PLAIN = 0;
 const DEFLATED = 1;

@@ -17,8 +17,8 @@ const VERSION_FACTOR = 65_537;
 
 /** One kind of file: how to make it, and how to bring an older one up to date, one step a version. */
 export interface FileSchema {
-  /** Statements that lead from version `index` to `index + 1`; the first makes the file. */
-  readonly steps: readonly string[];
+  /** What leads from version `index` to `index + 1`; the first makes the file. A function where rows must be written anew, which SQL alone cannot. */
+  readonly steps: readonly (string | ((database: OpenDatabase) => void))[];
 }
 
 /** A file from a later version of the gateway. It was not touched. */
@@ -77,10 +77,15 @@ export function versionFromHeader(stored: number): number | null {
 /** Brings the file up to date in one transaction and into the file's header, where a later start looks without opening. */
 function migrate(database: OpenDatabase, schema: FileSchema, fromVersion: number): void {
   database.exec("BEGIN IMMEDIATE");
-  for (const step of schema.steps.slice(fromVersion)) database.exec(step);
+  for (const step of schema.steps.slice(fromVersion)) runStep(database, step);
   database.pragma(`user_version = ${schema.steps.length * VERSION_FACTOR}`);
   database.exec("COMMIT");
   database.pragma("wal_checkpoint(TRUNCATE)");
+}
+
+function runStep(database: OpenDatabase, step: FileSchema["steps"][number]): void {
+  if (typeof step === "string") database.exec(step);
+  else step(database);
 }
 
 /** Whether SQLite finds the structure of every page sound and the tables are those of the schema. */
@@ -88,7 +93,7 @@ export function structureIsSound(database: OpenDatabase, schema: FileSchema): bo
   if (database.pragma("quick_check(1)", { simple: true }) !== "ok") return false;
   const pattern = new Database(":memory:");
   try {
-    for (const step of schema.steps) pattern.exec(step);
+    for (const step of schema.steps) runStep(pattern, step);
     return tablesOf(database) === tablesOf(pattern);
   } finally {
     pattern.close();

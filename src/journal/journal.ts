@@ -77,6 +77,8 @@ type LossListener = (loss: Told) => void;
 class JournalKeeper implements Journal {
   readonly epoch: string;
   readonly lastSeqAtOpen: Seq;
+  readonly endedBefore: Journal["endedBefore"];
+  readonly leftOutAtOpen: Journal["leftOutAtOpen"];
   readonly faultsAtOpen: readonly Fault[];
   readonly #clock: Clock;
   readonly #folder: string;
@@ -116,6 +118,8 @@ class JournalKeeper implements Journal {
     const { options, opened } = parts;
     this.epoch = opened.epoch;
     this.lastSeqAtOpen = seq(opened.lastSeq);
+    this.endedBefore = opened.endedBefore;
+    this.leftOutAtOpen = opened.leftOut === null ? null : { from: seq(opened.leftOut.from), to: seq(opened.leftOut.to) };
     this.faultsAtOpen = opened.faults;
     this.#committedSeq = this.lastSeqAtOpen;
     this.#clock = options.clock;
@@ -315,7 +319,14 @@ class JournalKeeper implements Journal {
       this.#writer.post({ kind: "set-aside", file: news.file });
       return;
     }
-    this.#tellLoss({ fromSeq: news.fromSeq, toSeq: news.toSeq, count: news.count, why: "journal-damaged" });
+    this.#tellLoss({
+      fromSeq: news.fromSeq,
+      toSeq: news.toSeq,
+      count: news.count,
+      why: "journal-damaged",
+      what: "records",
+      reader: null,
+    });
   }
 
   #takeReaderTrouble(sqliteCode: string): void {
@@ -351,6 +362,14 @@ class JournalKeeper implements Journal {
     const pageLimit = Math.min(limit, LIMITS.journalReadRecordsMax.value);
     const answer = await this.#reader.ask({ kind: "records", afterSeq, upToSeq: last, limit: pageLimit, kinds: kinds ?? null });
     return answer.kind === "records" ? unpackRecords(answer.batch) : [];
+  };
+
+  readonly readBack: Journal["readBack"] = async ({ upToSeq, limit }) => {
+    const last = Math.min(upToSeq, this.#committedSeq);
+    const pageLimit = Math.min(limit, LIMITS.journalReadRecordsMax.value);
+    if (last <= 0 || pageLimit <= 0) return [];
+    const answer = await this.#reader.ask({ kind: "observations-back", upToSeq: last, limit: pageLimit });
+    return answer.kind === "records" ? unpackRecords(answer.batch).filter((record) => record.kind === "observation") : [];
   };
 
   readonly openAlerts = async (): Promise<readonly Alert[]> => {
@@ -425,7 +444,7 @@ class JournalKeeper implements Journal {
     if (this.#writer.ready) {
       await this.#within(stopMs, (done) => {
         this.#whenClosed = done;
-        this.#writer.post({ kind: "close" });
+        this.#writer.post({ kind: "close", cleanUpToSeq: drained() ? this.#waiting.lastSeq : null });
       });
     }
     for (const timer of [this.#groupTimer, this.#retryTimer, this.#answerTimer, this.#cursorTimer]) timer?.stop();

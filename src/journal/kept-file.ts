@@ -27,13 +27,53 @@ export const KEPT_SCHEMA: FileSchema = {
      CREATE TABLE open_alerts (id TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID;
      CREATE TABLE cursors (reader TEXT PRIMARY KEY, crc INTEGER NOT NULL, json TEXT NOT NULL) WITHOUT ROWID;
      CREATE TABLE drops (from_seq INTEGER PRIMARY KEY, to_seq INTEGER NOT NULL, record_count INTEGER NOT NULL, why TEXT NOT NULL);`,
+    secondVersion,
   ],
 };
 
-/** The kinds that live in the kept file. */
-export type KeptKind = "alert" | "act" | "receipt" | "loss";
+/** Version 2: starts and clock records, losses of one reader or of waves, cursors that know their epoch. */
+function secondVersion(database: OpenDatabase): void {
+  database.exec(
+    `CREATE TABLE starts (seq INTEGER PRIMARY KEY, crc INTEGER NOT NULL, json TEXT NOT NULL);
+     CREATE TABLE clocks (seq INTEGER PRIMARY KEY, crc INTEGER NOT NULL, json TEXT NOT NULL);
+     DROP TABLE drops;
+     CREATE TABLE drops (what TEXT NOT NULL, reader TEXT NOT NULL, from_seq INTEGER NOT NULL, to_seq INTEGER NOT NULL,
+       record_count INTEGER NOT NULL, why TEXT NOT NULL, PRIMARY KEY (what, reader, from_seq)) WITHOUT ROWID;`,
+  );
+  const losses = database.prepare<[], KeptRow>("SELECT seq, crc, json FROM losses").all();
+  const storeLoss = database.prepare("UPDATE losses SET json = ?, crc = ? WHERE seq = ?");
+  for (const { seq, crc, json } of losses) {
+    if (checkSum(json, seq) !== crc) continue;
+    const mended = JSON.stringify({ ...(JSON.parse(json) as object), what: "records", reader: null });
+    storeLoss.run(mended, checkSum(mended, seq), seq);
+  }
+  const epoch = database.prepare<[], string>("SELECT value FROM facts WHERE name = 'epoch'").pluck().get();
+  const cursors = database.prepare<[], CursorRow>("SELECT reader, crc, json FROM cursors").all();
+  const storeCursor = database.prepare("UPDATE cursors SET json = ?, crc = ? WHERE reader = ?");
+  for (const { reader, crc, json } of cursors) {
+    if (checkSum(json + reader, 0) !== crc || epoch === undefined) continue;
+    const mended = JSON.stringify({ epoch, ...(JSON.parse(json) as object) });
+    storeCursor.run(mended, checkSum(mended + reader, 0), reader);
+  }
+}
 
-const TABLES: Readonly<Record<KeptKind, string>> = { alert: "alerts", act: "acts", receipt: "receipts", loss: "losses" };
+interface CursorRow {
+  readonly reader: string;
+  readonly crc: number;
+  readonly json: string;
+}
+
+/** The kinds that live in the kept file. */
+export type KeptKind = "alert" | "act" | "receipt" | "loss" | "start" | "clock";
+
+const TABLES: Readonly<Record<KeptKind, string>> = {
+  alert: "alerts",
+  act: "acts",
+  receipt: "receipts",
+  loss: "losses",
+  start: "starts",
+  clock: "clocks",
+};
 
 /** The kept kinds, in the order of their tables. */
 export const KEPT_FILE_KINDS = Object.keys(TABLES) as readonly KeptKind[];
@@ -50,11 +90,24 @@ interface KeptRow {
 }
 
 interface DropRow {
+  readonly what: LostRange["what"];
+  /** "" where the loss is everybody's. */
+  readonly reader: string;
   readonly from_seq: number;
   readonly to_seq: number;
   readonly record_count: number;
-  readonly why: "byte-budget" | "journal-damaged";
+  readonly why: LostRange["why"];
 }
+
+const DROP_COLUMNS = "what, reader, from_seq, to_seq, record_count, why";
+
+function lostRangeOf(row: DropRow): LostRange {
+  const reader = row.reader === "" ? null : row.reader;
+  return { what: row.what, reader, fromSeq: row.from_seq, toSeq: row.to_seq, count: row.record_count, why: row.why };
+}
+
+/** What is known of the journal as a whole. `reservedUpTo`: no number up to it is given by a later life. `closedAtSeq`: the last number of a life that closed, "" while one runs. */
+export type FactName = "epoch" | "gatewayId" | "reservedUpTo" | "closedAtSeq";
 
 /** The kept file as the writing thread holds it. */
 export class KeptFile {
@@ -94,14 +147,15 @@ export class KeptFile {
   }
 
   /** A stored fact, or null where it is missing or its check sum is wrong. */
-  fact(name: "epoch" | "gatewayId"): string | null {
+  fact(name: FactName): string | null {
     const row = this.#database
       .prepare<[string], { value: string; crc: number }>("SELECT value, crc FROM facts WHERE name = ?")
       .get(name);
     return row !== undefined && checkSum(row.value, 0) === row.crc ? row.value : null;
   }
 
-  setFacts(facts: Readonly<Record<"epoch" | "gatewayId", string>>): void {
+  /** Stores facts and waits for the disk. */
+  setFacts(facts: Readonly<Partial<Record<FactName, string>>>): void {
     const insert = this.#database.prepare("INSERT OR REPLACE INTO facts (name, value, crc) VALUES (?, ?, ?)");
     inTransaction(this.#database, () => {
       for (const [name, value] of Object.entries(facts)) insert.run(name, value, checkSum(value, 0));
@@ -121,9 +175,7 @@ export class KeptFile {
 
   /** The highest number any reader was done with; such a record was committed even where its file is gone. */
   highestCursor(): number {
-    const rows = this.#database
-      .prepare<[], { reader: string; crc: number; json: string }>("SELECT reader, crc, json FROM cursors")
-      .all();
+    const rows = this.#database.prepare<[], CursorRow>("SELECT reader, crc, json FROM cursors").all();
     const sound = rows.filter((row) => checkSum(row.json + row.reader, 0) === row.crc);
     return Math.max(0, ...sound.map((row) => (JSON.parse(row.json) as ReaderCursor).upTo));
   }
@@ -160,25 +212,22 @@ export class KeptFile {
   /** A loss that has become a record is no longer owed to anybody. */
   #settle(loss: Loss): void {
     this.#database
-      .prepare("DELETE FROM drops WHERE from_seq >= ? AND to_seq <= ? AND why = ?")
-      .run(loss.fromSeq, loss.toSeq, loss.why);
+      .prepare("DELETE FROM drops WHERE what = ? AND reader = ? AND from_seq >= ? AND to_seq <= ? AND why = ?")
+      .run(loss.what, loss.reader ?? "", loss.fromSeq, loss.toSeq, loss.why);
   }
 
   /** Notes, durably and before it happens, that records will be gone. */
   oweLoss(loss: LostRange): void {
     inTransaction(this.#database, () => {
       this.#database
-        .prepare("INSERT OR REPLACE INTO drops (from_seq, to_seq, record_count, why) VALUES (?, ?, ?, ?)")
-        .run(loss.fromSeq, loss.toSeq, loss.count, loss.why);
+        .prepare(`INSERT OR REPLACE INTO drops (${DROP_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)`)
+        .run(loss.what, loss.reader ?? "", loss.fromSeq, loss.toSeq, loss.count, loss.why);
     });
   }
 
   /** Losses that have not become a record, for example because of a crash in between. */
   owedLosses(): LostRange[] {
-    return this.#database
-      .prepare<[], DropRow>("SELECT from_seq, to_seq, record_count, why FROM drops ORDER BY from_seq")
-      .all()
-      .map((row) => ({ fromSeq: row.from_seq, toSeq: row.to_seq, count: row.record_count, why: row.why }));
+    return this.#database.prepare<[], DropRow>(`SELECT ${DROP_COLUMNS} FROM drops ORDER BY from_seq`).all().map(lostRangeOf);
   }
 
   /**
@@ -289,12 +338,10 @@ function readWhatIsLeft(database: OpenDatabase): Salvage {
   }
   const facts = collect<{ name: string; value: string; crc: number }>("SELECT name, value, crc FROM facts");
   const epoch = facts.find((fact) => fact.name === "epoch" && checkSum(fact.value, 0) === fact.crc)?.value ?? null;
-  const cursors = collect<{ reader: string; crc: number; json: string }>("SELECT reader, crc, json FROM cursors")
+  const cursors = collect<CursorRow>("SELECT reader, crc, json FROM cursors")
     .filter((row) => checkSum(row.json + row.reader, 0) === row.crc)
     .map((row): StoredCursor => [row.reader, row.json]);
-  const owed = collect<DropRow>("SELECT from_seq, to_seq, record_count, why FROM drops").map(
-    (row): LostRange => ({ fromSeq: row.from_seq, toSeq: row.to_seq, count: row.record_count, why: row.why }),
-  );
+  const owed = collect<DropRow>(`SELECT ${DROP_COLUMNS} FROM drops`).map(lostRangeOf);
   return { epoch, rows: [...rows.values()], cursors, owed, whole };
 }
 

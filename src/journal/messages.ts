@@ -1,7 +1,7 @@
 import type { Fault } from "../core/errors.ts";
 import type { TrendPoint } from "../core/ports.ts";
 import type { QuantityName } from "../core/quantities.ts";
-import type { RecordKind } from "../core/record.ts";
+import type { LifeStart, Loss, LossReason, RecordKind } from "../core/record.ts";
 import type { PackedRecords } from "./packing.ts";
 
 /** A disk slower than the real one, to give figures for an SD card: how long each wait for the disk takes, and a share of slow ones. */
@@ -31,7 +31,9 @@ export interface LostRange {
   readonly fromSeq: number;
   readonly toSeq: number;
   readonly count: number;
-  readonly why: "queue-full" | "byte-budget" | "journal-damaged";
+  readonly why: LossReason;
+  readonly what: Loss["what"];
+  readonly reader: string | null;
 }
 
 /** A reader's name and its cursor as JSON. */
@@ -53,6 +55,9 @@ export interface OpenRequest {
 export interface OpenedJournal {
   readonly epoch: string;
   readonly lastSeq: number;
+  readonly endedBefore: LifeStart["before"];
+  /** Numbers that a former life may have given without a record on disk, or null. */
+  readonly leftOut: { readonly from: number; readonly to: number } | null;
   readonly faults: readonly Fault[];
   readonly losses: readonly LostRange[];
   readonly segments: readonly SegmentEntry[];
@@ -64,7 +69,8 @@ export type ToWriter =
   | { readonly kind: "commit"; readonly upToSeq: number; readonly batch: PackedRecords }
   | { readonly kind: "cursors"; readonly cursors: readonly StoredCursor[] }
   | { readonly kind: "set-aside"; readonly file: string }
-  | { readonly kind: "close" };
+  /** `cleanUpToSeq`: the last number given, where everything up to it is on disk; else null. */
+  | { readonly kind: "close"; readonly cleanUpToSeq: number | null };
 
 /** From the writing thread to the main thread. */
 export type FromWriter =
@@ -86,6 +92,7 @@ export type ReadQuery =
       readonly limit: number;
       readonly kinds: readonly RecordKind[] | null;
     }
+  | { readonly kind: "observations-back"; readonly upToSeq: number; readonly limit: number }
   | { readonly kind: "open-alerts" }
   | { readonly kind: "latest"; readonly sinceMs: number; readonly quantities: readonly QuantityName[] }
   | {

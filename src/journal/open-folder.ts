@@ -2,6 +2,8 @@ import { randomUUID } from "node:crypto";
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { type Fault, fault } from "../core/errors.ts";
+import { LIMITS } from "../core/limits.ts";
+import type { LifeStart } from "../core/record.ts";
 import { fail, type Result, succeed } from "../core/result.ts";
 import { TooNewError, versionFromHeader } from "./database.ts";
 import {
@@ -20,12 +22,20 @@ import { KEPT_SCHEMA, KeptFile, replaceDamagedKeptFile } from "./kept-file.ts";
 import type { LostRange, OpenRequest, SegmentEntry } from "./messages.ts";
 import { inspectSealed, SEGMENT_SCHEMA, SegmentWriter } from "./segment-file.ts";
 
+/** As many numbers as can ever have waited for the disk; left out where no reservation is known. */
+const UNRESERVED_LEFT_OUT =
+  LIMITS.journalQueueRecordsMax.value + LIMITS.journalKeptRecordsMax.value + LIMITS.journalBatchRecordsMax.value;
+
 /** A journal's files, opened, checked and locked. */
 export interface OpenFolder {
   readonly lock: FolderLock;
   readonly kept: KeptFile;
   readonly epoch: string;
   readonly lastSeq: number;
+  readonly endedBefore: LifeStart["before"];
+  readonly leftOut: { readonly from: number; readonly to: number } | null;
+  /** No later life gives a number up to this one. */
+  readonly reservedUpTo: number;
   /** Closed segments, oldest first. */
   readonly sealed: readonly SegmentEntry[];
   /** The newest segment where it can still be written. */
@@ -78,9 +88,6 @@ function openFiles(request: OpenRequest, nowMonotonicMs: number): Omit<OpenFolde
   const segments = openSegments({ request, nowMonotonicMs, kept, faults });
   const storedEpoch = segments.endIsLost ? null : kept.fact("epoch");
   const epoch = request.epochToKeep ?? storedEpoch ?? randomUUID();
-  if (kept.fact("epoch") !== epoch || kept.fact("gatewayId") !== request.gatewayId) {
-    kept.setFacts({ epoch, gatewayId: request.gatewayId });
-  }
   const { sealed, active } = segments;
   const lastSeq = Math.max(
     kept.lastSeq(),
@@ -89,7 +96,31 @@ function openFiles(request: OpenRequest, nowMonotonicMs: number): Omit<OpenFolde
     kept.highestCursor(),
     ...faults.map(lastSeqOfFault),
   );
-  return { kept, epoch, lastSeq, sealed, active, faults };
+  if (request.epochToKeep !== null) {
+    kept.setFacts({ epoch, gatewayId: request.gatewayId });
+    const life = { endedBefore: "closed", leftOut: null, reservedUpTo: Number(kept.fact("reservedUpTo") ?? 0) } as const;
+    return { kept, epoch, lastSeq, ...life, sealed, active, faults };
+  }
+  const life = beginLife(kept, lastSeq);
+  const { reservedUpTo } = life;
+  kept.setFacts({ epoch, gatewayId: request.gatewayId, reservedUpTo: String(reservedUpTo), closedAtSeq: "" });
+  return { kept, epoch, lastSeq, ...life, sealed, active, faults };
+}
+
+/**
+ * How the life before ended and where numbering goes on. What was not yet on disk when a life was cut off may have gone upstream all the
+ * same, marked as not durable; its number must not be given to another record, or a receiver that keeps each key once would drop the new
+ * one. So each life reserves numbers on disk before it gives any, and what a life that was cut off had reserved is left out.
+ */
+function beginLife(kept: KeptFile, lastSeq: number): Pick<OpenFolder, "endedBefore" | "leftOut" | "reservedUpTo"> {
+  const reserved = LIMITS.journalNumbersReserved.value;
+  const storedUpTo = kept.fact("reservedUpTo");
+  if (lastSeq === 0 && storedUpTo === null) return { endedBefore: "first", leftOut: null, reservedUpTo: reserved };
+  if (kept.fact("closedAtSeq") === String(lastSeq))
+    return { endedBefore: "closed", leftOut: null, reservedUpTo: lastSeq + reserved };
+  // A journal of the first version, or one whose kept file was damaged, has no reservation that could be trusted.
+  const to = Math.max(Number(storedUpTo ?? 0), lastSeq + UNRESERVED_LEFT_OUT);
+  return { endedBefore: "cut-off", leftOut: { from: lastSeq + 1, to }, reservedUpTo: to + reserved };
 }
 
 /** Numbers of a file that was set aside are not given out again. */
@@ -197,5 +228,5 @@ export function setAsideSegment(damaged: {
 function lossByNames(file: string, nextFile: string | undefined): LostRange {
   const fromSeq = firstSeqOf(file);
   const toSeq = nextFile === undefined ? fromSeq : firstSeqOf(nextFile) - 1;
-  return { fromSeq, toSeq, count: toSeq - fromSeq + 1, why: "journal-damaged" };
+  return { fromSeq, toSeq, count: toSeq - fromSeq + 1, why: "journal-damaged", what: "records", reader: null };
 }

@@ -68,6 +68,8 @@ class JournalReader {
       switch (query.kind) {
         case "records":
           return { kind: "records", batch: packRecords(await this.#records(query)) };
+        case "observations-back":
+          return { kind: "records", batch: packRecords(await this.#observationsBack(query)) };
         case "open-alerts":
           return {
             kind: "records",
@@ -180,6 +182,27 @@ class JournalReader {
       }
       await turn();
     }
+  }
+
+  /** The last observations up to a number, newest segment and newest block first. */
+  async #observationsBack(query: ReadQuery & { readonly kind: "observations-back" }): Promise<JournalRecord[]> {
+    const found: JournalRecord[][] = [];
+    const turn = this.#turns();
+    let count = 0;
+    for (const entry of [...this.#entries].reverse()) {
+      for (let upToSeq = query.upToSeq; count < query.limit; await turn()) {
+        const rows = this.#onSegment(entry.file, (segment) => segment.blocksBack(upToSeq)) ?? [];
+        for (const row of rows) {
+          const records = this.#recordsOfBlock(entry.file, row, ["observation"]).filter(({ seq }) => seq <= query.upToSeq);
+          found.push(records);
+          count += records.length;
+          upToSeq = row.first_seq - 1;
+          if (count >= query.limit) break;
+        }
+        if (rows.length === 0) break;
+      }
+    }
+    return found.reverse().flat().slice(-query.limit);
   }
 
   #recordsOfBlock(file: string, row: BlockRow, kinds: readonly RecordKind[] | null): JournalRecord[] {

@@ -4,7 +4,7 @@ import Database from "better-sqlite3";
 import { isQuantityName } from "../core/quantities.ts";
 import type { RecordKind } from "../core/record.ts";
 import { assert } from "../core/result.ts";
-import { BLOCK_KIND_BITS, type Block, encodeBlock, isBlockKind, visitBlock } from "./block.ts";
+import { ALL_KIND_BITS, BLOCK_KIND_BITS, type Block, encodeBlock, isBlockKind, visitBlock } from "./block.ts";
 import { DamagedBytesError } from "./block-bytes.ts";
 import {
   checkSum,
@@ -34,6 +34,8 @@ export const SEGMENT_SCHEMA: FileSchema = {
        kinds INTEGER NOT NULL, min_at_ms REAL, max_at_ms REAL, crc INTEGER NOT NULL, data BLOB NOT NULL);
      CREATE TABLE rollups (to_seq INTEGER PRIMARY KEY, from_seq INTEGER NOT NULL, min_at_ms REAL NOT NULL,
        max_at_ms REAL NOT NULL, crc INTEGER NOT NULL, data BLOB NOT NULL);`,
+    // Version 2 may hold tallies, which version 1 would take for damage; the tables are the same.
+    "",
   ],
 };
 
@@ -373,6 +375,7 @@ export class SegmentReader {
   readonly #database: OpenDatabase;
   readonly #contexts: ContextTable;
   readonly #blocks;
+  readonly #blocksBack;
   readonly #rollups;
 
   constructor(path: string) {
@@ -383,6 +386,10 @@ export class SegmentReader {
       `SELECT first_seq, last_seq, record_count, crc, data FROM blocks
        WHERE first_seq >= coalesce((SELECT max(first_seq) FROM blocks WHERE first_seq <= ?), 0)
        AND last_seq >= ? AND first_seq <= ? AND coalesce(max_at_ms, ?) >= ? AND kinds & ? ORDER BY first_seq`,
+    );
+    this.#blocksBack = this.#database.prepare<[number], BlockRow>(
+      `SELECT first_seq, last_seq, record_count, crc, data FROM blocks
+       WHERE first_seq <= ? AND kinds & ${BLOCK_KIND_BITS.observation} ORDER BY first_seq DESC LIMIT 16`,
     );
     this.#rollups = this.#database.prepare<[number, number, number], RollupRow>(
       `SELECT to_seq, from_seq, crc, data FROM rollups
@@ -397,7 +404,7 @@ export class SegmentReader {
     readonly kinds: readonly RecordKind[] | null;
     readonly sinceMs?: number;
   }): BlockRow[] {
-    let mask = range.kinds === null ? 7 : 0;
+    let mask = range.kinds === null ? ALL_KIND_BITS : 0;
     for (const kind of range.kinds ?? []) if (isBlockKind(kind as "event")) mask |= BLOCK_KIND_BITS[kind as "event"];
     const sinceMs = range.sinceMs ?? Number.NEGATIVE_INFINITY;
     const rows: BlockRow[] = [];
@@ -408,6 +415,11 @@ export class SegmentReader {
       if (recordCount >= BLOCK_PAGE_RECORDS) break;
     }
     return rows;
+  }
+
+  /** The few blocks with observations that begin at a number or before it, newest first. */
+  blocksBack(upToSeq: number): BlockRow[] {
+    return this.#blocksBack.all(upToSeq);
   }
 
   /** The next few rollups after one, that touch a time. */

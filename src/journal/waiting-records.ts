@@ -46,6 +46,11 @@ export class WaitingRecords {
     this.#lastSeq = bounds.afterSeq;
   }
 
+  /** The highest number ever taken in. */
+  get lastSeq(): number {
+    return this.#lastSeq;
+  }
+
   get length(): number {
     return this.#droppable.length + this.#kept.length;
   }
@@ -85,7 +90,7 @@ export class WaitingRecords {
     const fromSeq = this.#droppable.shift().seq;
     let toSeq = fromSeq;
     for (let dropped = 1; dropped < count; dropped++) toSeq = this.#droppable.shift().seq;
-    return { fromSeq, toSeq, count, why: "queue-full" };
+    return { fromSeq, toSeq, count, why: "queue-full", what: "records", reader: null };
   }
 
   /** Takes out the next records in order, at most `countMax`. */

@@ -41,6 +41,7 @@ class JournalWriter {
   #fsyncCount = 0;
   #housekeptMs = Number.NEGATIVE_INFINITY;
   #bytesOnDisk = 0;
+  #reservedUpTo = 0;
   /** The segment in use when the files were let go. */
   #letGoFile: string | null = null;
 
@@ -64,7 +65,7 @@ class JournalWriter {
         this.#setAside(message.file);
         return;
       case "close":
-        this.#close();
+        this.#close(message.cleanUpToSeq);
         return;
     }
   }
@@ -78,13 +79,17 @@ class JournalWriter {
         this.#say({ kind: "refused", fault: opened.error });
         return;
       }
-      const { kept, active, sealed, epoch, lastSeq, faults } = opened.value;
+      const { kept, active, sealed, epoch, lastSeq, endedBefore, leftOut, faults } = opened.value;
       this.#open = opened.value;
+      this.#reservedUpTo = opened.value.reservedUpTo;
       this.#kept = kept;
       this.#active = active;
       this.#sealed = [...sealed];
       this.#unsettled = sealed.map((entry) => entry.file).filter((file) => existsSync(join(request.folder, `${file}-wal`)));
-      this.#say({ kind: "opened", opened: { epoch, lastSeq, faults, losses: kept.owedLosses(), segments: this.#segments() } });
+      this.#say({
+        kind: "opened",
+        opened: { epoch, lastSeq, endedBefore, leftOut, faults, losses: kept.owedLosses(), segments: this.#segments() },
+      });
       this.#tolerating(() => this.#keepToBudget(kept));
     } catch (error) {
       this.#say({ kind: "refused", fault: faultOf(error, request.folder) });
@@ -99,6 +104,7 @@ class JournalWriter {
     const folder = this.#folder();
     const startedMs = this.#clock.monotonic();
     try {
+      this.#reserveNumbers(upToSeq);
       this.#store(batch, folder);
     } catch (error) {
       const fault = faultOf(error, folder);
@@ -108,6 +114,14 @@ class JournalWriter {
     }
     this.#say({ kind: "committed", upToSeq, commitMs: this.#clock.monotonic() - startedMs });
     this.#keepHouse();
+  }
+
+  /** Numbers are set aside long before they are given, so that no later life gives one again. */
+  #reserveNumbers(upToSeq: number): void {
+    if (upToSeq <= this.#reservedUpTo - LIMITS.journalNumbersReserved.value / 2) return;
+    const reservedUpTo = upToSeq + LIMITS.journalNumbersReserved.value;
+    this.#keptFile().setFacts({ reservedUpTo: String(reservedUpTo) });
+    this.#reservedUpTo = reservedUpTo;
   }
 
   /** Kept kinds first: should the power fail between the two files, an alert is there and observations before it are not, never the other way round. */
@@ -239,7 +253,14 @@ class JournalWriter {
     for (let index = 0; total > bytesMax && this.#sealed.length > 0; index++) {
       const oldest = this.#sealed[0];
       assert(oldest !== undefined, "a list that is not empty has a first element");
-      const loss = { fromSeq: oldest.firstSeq, toSeq: oldest.lastSeq, count: oldest.recordCount, why: "byte-budget" } as const;
+      const loss = {
+        fromSeq: oldest.firstSeq,
+        toSeq: oldest.lastSeq,
+        count: oldest.recordCount,
+        why: "byte-budget",
+        what: "records",
+        reader: null,
+      } as const;
       kept.oweLoss(loss);
       this.#sealed.shift();
       this.#unsettled = this.#unsettled.filter((file) => file !== oldest.file);
@@ -266,16 +287,24 @@ class JournalWriter {
         this.#sealed = this.#sealed.filter((one) => one.file !== file);
       }
       this.#unsettled = this.#unsettled.filter((one) => one !== file);
-      const loss = { fromSeq: entry.firstSeq, toSeq: entry.lastSeq, count: entry.recordCount, why: "journal-damaged" } as const;
+      const loss = {
+        fromSeq: entry.firstSeq,
+        toSeq: entry.lastSeq,
+        count: entry.recordCount,
+        why: "journal-damaged",
+        what: "records",
+        reader: null,
+      } as const;
       const fault = setAsideSegment({ folder, file, loss, kept: this.#keptFile() });
       this.#say({ kind: "segments", segments: this.#segments() });
       this.#say({ kind: "lost", loss, fault });
     });
   }
 
-  #close(): void {
+  #close(cleanUpToSeq: number | null): void {
     this.#tolerating(() => this.#active?.close());
     this.#active = null;
+    if (cleanUpToSeq !== null) this.#tolerating(() => this.#kept?.setFacts({ closedAtSeq: String(cleanUpToSeq) }));
     this.#tolerating(() => this.#kept?.checkpoint());
     this.#tolerating(() => this.#kept?.close());
     this.#kept = null;

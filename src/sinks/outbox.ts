@@ -150,7 +150,7 @@ class OutboxRunner {
   async run(): Promise<void> {
     const { journal, clock, name, sink, stop } = this.#parts;
     const cursor = await this.#readCursor();
-    if (cursor !== null) {
+    if (cursor !== null && cursor.epoch === journal.epoch) {
       this.#livePosition = cursor.upTo;
       this.#openKept = cursor.open;
       this.#openBulk = cursor.open;
@@ -511,7 +511,7 @@ class OutboxRunner {
       lists.reduce((all, list) => unite(all, list), []),
       LIMITS.upstreamBacklogRangesMax.value,
     );
-    return { upTo: this.#livePosition, open };
+    return { epoch: this.#parts.journal.epoch, upTo: this.#livePosition, open };
   }
 
   #storeCursor(): void {

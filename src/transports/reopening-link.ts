@@ -76,6 +76,7 @@ class ReopeningLink {
   readonly #told = new Set<ErrorCode>();
   #current: Current | null = null;
   #hasRoom: (() => void) | null = null;
+  #position = 0;
   #receivedSinceUp = false;
 
   constructor(dialler: Dialler, parts: LinkParts) {
@@ -183,8 +184,10 @@ class ReopeningLink {
   #receive(channel: string, bytes: Uint8Array): void {
     this.#receivedSinceUp = true;
     const { clock } = this.#parts;
+    this.#position += 1;
     this.#queue.push({
       kind: "bytes",
+      position: this.#position,
       channel,
       bytes,
       receivedAtMs: clock.wall(),

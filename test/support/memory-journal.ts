@@ -75,6 +75,8 @@ export function createMemoryJournal(
   return {
     epoch: disk.epoch,
     lastSeqAtOpen,
+    endedBefore: lastSeqAtOpen === 0 ? "first" : "closed",
+    leftOutAtOpen: null,
     faultsAtOpen: [],
     append: (records) => {
       waiting.push(...records);
@@ -94,6 +96,10 @@ export function createMemoryJournal(
       }
       return page;
     },
+    readBack: async ({ upToSeq, limit }) =>
+      observations()
+        .filter((record) => record.seq <= upToSeq)
+        .slice(-Math.min(limit, LIMITS.journalReadRecordsMax.value)),
     openAlerts: async () => {
       const latest = new Map<string, Alert>();
       for (const record of committed) if (record.kind === "alert") latest.set(record.id, record);
@@ -144,7 +150,14 @@ export function createMemoryJournal(
       const gone = committed.filter((record) => record.seq >= from && record.seq <= to && kinds.includes(record.kind));
       committed = committed.filter((record) => !gone.includes(record));
       dropped += gone.length;
-      const loss = { fromSeq: seq(from), toSeq: seq(to), count: gone.length, why: "byte-budget" as const };
+      const loss = {
+        fromSeq: seq(from),
+        toSeq: seq(to),
+        count: gone.length,
+        why: "byte-budget",
+        what: "records",
+        reader: null,
+      } as const;
       for (const listener of lossListeners) listener(loss);
     },
     cursors: () => new Map(cursors),

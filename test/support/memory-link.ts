@@ -10,6 +10,8 @@ export interface MemoryLink extends Link {
   readonly send: (bytes: Uint8Array) => void;
   /** What the gateway wrote, in order. */
   readonly written: readonly Uint8Array[];
+  /** The position up to which the gateway has thanked; 0 before that. */
+  readonly thankedUpTo: () => number;
 }
 
 /** Makes a link that is down. */
@@ -18,6 +20,8 @@ export function createMemoryLink(clock: Clock): MemoryLink {
   const written: Uint8Array[] = [];
   let wake: (() => void) | null = null;
   let closed = false;
+  let position = 0;
+  let thankedUpTo = 0;
   const push = (event: LinkEvent) => {
     queue.push(event);
     wake?.();
@@ -38,13 +42,18 @@ export function createMemoryLink(clock: Clock): MemoryLink {
     written,
     up: () => push({ kind: "up", atMonotonicMs: clock.monotonic() }),
     down: () => push({ kind: "down", fault: fault("link-down", { why: "test" }), atMonotonicMs: clock.monotonic() }),
-    send: (bytes) =>
-      push({ kind: "bytes", channel: "", bytes, receivedAtMs: clock.wall(), receivedMonotonicMs: clock.monotonic() }),
+    send: (bytes) => {
+      position += 1;
+      push({ kind: "bytes", position, channel: "", bytes, receivedAtMs: clock.wall(), receivedMonotonicMs: clock.monotonic() });
+    },
+    thankedUpTo: () => thankedUpTo,
     write: async (_channel, bytes) => {
       written.push(bytes);
       return succeed(undefined);
     },
-    committed: () => {},
+    committed: (upToPosition) => {
+      thankedUpTo = upToPosition;
+    },
     close: async () => {
       closed = true;
       wake?.();

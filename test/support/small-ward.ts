@@ -90,6 +90,7 @@ export async function startSmallWard(
       upstreams: [],
       safeMode: false,
     }),
+    version: "0",
   });
   const link = (device: string) => {
     const found = links.get(Number(device.slice(-1)));
