@@ -30,15 +30,21 @@ interface Disk {
   readonly epoch: string;
   readonly records: readonly JournalRecord[];
   readonly cursors: ReadonlyMap<string, ReaderCursor>;
+  /** Whether the last life closed it; else its reservation of numbers is left out. */
+  readonly closed: boolean;
 }
+
+/** Numbers a life reserves before it gives any; the real journal reserves more. */
+const RESERVED = 1_000_000;
 
 /** Opens an empty simulated journal that commits at once. */
 export function createMemoryJournal(
-  disk: Disk = { epoch: "11111111-2222-4333-8444-555555555555", records: [], cursors: new Map() },
+  disk: Disk = { epoch: "11111111-2222-4333-8444-555555555555", records: [], cursors: new Map(), closed: true },
 ): MemoryJournal {
   let committed: JournalRecord[] = [...disk.records];
   let waiting: JournalRecord[] = [];
   let committing = true;
+  let closed = false;
   let committedUpTo = committed.at(-1)?.seq ?? seq(0);
   let commits = 0;
   let dropped = 0;
@@ -75,8 +81,8 @@ export function createMemoryJournal(
   return {
     epoch: disk.epoch,
     lastSeqAtOpen,
-    endedBefore: lastSeqAtOpen === 0 ? "first" : "closed",
-    leftOutAtOpen: null,
+    endedBefore: lastSeqAtOpen === 0 ? "first" : disk.closed ? "closed" : "cut-off",
+    leftOutAtOpen: disk.closed ? null : { from: seq(lastSeqAtOpen + 1), to: seq(lastSeqAtOpen + RESERVED) },
     faultsAtOpen: [],
     append: (records) => {
       waiting.push(...records);
@@ -137,7 +143,10 @@ export function createMemoryJournal(
       commitMsP99: 0,
       commitMsMax: 0,
     }),
-    close: async () => commit(),
+    close: async () => {
+      commit();
+      closed = true;
+    },
     setCommitting: (now) => {
       committing = now;
       if (now) commit();
@@ -161,7 +170,7 @@ export function createMemoryJournal(
       for (const listener of lossListeners) listener(loss);
     },
     cursors: () => new Map(cursors),
-    reopen: (kept) => createMemoryJournal({ epoch: disk.epoch, records: committed, cursors: kept ?? cursors }),
+    reopen: (kept) => createMemoryJournal({ epoch: disk.epoch, records: committed, cursors: kept ?? cursors, closed }),
   };
 }
 
