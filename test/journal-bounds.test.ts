@@ -27,12 +27,21 @@ describe("a full queue", () => {
   test("holds exactly its bound, then gives up the oldest observations and no kept record", () => {
     const waiting = new WaitingRecords({ recordsMax: 10, keptMax: 5, afterSeq: 0 });
     expect(waiting.push([alertOf({ seq: 1, id: "a" }), ...observations(2, 9)])).toBeNull();
-    expect(waiting.push([observationOf({ seq: 11 })])).toEqual({ fromSeq: 2, toSeq: 2, count: 1, why: "queue-full" });
+    expect(waiting.push([observationOf({ seq: 11 })])).toEqual({
+      fromSeq: 2,
+      toSeq: 2,
+      count: 1,
+      why: "queue-full",
+      what: "records",
+      reader: null,
+    });
     expect(waiting.push([actOf({ seq: 12 }), ...observations(13, 3)])).toEqual({
       fromSeq: 3,
       toSeq: 6,
       count: 4,
       why: "queue-full",
+      what: "records",
+      reader: null,
     });
     expect(waiting.urgent).toBe(true);
     expect(waiting.take(4).map((record) => record.seq as number)).toEqual([1, 7, 8, 9]);
@@ -63,11 +72,11 @@ describe("a full queue", () => {
     journal.append([alertOf({ seq: 2, id: "second" })]);
     journal.append(observations(3, room + 499));
     const last = room + 501;
-    expect(losses).toEqual([{ fromSeq: 3, toSeq: 502, count: 500, why: "queue-full" }]);
+    expect(losses).toEqual([{ fromSeq: 3, toSeq: 502, count: 500, why: "queue-full", what: "records", reader: null }]);
     expect(journal.stats().droppedRecords).toBe(500);
     journal.append([observationOf({ seq: last + 1 })]);
     await committed(journal, last + 1);
-    expect(losses[1]).toEqual({ fromSeq: 503, toSeq: 503, count: 1, why: "queue-full" });
+    expect(losses[1]).toEqual({ fromSeq: 503, toSeq: 503, count: 1, why: "queue-full", what: "records", reader: null });
     expect(seenAt[1]).toBeLessThan(503);
     const seqs = (await readAll(journal)).map((record) => record.seq as number);
     expect(seqs.slice(0, 3)).toEqual([1, 2, 504]);

@@ -124,7 +124,7 @@ describe("damage", () => {
     expect(journal.faultsAtOpen).toEqual([
       { code: "journal-damaged", facts: { file: join(place.folder, `${second}.damaged`), fromSeq: 102, toSeq: 202 } },
     ]);
-    expect(losses).toEqual([{ fromSeq: 102, toSeq: 202, count: 101, why: "journal-damaged" }]);
+    expect(losses).toEqual([{ fromSeq: 102, toSeq: 202, count: 101, why: "journal-damaged", what: "records", reader: null }]);
     expect(journal.epoch).toBe(epoch);
     expect(journal.lastSeqAtOpen).toBe(303);
     const seqs = await observationSeqs(journal);
@@ -145,7 +145,7 @@ describe("damage", () => {
     journal.onLoss((loss) => losses.push(loss));
     expect(journal.faultsAtOpen).toEqual([]);
     expect((await observationSeqs(journal))[0]).toBe(102);
-    expect(losses).toEqual([{ fromSeq: 1, toSeq: 100, count: 100, why: "journal-damaged" }]);
+    expect(losses).toEqual([{ fromSeq: 1, toSeq: 100, count: 100, why: "journal-damaged", what: "records", reader: null }]);
     await journal.close();
   });
 
@@ -208,7 +208,7 @@ describe("damage", () => {
     await fillSegments(1);
     const path = join(place.folder, "kept.sqlite");
     const database = new Database(path);
-    database.pragma(`user_version = ${2 * 65_537}`);
+    database.pragma(`user_version = ${3 * 65_537}`);
     database.close();
     copyFileSync(path, `${path}.copy`);
     const refused = await openJournal({
@@ -219,7 +219,7 @@ describe("damage", () => {
     });
     expect(refused).toEqual({
       ok: false,
-      error: { code: "journal-too-new", facts: { folder: place.folder, foundVersion: 2, knownVersion: 1 } },
+      error: { code: "journal-too-new", facts: { folder: place.folder, foundVersion: 3, knownVersion: 2 } },
     });
     expect(readFileSync(path).equals(readFileSync(`${path}.copy`))).toBe(true);
   });
