@@ -28,6 +28,7 @@ import { openLink } from "../transports/link.ts";
 import type { ScoreModel } from "../watch/score-model.ts";
 import { loadScoreModel } from "../watch/score-table.ts";
 import { CONTROL_SOCKET_NAME } from "./ask.ts";
+import { PAUSES_VARIABLE, startPauseMeter } from "./bench-pauses.ts";
 import type { Command, CommandIo } from "./command.ts";
 import { configArgument, tellProblems } from "./run.ts";
 
@@ -162,7 +163,7 @@ async function open(config: Config, circumstances: Circumstances, io: CommandIo)
   tellStartFaults(gateway, { journal, modelFaults, circumstances });
   listenToSupervisor(gateway);
   const closePage = config.dashboard.enabled ? servePage(config, { clock, gateway, io }) : async () => {};
-  const socket = await openControl(config, { gateway, journal });
+  const socket = await openControl(config, { gateway, journal, view });
   return succeed({ gateway, journal, outboxes, stopOutboxes, closePage, socket });
 }
 
@@ -355,12 +356,15 @@ function signInHint(dataFolder: string): string {
 
 async function openControl(
   config: Config,
-  parts: { readonly gateway: Gateway; readonly journal: Journal },
+  parts: { readonly gateway: Gateway; readonly journal: Journal; readonly view: () => GatewayView },
 ): Promise<ControlSocket | null> {
-  const { gateway, journal } = parts;
+  const { gateway, journal, view } = parts;
+  const pauseMeter = process.env[PAUSES_VARIABLE] === "1" ? startPauseMeter() : null;
   const opened = await openControlSocket(join(config.gateway.dataFolder, CONTROL_SOCKET_NAME), async (request) => {
     if (request.name === "picture") return gateway.source.picture();
-    if (request.name === "stats") return { ...journal.stats(), memory: process.memoryUsage() };
+    if (request.name === "stats") return { ...journal.stats(), memory: process.memoryUsage(), upstreams: view().upstreams };
+    // For `vigil bench`: the main thread's pauses since this was last asked; null where they are not measured.
+    if (request.name === "pauses") return pauseMeter?.take() ?? null;
     if (request.name !== "perform") return { ok: false, error: { kind: "bad-request" } };
     const body = request.body as { readonly deed?: unknown; readonly userId?: unknown } | null;
     const deed: Result<Deed, unknown> = parseDeed(body?.deed);
