@@ -5,6 +5,7 @@ import type { Clock } from "./core/time.ts";
 import type { AlertDesk } from "./gateway/alert-desk.ts";
 import type { PageFeed } from "./gateway/page-feed.ts";
 import type { Pictures } from "./gateway/picture.ts";
+import type { TallyCounter } from "./gateway/tally.ts";
 import type { Judgement } from "./intake/device-intake.ts";
 import type { Watch } from "./watch/watch.ts";
 
@@ -15,7 +16,11 @@ export interface Route {
   readonly desk: AlertDesk;
   readonly feed: PageFeed;
   readonly pictures: Pictures;
+  readonly tally: Pick<TallyCounter, "judged">;
+  /** Hands records to the journal, counted. */
   readonly record: (records: readonly JournalRecord[]) => void;
+  /** Records what was counted since the last tally, where there was anything. */
+  readonly recordTally: () => void;
   readonly nextSeq: () => Seq;
   /** Hands conditions to the desk; every change of the watch goes this way. */
   readonly settle: (changes: readonly ConditionChange[]) => void;
@@ -27,6 +32,7 @@ export interface Route {
  * Watching and recording start from the same observation and neither waits for the other, so that a disk never mutes an alert.
  */
 export function route(parts: Route, id: DeviceId, judgement: Judgement): void {
+  parts.tally.judged(id, judgement);
   const observations = judgement.observations.map((unnumbered) => ({ ...unnumbered, seq: parts.nextSeq() }));
   if (observations.length > 0) parts.record(observations);
   if (judgement.heard) parts.settle(parts.watch.heard(id));

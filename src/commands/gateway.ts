@@ -382,6 +382,7 @@ async function close(running: Running, clock: Clock): Promise<void> {
     await running.gateway.stop();
     running.stopOutboxes.abort();
     await Promise.all([running.closePage(), running.socket?.close(), ...running.outboxes.map((outbox) => outbox.finished)]);
+    running.gateway.finish();
     await running.journal.close();
   };
   await Promise.race([inOrder(), clock.sleep(LIMITS.stopMsMax.value)]);

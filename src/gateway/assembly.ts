@@ -24,6 +24,7 @@ import { createPictures, type DeviceTag } from "./picture.ts";
 import { EMPTY_PLANT } from "./plant.ts";
 import { type Recovered, recover } from "./recovery.ts";
 import { createRefusalMeter } from "./refusal-meter.ts";
+import { createTallyCounter } from "./tally.ts";
 import { tellWatch, type WatchPlan, watchPlan } from "./watch-plan.ts";
 
 /** The real or simulated parts a gateway is made of. */
@@ -51,8 +52,10 @@ export interface Gateway {
   readonly addReceipt: (receipt: Omit<Receipt, "kind" | "seq">) => void;
   readonly gatewayChanged: () => void;
   readonly openAlerts: () => readonly Alert[];
-  /** Closes the links and stops the clockwork; the journal is closed by whoever opened it. */
+  /** Closes the links, stops the clockwork and records the tally; the journal is closed by whoever opened it. */
   readonly stop: () => Promise<void>;
+  /** Records the tally of what came after `stop` (last receipts and acts); call it right before the journal is closed. */
+  readonly finish: () => void;
 }
 
 /**
@@ -88,8 +91,10 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
       stopClockwork();
       await Promise.all([...lines.values()].map((line) => line.close()));
       await Promise.all(running);
+      shared.recordTally();
       stopJournalWatch();
     },
+    finish: shared.recordTally,
   };
 }
 
@@ -107,7 +112,14 @@ function join(parts: GatewayParts, recovered: Recovered): Joined {
   const { clock, config, journal } = parts;
   let lastSeq: number = journal.leftOutAtOpen?.to ?? journal.lastSeqAtOpen;
   const nextSeq = () => seq(++lastSeq);
-  const record: Route["record"] = (records) => journal.append(records);
+  const tally = createTallyCounter(seq(lastSeq + 1));
+  const record: Route["record"] = (records) => {
+    tally.recorded(records);
+    journal.append(records);
+  };
+  const recordTally = () => {
+    if (!tally.isEmpty()) journal.append([tally.close({ seq: nextSeq(), atMs: clock.wall() })]);
+  };
   const unloadedModels = config.scores.models.filter((wanted) => !parts.models.some(({ id }) => id === wanted));
   const rules = { ...WATCH_DEFAULTS, stream: streamRules(config) };
   const watch = createWatch(rules, { clock, models: parts.models, unloadedModels });
@@ -132,6 +144,7 @@ function join(parts: GatewayParts, recovered: Recovered): Joined {
   const door = createDoor({
     clock,
     journal,
+    record,
     nextSeq,
     plan: { bedIds: new Set(config.beds.map((bed) => bed.id)), deviceIds: new Set(config.devices.map((device) => device.id)) },
     acts: recovered.acts,
@@ -157,7 +170,8 @@ function join(parts: GatewayParts, recovered: Recovered): Joined {
   });
   const feed = createPageFeed({ clock, bedView: pictures.bed, unassigned: pictures.unassigned, gatewayView: parts.gatewayView });
   const bedOfPatient: Route["bedOfPatient"] = (id) => door.plant().patients.get(id)?.bedId ?? null;
-  return { shared: { clock, watch, desk, feed, pictures, record, nextSeq, settle, bedOfPatient }, probe, door, lines, plan };
+  const shared = { clock, watch, desk, feed, pictures, tally, record, recordTally, nextSeq, settle, bedOfPatient };
+  return { shared, probe, door, lines, plan };
 }
 
 /** Shows the watch what was before the restart (safety.md, line 10): who lies where, what is on whom, what was measured, which alerts are open. */

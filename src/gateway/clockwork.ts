@@ -12,6 +12,8 @@ import { isProbePatient } from "./heartbeat-probe.ts";
 const TICK_MS = 1000;
 /** A wall clock that moves this much against the monotonic one between two ticks was set. */
 const STEP_MS_MIN = 500;
+/** What was made is counted and the count recorded so often. */
+const TALLY_MS = 60_000;
 /** A loss that has not happened again for so long is over. */
 const LOSS_QUIET_MS = 60_000;
 
@@ -40,6 +42,7 @@ export function startClockwork(shared: Route, probe: HeartbeatProbe): () => void
     }),
     // Every second injection must come out as an alert, so two make one heartbeat.
     shared.clock.every(LIMITS.heartbeatProbeMs.value / 2, probe.inject),
+    shared.clock.every(TALLY_MS, shared.recordTally),
   ];
   return () => {
     for (const timer of timers) timer.stop();

@@ -4,6 +4,7 @@ import { type Fault, fault } from "../core/errors.ts";
 import { type Seq, userId } from "../core/ids.ts";
 import { LIMITS } from "../core/limits.ts";
 import type { Actor, Journal, PerformAct } from "../core/ports.ts";
+import type { JournalRecord } from "../core/record.ts";
 import { fail, type Result, succeed } from "../core/result.ts";
 import type { Clock } from "../core/time.ts";
 import { applyAct, checkDeed, EMPTY_PLANT, type PlantPlan, type PlantState } from "./plant.ts";
@@ -17,7 +18,9 @@ export interface Door {
 /** What the door needs and whom it tells. */
 export interface DoorParts {
   readonly clock: Clock;
-  readonly journal: Journal;
+  readonly journal: Pick<Journal, "committedSeq" | "onCommit">;
+  /** Counts and appends. */
+  readonly record: (records: readonly JournalRecord[]) => void;
   readonly nextSeq: () => Seq;
   readonly plan: PlantPlan;
   /** The acts so far, as read from the journal at start. */
@@ -43,7 +46,7 @@ export function createDoor(parts: DoorParts): Door {
       from: actor.from,
       deed,
     };
-    parts.journal.append([act]);
+    parts.record([act]);
     const before = plant;
     plant = applyAct(plant, act);
     parts.onAct(act, before, plant);

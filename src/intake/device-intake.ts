@@ -29,8 +29,20 @@ export interface Judgement {
   readonly refusals: readonly DecodeError[];
   /** Whether at least one whole valid message arrived: the device is alive. */
   readonly heard: boolean;
+  readonly counted: IntakeCount;
   /** Set once, when the driver failed on these bytes and the device was shut off. */
   readonly quarantined: Fault | null;
+}
+
+/** What one chunk brought, counted where it is decoded: `vigil verify` holds the journal against it. */
+export interface IntakeCount {
+  readonly bytes: number;
+  /** Whole messages. */
+  readonly messages: number;
+  /** Readings in those messages; each became an observation or a repeat. */
+  readonly readings: number;
+  /** Readings that a monitor merely repeats and that were left out. */
+  readonly repeats: number;
 }
 
 /** One device's way into the gateway. Owns the driver's session and what must outlive it. */
@@ -62,6 +74,8 @@ export interface DeviceIntakeOptions {
   readonly patientOf: () => PatientId | null;
 }
 
+const NOTHING_COUNTED: IntakeCount = { bytes: 0, messages: 0, readings: 0, repeats: 0 };
+
 /** What comes of bytes that complete nothing. */
 export const NOTHING_JUDGED: Judgement = {
   observations: [],
@@ -70,6 +84,7 @@ export const NOTHING_JUDGED: Judgement = {
   events: [],
   refusals: [],
   heard: false,
+  counted: NOTHING_COUNTED,
   quarantined: null,
 };
 
@@ -80,13 +95,14 @@ export function createDeviceIntake(options: DeviceIntakeOptions): DeviceIntake {
   let quarantined = false;
 
   const feed: DeviceIntake["feed"] = (chunk) => {
-    if (quarantined) return NOTHING_JUDGED;
+    const nothing = { ...NOTHING_JUDGED, counted: { ...NOTHING_COUNTED, bytes: chunk.bytes.length } };
+    if (quarantined) return nothing;
     try {
       const emissions = session.feed(chunk.bytes, chunk.channel, chunk.receivedMonotonicMs);
-      return emissions.length === 0 ? NOTHING_JUDGED : judge(emissions, chunk, options, held);
+      return emissions.length === 0 ? nothing : judge(emissions, chunk, options, held);
     } catch (error) {
       quarantined = true;
-      return { ...NOTHING_JUDGED, quarantined: quarantineFault(options, error) };
+      return { ...nothing, quarantined: quarantineFault(options, error) };
     }
   };
 
@@ -127,6 +143,7 @@ export function quarantineFault(of: Pick<DeviceIntakeOptions, "deviceId" | "driv
 }
 
 interface Reception {
+  readonly bytes: Uint8Array;
   readonly receivedAtMs: WallMs;
   readonly receivedMonotonicMs: MonotonicMs;
 }
@@ -142,23 +159,27 @@ function judge(
   const alarms: { readonly alarm: DeviceAlarm; readonly origin: Origin }[] = [];
   const events: DriverEvent[] = [];
   const refusals: DecodeError[] = [];
-  let heard = false;
+  let [messages, readings, repeats] = [0, 0, 0];
   for (const emission of emissions) {
     if (emission.kind === "refusal") {
       refusals.push(emission.error);
       continue;
     }
-    heard = true;
+    messages += 1;
+    readings += emission.readings.length;
     const origin = emission.origin === "test" ? "test" : options.origin;
     const times = timesOf(emission.deviceClockMs, reception);
-    for (const fresh of freshReadings(emission.readings, held)) {
+    const freshOnes = freshReadings(emission.readings, held);
+    repeats += emission.readings.length - freshOnes.length;
+    for (const fresh of freshOnes) {
       observations.push(judgeReading(fresh.reading, { times, origin, options, moreFlags: fresh.moreFlags }));
     }
     for (const wave of emission.waveforms) waveforms.push(waveformChunk(wave, { times, origin, options }));
     for (const alarm of emission.alarms) alarms.push({ alarm, origin });
     events.push(...emission.events);
   }
-  return { observations, waveforms, alarms, events, refusals, heard, quarantined: null };
+  const counted = { bytes: reception.bytes.length, messages, readings, repeats };
+  return { observations, waveforms, alarms, events, refusals, heard: messages > 0, counted, quarantined: null };
 }
 
 /**

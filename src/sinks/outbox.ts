@@ -5,6 +5,7 @@ import { LIMITS } from "../core/limits.ts";
 import type { Delivery, Journal, ReaderCursor, Sink } from "../core/ports.ts";
 import { type JournalRecord, KEPT_KINDS, type RecordKind } from "../core/record.ts";
 import type { Clock, WallMs } from "../core/time.ts";
+import { BATCH_MESSAGE_KINDS, RECORD_MESSAGE_KINDS } from "../core/upstream.ts";
 import { backoffMs } from "./backoff.ts";
 import { addRange, countSeqs, joinNearest, removeRange, type SeqRange, unite } from "./seq-ranges.ts";
 import { type UrgentEntry, UrgentLane } from "./urgent-lane.ts";
@@ -66,8 +67,8 @@ export function startOutbox(parts: OutboxParts): Outbox {
   return { urgent: (alert) => runner.urgent(alert), view: () => runner.view(), finished: runner.run() };
 }
 
-const KEPT: readonly RecordKind[] = ["alert", "act", "loss"];
-const BULK: readonly RecordKind[] = ["observation", "prediction", "event"];
+const KEPT: readonly RecordKind[] = RECORD_MESSAGE_KINDS;
+const BULK: readonly RecordKind[] = BATCH_MESSAGE_KINDS;
 /** Alerts, acts or losses in one delivery: small, so that little is sent again after a failure. */
 const KEPT_BATCH_RECORDS_MAX = 10;
 /** Deliveries of new records under way; with those of alerts and backlog they fill `upstreamInFlightMax`. */
