@@ -209,6 +209,8 @@ export interface ReaderCursor {
   readonly epoch: string;
   readonly upTo: Seq;
   readonly open: readonly SeqSpan[];
+  /** Where it began anew: records up to a number may have been sent under the former epoch's keys. */
+  readonly former?: { readonly epoch: string; readonly upTo: Seq } | undefined;
 }
 
 /** What the journal can say of its own health. */
@@ -309,6 +311,8 @@ export interface TrendPoint {
 /** One record on its way out. */
 export interface Delivery {
   readonly key: string;
+  /** The key under which the same record may have been sent before the journal's epoch changed. */
+  readonly formerKey?: string | undefined;
   readonly record: JournalRecord;
   /** True where it may have been sent before, or belongs to the backlog. */
   readonly resent: boolean;

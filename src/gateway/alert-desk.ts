@@ -17,6 +17,8 @@ const FAULT_PRIORITY: Readonly<Partial<Record<ErrorCode, Priority>>> = {
   "upstream-denied": "medium",
   "upstream-certificate": "medium",
   "upstream-slow": "medium",
+  "upstream-left-behind": "medium",
+  "upstream-begins-anew": "medium",
   "page-failed": "medium",
   "page-port-in-use": "medium",
   "model-refused": "medium",
@@ -31,6 +33,8 @@ const ENDED_BY_ACKNOWLEDGEMENT: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "gateway-restarted",
   "journal-damaged",
   "upstream-rejected",
+  "upstream-left-behind",
+  "upstream-begins-anew",
 ]);
 
 /** Nobody and nothing: the subject of a fault of the gateway as a whole. */

@@ -3,7 +3,14 @@ import { LIMITS } from "../core/limits.ts";
 import type { Delivery } from "../core/ports.ts";
 import { QUANTITIES, type QuantityName } from "../core/quantities.ts";
 import type { JournalRecord } from "../core/record.ts";
-import type { AlertWords, BatchMessage, QuantityCodes, RecordMessage, UpstreamTopics } from "../core/upstream.ts";
+import {
+  type AlertWords,
+  BATCH_MESSAGE_KINDS,
+  type BatchMessage,
+  type QuantityCodes,
+  type RecordMessage,
+  type UpstreamTopics,
+} from "../core/upstream.ts";
 
 /** One publish on its way out, with the keys it carries. */
 export interface OutgoingMessage {
@@ -23,8 +30,8 @@ export interface PayloadParts {
 }
 
 /**
- * Turns a batch into publishes: alerts, acts and losses one each and in order; observations, predictions and events together by kind,
- * each kind in order, at most `upstreamBatchRecordsMax` a publish. Receipts stay inside; they came from where this goes.
+ * Turns a batch into publishes: the kinds of `RECORD_MESSAGE_KINDS` one each and in order; those of `BATCH_MESSAGE_KINDS` together by
+ * kind, each kind in order, at most `upstreamBatchRecordsMax` a publish. Receipts stay inside; they came from where this goes.
  */
 export function toMessages(batch: readonly Delivery[], parts: PayloadParts): readonly OutgoingMessage[] {
   const messages: OutgoingMessage[] = [];
@@ -34,7 +41,8 @@ export function toMessages(batch: readonly Delivery[], parts: PayloadParts): rea
     switch (kind) {
       case "observation":
       case "prediction":
-      case "event": {
+      case "event":
+      case "tally": {
         const run = runs.get(`${kind} ${delivery.resent}`) ?? [];
         run.push(delivery);
         const full = run.length >= LIMITS.upstreamBatchRecordsMax.value;
@@ -45,6 +53,8 @@ export function toMessages(batch: readonly Delivery[], parts: PayloadParts): rea
       case "alert":
       case "act":
       case "loss":
+      case "start":
+      case "clock":
         messages.push(recordMessage(delivery, kind, parts));
         break;
       case "receipt":
@@ -52,28 +62,31 @@ export function toMessages(batch: readonly Delivery[], parts: PayloadParts): rea
     }
   }
   for (const run of runs.values()) {
-    const kind = run[0]?.record.kind;
-    if (kind === "observation" || kind === "prediction" || kind === "event") messages.push(batchMessage(run, kind, parts.topics));
+    const kind = BATCH_MESSAGE_KINDS.find((one) => one === run[0]?.record.kind);
+    if (kind !== undefined) messages.push(batchMessage(run, kind, parts.topics));
   }
   return messages;
 }
 
 function recordMessage(delivery: Delivery, kind: RecordMessage["kind"], parts: PayloadParts): OutgoingMessage {
-  const { key, record, resent, durable } = delivery;
+  const { key, formerKey, record, resent, durable } = delivery;
+  const { topics } = parts;
   const alert = record.kind === "alert" ? record : null;
   const quantity = alert === null ? null : alertQuantity(alert);
   const message: RecordMessage = {
     format: "vigil.record/1",
     key,
+    ...(formerKey === undefined ? {} : { formerKey }),
     kind,
     resent,
     durable,
     record,
     codes: quantity === null ? null : codesOf(quantity),
     text: alert === null ? null : parts.textOf(alert),
-    receipts: parts.topics.receipts,
+    receipts: topics.receipts,
   };
-  const topic = { alert: parts.topics.alerts, act: parts.topics.acts, loss: parts.topics.losses }[kind];
+  const { alerts, acts, losses, gateway } = topics;
+  const topic = { alert: alerts, act: acts, loss: losses, start: gateway, clock: gateway }[kind];
   return { topic, payload: JSON.stringify(message), urgent: alert !== null && !resent, resent, kind, keys: [key] };
 }
 
@@ -83,13 +96,15 @@ function batchMessage(run: readonly Delivery[], kind: BatchMessage["kind"], topi
     format: "vigil.batch/1",
     kind,
     resent,
-    records: run.map(({ key, record }) => ({
+    records: run.map(({ key, formerKey, record }) => ({
       key,
+      ...(formerKey === undefined ? {} : { formerKey }),
       record,
       codes: record.kind === "observation" ? codesOf(record.quantity) : null,
     })),
   };
-  const topic = { observation: topics.observations, prediction: topics.predictions, event: topics.events }[kind];
+  const { observations, predictions, events, tallies } = topics;
+  const topic = { observation: observations, prediction: predictions, event: events, tally: tallies }[kind];
   const keys = run.map((delivery) => delivery.key);
   return { topic, payload: JSON.stringify(message), urgent: false, resent, kind, keys };
 }
