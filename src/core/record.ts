@@ -64,11 +64,17 @@ export interface LifeStart {
   readonly before: "first" | "closed" | "cut-off";
   /** Numbers that no record on disk has or will get: they were kept in reserve, or their records were not on disk when the life before was cut off. */
   readonly leftOut: SeqSpan | null;
+  /** How far the wall clock was believed when this life began; `trusted` where it is not said. */
+  readonly trust?: ClockTrust;
+  /** The newest time known from before, mended: this life did not begin earlier, whatever its clock said. Null or not said where nothing is known. */
+  readonly notBeforeMs?: WallMs | null;
+  /** The board's own run since it was switched on, and how long that was ago, sleep included: two lives of one run share a clock that nobody sets. */
+  readonly boot?: { readonly id: string; readonly atMs: number } | null;
 }
 
 /**
- * What is known of the wall clock has changed. With the two times of its life's records a wrong wall time can be mended: the right one is
- * `receivedMonotonicMs + (atMs - atMonotonicMs)` of the first later record of this kind in the same life whose `trust` is `trusted`.
+ * What is known of the wall clock has changed. With these and the two times of a record its wrong wall time can be mended; the exact rule
+ * is in `mended-time.ts`. Wall times of records with a higher number follow the clock as it is after the change.
  */
 export interface ClockRecord {
   readonly kind: "clock";
@@ -78,7 +84,11 @@ export interface ClockRecord {
   readonly atMonotonicMs: MonotonicMs;
   /** How far the wall clock was moved against the monotonic one since the last record of this kind or the start; forwards is positive. */
   readonly movedMs: number;
-  readonly why: "step" | "drift" | "trust";
+  /**
+   * `step` somebody set it; `drift` it went faster or slower; `trust` it did not move, but is believed or doubted now;
+   * `suspend` the board slept for `movedMs`, which the monotonic clock does not count: no wall time was wrong.
+   */
+  readonly why: "step" | "drift" | "trust" | "suspend";
   readonly trust: ClockTrust;
 }
 
@@ -119,7 +129,7 @@ export interface DeviceEvent {
   readonly seq: Seq;
   readonly atMs: WallMs;
   readonly deviceId: DeviceId;
-  readonly code: "link-up" | "link-down" | "synchronised" | "refused" | "quarantined" | "device-text";
+  readonly code: "link-up" | "link-down" | "synchronised" | "refused" | "quarantined" | "device-text" | "device-clock";
   readonly facts: Readonly<Record<string, string | number>>;
 }
 
