@@ -3,11 +3,12 @@ import { type Fault, fault } from "../src/core/errors.ts";
 import { type Seq, seq } from "../src/core/ids.ts";
 import type { Delivery, DeliveryOutcome, Journal, Sink } from "../src/core/ports.ts";
 import type { Clock } from "../src/core/time.ts";
-import { type Outbox, type Rejection, startOutbox } from "../src/sinks/outbox.ts";
+import { type Outbox, startOutbox } from "../src/sinks/outbox.ts";
+import type { ReaderLoss } from "../src/sinks/reader-losses.ts";
 import { createMemoryJournal } from "./support/memory-journal.ts";
 import { createSimulatedClock } from "./support/simulated-clock.ts";
 import { numbers } from "./support/upstream-ends.ts";
-import { actAt, alertAt, observationAt } from "./support/upstream-records.ts";
+import { actAt, alertAt, observationAt, startAt } from "./support/upstream-records.ts";
 
 /** A receiver on the other side of a simulated line, which can be cut, slow, and picky. */
 function simulatedReceiver(clock: Clock) {
@@ -54,21 +55,29 @@ function simulatedReceiver(clock: Clock) {
   return { sink, taken, batches, state, seqs: () => taken.map(({ record }) => record.seq as number) };
 }
 
-function start(of: { journal: Journal; sink: Sink; clock: Clock; leftOut?: { from: Seq; to: Seq } }) {
+function start(of: { journal: Journal; sink: Sink; clock: Clock; name?: string; stateLoss?: (loss: ReaderLoss) => Seq }) {
   const faults: (Fault | null)[] = [];
-  const rejections: Rejection[] = [];
+  const incidents: Fault[] = [];
+  const losses: ReaderLoss[] = [];
+  let lastStated = seq(0);
   const stop = new AbortController();
   const outbox: Outbox = startOutbox({
     name: "upstream:hospital",
     gatewayId: "ward-3",
-    leftOut: null,
+    stateLoss: (loss) => {
+      losses.push(loss);
+      lastStated = seq(Math.max(lastStated, of.journal.committedSeq()) + 1);
+      const number = lastStated;
+      of.journal.append([{ kind: "loss", seq: number, atMs: of.clock.wall(), ...loss }]);
+      return number;
+    },
     ...of,
     random: () => 0.5,
     stop: stop.signal,
     onFault: (reason) => void faults.push(reason),
-    onRejected: (rejection) => void rejections.push(rejection),
+    onIncident: (incident) => void incidents.push(incident),
   });
-  return { outbox, faults, rejections, stop };
+  return { outbox, faults, incidents, losses, stop };
 }
 
 function ward() {
@@ -242,8 +251,8 @@ describe("backlog", () => {
   test("numbers that were left out at a restart do not count as waiting", async () => {
     const { clock, receiver, journal } = ward();
     receiver.state.up = false;
-    const { outbox } = start({ journal, sink: receiver.sink, clock, leftOut: { from: seq(4), to: seq(50_000) } });
-    journal.append([...numbers(1, 3).map(observationAt), alertAt(50_001), observationAt(50_002)]);
+    const { outbox } = start({ journal, sink: receiver.sink, clock });
+    journal.append([...numbers(1, 3).map(observationAt), startAt(50_001, { from: 4, to: 50_000 }), observationAt(50_002)]);
     await pass(clock, 3000);
     expect(outbox.view().backlogRecords).toBe(5);
     receiver.state.up = true;
@@ -306,26 +315,29 @@ describe("backlog", () => {
 });
 
 describe("what is refused, and what is down", () => {
-  test("a poisoned record is found by halving, set aside and told; its neighbours arrive", async () => {
+  test("a poisoned record is found by halving, set aside, stated as a loss of this reader and told; its neighbours arrive", async () => {
     const { clock, receiver, journal } = ward();
     receiver.state.poison = new Set([7, 23]);
-    const { outbox, rejections, faults } = start({ journal, sink: receiver.sink, clock });
+    const { outbox, incidents, losses, faults } = start({ journal, sink: receiver.sink, clock });
     await pass(clock, 50);
     journal.append(numbers(1, 40).map(observationAt));
     await pass(clock, 1000);
     const arrived = [...receiver.seqs()].sort((a, b) => a - b);
     expect(arrived).toEqual(numbers(1, 40).filter((number) => number !== 7 && number !== 23));
-    expect(rejections).toEqual(
-      [7, 23].map((number) => ({
-        key: `ward-3/${journal.epoch}/${number}`,
-        seq: number,
-        kind: "observation",
-        fault: { code: "upstream-rejected", facts: { reasonCode: 153, seq: number, kind: "observation" } },
-      })),
-    );
+    const loss = { count: 1, what: "records", why: "receiver-refused", reader: "upstream:hospital" };
+    expect(losses).toEqual([7, 23].map((number) => ({ ...loss, fromSeq: number, toSeq: number })));
+    const facts = { reasonCode: 153, reader: "upstream:hospital", kind: "observation" };
+    expect(incidents).toEqual([
+      { code: "upstream-rejected", facts: { ...facts, fromSeq: 7, toSeq: 7, count: 1 } },
+      { code: "upstream-rejected", facts: { ...facts, fromSeq: 23, toSeq: 23, count: 2 } },
+    ]);
     expect(outbox.view()).toMatchObject({ rejectedCount: 2, backlogRecords: 0 });
     expect(faults).toEqual([]);
-    expect(journal.cursors().get("upstream:hospital")).toEqual({ epoch: journal.epoch, upTo: 40, open: [] });
+    expect(journal.cursors().get("upstream:hospital"), "its own losses are not sent to it").toEqual({
+      epoch: journal.epoch,
+      upTo: 42,
+      open: [],
+    });
   });
 
   test("an outage is told once, its end once, and the attempts slow down to two a minute", async () => {
@@ -448,7 +460,11 @@ describe("stop and start again", () => {
         known.add(record.seq);
       }
       expect(running.outbox.view(), `seed ${seed}`).toMatchObject({ state: "connected", backlogRecords: 0 });
-      expect(journal.cursors().get("upstream:hospital"), `seed ${seed}`).toEqual({ epoch: journal.epoch, upTo: next - 1, open: [] });
+      expect(journal.cursors().get("upstream:hospital"), `seed ${seed}`).toEqual({
+        epoch: journal.epoch,
+        upTo: next - 1,
+        open: [],
+      });
     });
   }
 });

@@ -1,10 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { backoffMs } from "../src/core/backoff.ts";
 import { seq } from "../src/core/ids.ts";
 import type { Delivery } from "../src/core/ports.ts";
 import type { JournalRecord } from "../src/core/record.ts";
 import { upstreamTopics } from "../src/core/upstream.ts";
-import { backoffMs } from "../src/sinks/backoff.ts";
 import { parseReceipt } from "../src/sinks/receipt-message.ts";
 import { addRange, countSeqs, joinNearest, removeRange, type SeqRange } from "../src/sinks/seq-ranges.ts";
 import { toMessages } from "../src/sinks/upstream-payload.ts";

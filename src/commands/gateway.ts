@@ -279,8 +279,8 @@ function openUpstream(
       gateway.setFault(name, reason, subject);
       gateway.gatewayChanged();
     },
-    leftOut: journal.leftOutAtOpen,
-    onRejected: (rejection) => gateway.setFault(`${name}:rejected`, rejection.fault, subject),
+    stateLoss: gateway.addLoss,
+    onIncident: (incident) => gateway.setFault(`${name}:${incident.code}`, incident, subject),
   });
 }
 

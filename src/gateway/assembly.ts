@@ -4,7 +4,7 @@ import type { Alert } from "../core/alert.ts";
 import { bedId, type DeviceId, deviceId, type Seq, seq } from "../core/ids.ts";
 import type { Driver, Journal, Link, LinkSpec, PerformAct } from "../core/ports.ts";
 import type { Text } from "../core/quantities.ts";
-import type { LifeStart, Receipt } from "../core/record.ts";
+import type { LifeStart, Loss, Receipt } from "../core/record.ts";
 import { assert } from "../core/result.ts";
 import type { GatewayView } from "../core/stream.ts";
 import type { Clock } from "../core/time.ts";
@@ -49,7 +49,12 @@ export interface Gateway {
   readonly perform: PerformAct;
   readonly source: DashboardSource;
   readonly setFault: AlertDesk["setFault"];
-  readonly addReceipt: (receipt: Omit<Receipt, "kind" | "seq">) => void;
+  /** Makes a receipt a record and hands it to the journal; returns its number. */
+  readonly addReceipt: (receipt: Omit<Receipt, "kind" | "seq">) => Seq;
+  /** The same for a reader's loss, with the present time. */
+  readonly addLoss: (loss: Omit<Loss, "kind" | "seq" | "atMs">) => Seq;
+  /** The last number given to any record. */
+  readonly lastSeq: () => Seq;
   readonly gatewayChanged: () => void;
   readonly openAlerts: () => readonly Alert[];
   /** Closes the links, stops the clockwork and records the tally; the journal is closed by whoever opened it. */
@@ -84,7 +89,17 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
       trend: (query) => journal.trend(query),
     },
     setFault: shared.desk.setFault,
-    addReceipt: (receipt) => shared.record([{ kind: "receipt", seq: shared.nextSeq(), ...receipt }]),
+    addReceipt: (receipt) => {
+      const number = shared.nextSeq();
+      shared.record([{ kind: "receipt", seq: number, ...receipt }]);
+      return number;
+    },
+    addLoss: (loss) => {
+      const number = shared.nextSeq();
+      shared.record([{ kind: "loss", seq: number, atMs: parts.clock.wall(), ...loss }]);
+      return number;
+    },
+    lastSeq: joined.lastSeq,
     gatewayChanged: shared.feed.gatewayChanged,
     openAlerts: shared.desk.open,
     stop: async () => {
@@ -105,6 +120,7 @@ interface Joined {
   readonly door: Door;
   readonly lines: ReadonlyMap<DeviceId, DeviceLine>;
   readonly plan: WatchPlan;
+  readonly lastSeq: () => Seq;
 }
 
 /** Makes the rooms' objects and joins them; nothing runs yet. */
@@ -156,7 +172,8 @@ function join(parts: GatewayParts, recovered: Recovered): Joined {
       feed.devicesChanged();
     },
   });
-  const lines = openLines(parts, { door, lastSeq: () => seq(lastSeq) });
+  const lastGiven = () => seq(lastSeq);
+  const lines = openLines(parts, { door, lastSeq: lastGiven });
   const pictures = createPictures({
     beds: config.beds,
     tags: deviceTags(config),
@@ -171,7 +188,7 @@ function join(parts: GatewayParts, recovered: Recovered): Joined {
   const feed = createPageFeed({ clock, bedView: pictures.bed, unassigned: pictures.unassigned, gatewayView: parts.gatewayView });
   const bedOfPatient: Route["bedOfPatient"] = (id) => door.plant().patients.get(id)?.bedId ?? null;
   const shared = { clock, watch, desk, feed, pictures, tally, record, recordTally, nextSeq, settle, bedOfPatient };
-  return { shared, probe, door, lines, plan };
+  return { shared, probe, door, lines, plan, lastSeq: lastGiven };
 }
 
 /** Shows the watch what was before the restart (safety.md, line 10): who lies where, what is on whom, what was measured, which alerts are open. */

@@ -1,13 +1,15 @@
 import type { Alert } from "../core/alert.ts";
+import { backoffMs } from "../core/backoff.ts";
 import { type Fault, fault } from "../core/errors.ts";
 import { recordKey, type Seq, seq } from "../core/ids.ts";
 import { LIMITS } from "../core/limits.ts";
-import type { Delivery, Journal, ReaderCursor, Sink } from "../core/ports.ts";
+import type { Delivery, DeliveryOutcome, Journal, ReaderCursor, Sink } from "../core/ports.ts";
 import { type JournalRecord, KEPT_KINDS, type RecordKind } from "../core/record.ts";
 import type { Clock, WallMs } from "../core/time.ts";
-import { BATCH_MESSAGE_KINDS, RECORD_MESSAGE_KINDS } from "../core/upstream.ts";
-import { backoffMs } from "./backoff.ts";
-import { addRange, countSeqs, joinNearest, removeRange, type SeqRange, unite } from "./seq-ranges.ts";
+import { BATCH_MESSAGE_KINDS, leavesFor, RECORD_MESSAGE_KINDS } from "../core/upstream.ts";
+import { BoundedDelivery } from "./bounded-delivery.ts";
+import { type ReaderLoss, ReaderLosses, readLeftOut } from "./reader-losses.ts";
+import { addRange, countSeqs, joinNearest, removeRange, type SeqRange, subtract, unite, upToNumber } from "./seq-ranges.ts";
 import { type UrgentEntry, UrgentLane } from "./urgent-lane.ts";
 
 /** What an outbox needs. */
@@ -24,25 +26,21 @@ export interface OutboxParts {
   readonly stop: AbortSignal;
   /** Called when an outage begins, when its reason changes, and with null when it is over: one technical alert per outage. */
   readonly onFault: (reason: Fault | null) => void;
-  /** Numbers that were left out at this start and belong to no record, or null; they do not count as waiting. */
-  readonly leftOut: SeqRange | null;
-  /** Called for each record the receiver refused for good; it stays in the journal and is not sent again. */
-  readonly onRejected: (rejection: Rejection) => void;
-}
-
-/** A record set aside, with `upstream-rejected`. */
-export interface Rejection {
-  readonly key: string;
-  readonly seq: Seq;
-  readonly kind: RecordKind;
-  readonly fault: Fault;
+  /** Makes the loss a record and hands it to the journal at once; returns its number. */
+  readonly stateLoss: (loss: ReaderLoss) => Seq;
+  /**
+   * Called for what happened once and has no end of its own: `upstream-rejected` (the receiver refused records for good; they stay in the
+   * journal and are not sent again), `upstream-left-behind` (the journal gave up records before this reader had them) and
+   * `upstream-begins-anew` (the journal's epoch changed: everything in it is sent again, under new keys).
+   */
+  readonly onIncident: (incident: Fault) => void;
 }
 
 /** How an outbox is doing. */
 export interface OutboxView {
   readonly name: string;
   readonly state: "connected" | "connecting";
-  /** Sequence numbers that wait, at most; receipts, which are not sent, count as well. */
+  /** Sequence numbers that wait, at most; receipts, which are not sent, count as well, and numbers that were left out do not. */
   readonly backlogRecords: number;
   readonly lastConfirmedAtMs: WallMs | null;
   /** Records confirmed that went out the first time. */
@@ -50,6 +48,8 @@ export interface OutboxView {
   /** Records confirmed that were marked as resent. */
   readonly resentCount: number;
   readonly rejectedCount: number;
+  /** Records, at most, that the journal gave up before this reader had them. */
+  readonly missedCount: number;
 }
 
 /** The owner of one sink: reads the journal, retries, keeps the cursor. */
@@ -81,6 +81,12 @@ const BACKLOG_BATCH_MS_MIN = 150;
 const BACKLOG_BATCH_RECORDS_MIN = 10;
 /** How often the cursor goes to the journal, in ms. */
 const CURSOR_EVERY_MS = 250;
+/** How often the journal's new losses are looked at, in ms. */
+const LOSSES_EVERY_MS = 1000;
+/** A stretch of so many numbers without a record may be one that was dropped and is not yet known to be; shorter ones are other kinds. */
+const HOLE_NUMBERS_MIN = 100;
+/** A hole that was no loss after so long, in ms, was none. */
+const HOLE_MS_MAX = 60_000;
 
 /** Failures in a row of one kind of delivery, while the connection itself may be well (a forbidden topic). */
 interface Lane {
@@ -106,6 +112,15 @@ class OutboxRunner {
   readonly #kept: Lane = { failures: 0 };
   readonly #bulk: Lane = { failures: 0 };
   readonly #waiters = new Set<() => void>();
+  readonly #carrier: BoundedDelivery;
+  #losses: ReaderLosses;
+  #leftOut: readonly SeqRange[] = [];
+  #former: ReaderCursor["former"];
+  /** Holes that deliveries went past, of this minute and the one before. */
+  #holes: readonly SeqRange[] = [];
+  #olderHoles: readonly SeqRange[] = [];
+  /** Losses for refused records that may be stated in this minute. */
+  #refusalsLeft = LIMITS.upstreamRefusalsPerMinuteMax.value;
   #openKept: readonly SeqRange[] = [];
   #openBulk: readonly SeqRange[] = [];
   #liveKept: readonly SeqRange[] = [];
@@ -121,9 +136,12 @@ class OutboxRunner {
   #sentCount = 0;
   #resentCount = 0;
   #rejectedCount = 0;
+  #missedCount = 0;
 
   constructor(parts: OutboxParts) {
     this.#parts = parts;
+    this.#carrier = new BoundedDelivery(parts);
+    this.#losses = this.#lossesAfter(seq(0));
     this.#lane = new UrgentLane({ clock: parts.clock, onReady: () => this.#wake() });
   }
 
@@ -136,28 +154,27 @@ class OutboxRunner {
     const unread = { from: seq(this.#livePosition + 1), to: this.#parts.journal.committedSeq() };
     const open = unite(this.#openKept, this.#openBulk);
     const waiting = unread.from <= unread.to ? addRange(open, unread) : open;
-    const { leftOut } = this.#parts;
     return {
       name: this.#parts.name,
       state: this.#session === null ? "connecting" : "connected",
-      backlogRecords: countSeqs(leftOut === null ? waiting : removeRange(waiting, leftOut)),
+      backlogRecords: countSeqs(subtract(waiting, this.#leftOut)),
       lastConfirmedAtMs: this.#lastConfirmedAtMs,
       sentCount: this.#sentCount,
       resentCount: this.#resentCount,
       rejectedCount: this.#rejectedCount,
+      missedCount: this.#missedCount,
     };
   }
 
   async run(): Promise<void> {
-    const { journal, clock, name, sink, stop } = this.#parts;
-    const cursor = await this.#readCursor();
-    if (cursor !== null && cursor.epoch === journal.epoch) {
-      this.#livePosition = cursor.upTo;
-      this.#openKept = cursor.open;
-      this.#openBulk = cursor.open;
-    }
+    const { journal, clock, name, stop } = this.#parts;
+    const begun = await this.#begin();
     const stopListening = journal.onCommit((upTo) => this.#committed(upTo));
-    const cursorTimer = clock.every(CURSOR_EVERY_MS, () => this.#storeCursor());
+    const timers = [
+      clock.every(CURSOR_EVERY_MS, () => this.#storeCursor()),
+      clock.every(LOSSES_EVERY_MS, () => void this.#lookForLosses()),
+      clock.every(HOLE_MS_MAX, () => this.#nextMinute()),
+    ];
     const onStop = () => {
       if (this.#session !== null) this.#end(this.#session);
       this.#wake();
@@ -166,10 +183,117 @@ class OutboxRunner {
     await this.#connectAndServe();
     stop.removeEventListener("abort", onStop);
     stopListening();
-    cursorTimer.stop();
+    for (const timer of timers) timer.stop();
     this.#lane.close();
-    if (cursor !== null || this.#livePosition > 0) journal.release(name, this.#cursor());
-    await sink.close();
+    if (begun) journal.release(name, this.#cursor());
+    await this.#carrier.close();
+  }
+
+  // -------------------------------------------------------------------- begin
+
+  /** Finds out where this reader stands. False where it was stopped before it knew: then its cursor stays as it was. */
+  async #begin(): Promise<boolean> {
+    const { journal, name } = this.#parts;
+    const stored = await this.#untilAnswered(() =>
+      journal.cursor(name).then(
+        (cursor) => ({ cursor }),
+        () => null,
+      ),
+    );
+    if (stored === null) return false;
+    const known = stored.cursor !== null && stored.cursor.epoch === journal.epoch ? stored.cursor : null;
+    const firstOpen = known === null ? 1 : (known.open[0]?.from ?? known.upTo + 1);
+    const leftOut = await this.#untilAnswered(() => readLeftOut(journal, seq(firstOpen - 1)));
+    if (leftOut === null) return false;
+    this.#leftOut = leftOut;
+    this.#losses = this.#lossesAfter(seq(firstOpen - 1));
+    if ((await this.#untilAnswered(async () => (await this.#losses.readNew()) || null)) === null) return false;
+    if (known === null) this.#beginAnew(stored.cursor);
+    else this.#goOn(known);
+    this.#giveUpDropped();
+    // From now on this reader is known to the journal: what is given up before it has had it is its loss.
+    journal.release(name, this.#cursor());
+    return true;
+  }
+
+  #goOn(cursor: ReaderCursor): void {
+    this.#former = cursor.former;
+    this.#livePosition = cursor.upTo;
+    this.#openKept = cursor.open;
+    this.#openBulk = cursor.open;
+  }
+
+  /**
+   * Begins with the oldest record. A reader whose cursor is of another epoch gets everything again, marked and with the former key of
+   * each record that it may have had: what it was sent lives under keys that nobody can look up in this journal any more.
+   */
+  #beginAnew(old: ReaderCursor | null): void {
+    const { journal, name, onIncident } = this.#parts;
+    const { droppedUpTo } = this.#losses;
+    this.#livePosition = droppedUpTo;
+    this.#openKept = addRange([], { from: seq(1), to: droppedUpTo });
+    if (old === null) return;
+    this.#former = { epoch: old.epoch, upTo: journal.lastSeqAtOpen };
+    onIncident(fault("upstream-begins-anew", { reader: name, formerEpoch: old.epoch, epoch: journal.epoch }));
+  }
+
+  #lossesAfter(afterSeq: Seq): ReaderLosses {
+    const { journal, name, stateLoss } = this.#parts;
+    return new ReaderLosses({ journal, reader: name, state: stateLoss, afterSeq });
+  }
+
+  /** Asks the journal again and again; null where the outbox is stopped before it answers. */
+  async #untilAnswered<Answer>(ask: () => Promise<Answer | null>): Promise<Answer | null> {
+    const { clock, stop } = this.#parts;
+    while (!stop.aborted) {
+      const answer = await unlessStopped(ask(), stop);
+      if (answer !== null) return answer;
+      await clock.sleep(LIMITS.journalRetryMs.value, stop);
+    }
+    return null;
+  }
+
+  // ------------------------------------------------------------------- losses
+
+  async #lookForLosses(): Promise<void> {
+    if (!(await this.#losses.readNew()) || this.#parts.stop.aborted) return;
+    // Without a connection what is new joins the backlog only at the next one; what was dropped of it is missed already.
+    if (this.#session === null && this.#losses.droppedUpTo > this.#livePosition) this.#takeOver();
+    this.#giveUpDropped();
+  }
+
+  /** What the journal gave up before this reader had it is stated as its loss, and waits no more. */
+  #giveUpDropped(): void {
+    const upTo = this.#losses.droppedUpTo;
+    const holes = unite(this.#holes, this.#olderHoles);
+    const missed = this.#losses.miss(subtract(upToNumber(unite(this.#openBulk, holes), upTo), this.#leftOut));
+    const gone = { from: seq(1), to: upTo };
+    this.#openBulk = removeRange(this.#openBulk, gone);
+    this.#holes = removeRange(this.#holes, gone);
+    this.#olderHoles = removeRange(this.#olderHoles, gone);
+    const [first] = missed;
+    const last = missed.at(-1);
+    if (first === undefined || last === undefined) return;
+    this.#cursorIsStale = true;
+    this.#missedCount += countSeqs(missed);
+    const { name, onIncident } = this.#parts;
+    onIncident(
+      fault("upstream-left-behind", { reader: name, fromSeq: first.from, toSeq: last.to, recordsAtMost: this.#missedCount }),
+    );
+  }
+
+  /** Notes a stretch that a page found empty: a segment may have been dropped that the journal has not yet said so of. */
+  #noteHole(page: Page): void {
+    const firstSeq = page.records[0]?.seq;
+    const hole = { from: page.covered.from, to: firstSeq === undefined ? page.covered.to : seq(firstSeq - 1) };
+    const holes = subtract(addRange([], hole), this.#leftOut).filter(({ from, to }) => to - from >= HOLE_NUMBERS_MIN);
+    if (holes.length > 0) this.#holes = joinNearest(unite(this.#holes, holes), LIMITS.upstreamBacklogRangesMax.value);
+  }
+
+  #nextMinute(): void {
+    this.#olderHoles = this.#holes;
+    this.#holes = [];
+    this.#refusalsLeft = LIMITS.upstreamRefusalsPerMinuteMax.value;
   }
 
   async #connectAndServe(): Promise<void> {
@@ -216,11 +340,12 @@ class OutboxRunner {
     this.#giveBackUrgent();
     const unread = { from: seq(this.#livePosition + 1), to: head };
     const rangesMax = LIMITS.upstreamBacklogRangesMax.value;
-    this.#openKept = joinNearest(addRange(unite(this.#openKept, this.#liveKept), unread), rangesMax);
-    this.#openBulk = joinNearest(addRange(unite(this.#openBulk, this.#liveBulk), unread), rangesMax);
+    this.#openKept = joinNearest(addRange(unite(this.#openKept, this.#liveKept), unread), rangesMax, this.#leftOut);
+    this.#openBulk = joinNearest(addRange(unite(this.#openBulk, this.#liveBulk), unread), rangesMax, this.#leftOut);
     this.#liveKept = [];
     this.#liveBulk = [];
     this.#livePosition = head;
+    this.#giveUpDropped();
   }
 
   /** Without a connection alerts that are on disk need no place in memory: the journal's reader will bring them. */
@@ -232,6 +357,7 @@ class OutboxRunner {
 
   #committed(upTo: Seq): void {
     this.#lane.release(upTo);
+    this.#losses.committed(upTo);
     if (this.#session === null) this.#giveBackUrgent();
     this.#wake();
   }
@@ -288,6 +414,7 @@ class OutboxRunner {
   /** Sends one page of new records, what people must know first; each half that fails waits for the next session as backlog. */
   async #sendPage(page: Page, session: Session): Promise<void> {
     const { covered } = page;
+    this.#noteHole(page);
     this.#livePosition = covered.to;
     this.#liveKept = addRange(this.#liveKept, covered);
     this.#liveBulk = addRange(this.#liveBulk, covered);
@@ -354,6 +481,7 @@ class OutboxRunner {
 
   async #sendBacklog(page: Page, pass: Pass, session: Session): Promise<void> {
     const { clock } = this.#parts;
+    if (pass.lane === this.#bulk) this.#noteHole(page);
     const records = page.records.filter((record) => !this.#lane.has(record.seq));
     const begunMs = clock.monotonic();
     if (!(await this.#send(this.#batch(records, true), pass.lane, session))) return;
@@ -401,7 +529,9 @@ class OutboxRunner {
   /** True when everything in the batch was confirmed or set aside; otherwise the session is over. */
   async #send(batch: readonly Delivery[], lane: Lane, session: Session): Promise<boolean> {
     if (batch.length === 0) return true;
-    const reason = await this.#deliverAll(batch, session.giveUp.signal);
+    const refused: Refusal[] = [];
+    const reason = await this.#deliverAll(batch, session.giveUp.signal, refused);
+    this.#setAside(refused);
     if (reason === null) {
       lane.failures = 0;
       this.#settleFault();
@@ -412,8 +542,8 @@ class OutboxRunner {
     return false;
   }
 
-  /** Delivers a batch; what the receiver refuses is halved until the refused record stands alone, and set aside. */
-  async #deliverAll(batch: readonly Delivery[], giveUp: AbortSignal): Promise<Fault | null> {
+  /** Delivers a batch; what the receiver refuses is halved until the refused record stands alone, and noted. */
+  async #deliverAll(batch: readonly Delivery[], giveUp: AbortSignal, refused: Refusal[]): Promise<Fault | null> {
     const answer = await this.#deliver(batch, giveUp);
     switch (answer.kind) {
       case "delivered":
@@ -425,27 +555,41 @@ class OutboxRunner {
         const named = batch.filter((delivery) => answer.keys.includes(delivery.key));
         const suspects = named.length === 0 ? batch : named;
         const innocent = marked(batch.filter((delivery) => !suspects.includes(delivery)));
-        const rest = innocent.length === 0 ? null : await this.#deliverAll(innocent, giveUp);
+        const rest = innocent.length === 0 ? null : await this.#deliverAll(innocent, giveUp, refused);
         if (rest !== null) return rest;
         const [first] = suspects;
-        if (suspects.length === 1 && first !== undefined) {
-          this.#setAside(first, answer.fault);
-          return null;
-        }
+        if (suspects.length === 1 && first !== undefined) return this.#noteRefused(first, answer.fault, refused);
         const middle = Math.ceil(suspects.length / 2);
-        const left = await this.#deliverAll(marked(suspects.slice(0, middle)), giveUp);
-        return left ?? (await this.#deliverAll(marked(suspects.slice(middle)), giveUp));
+        const left = await this.#deliverAll(marked(suspects.slice(0, middle)), giveUp, refused);
+        return left ?? (await this.#deliverAll(marked(suspects.slice(middle)), giveUp, refused));
       }
     }
   }
 
-  /** A sink that throws is broken, but the others and the bedside go on: it counts as unreachable. */
-  async #deliver(batch: readonly Delivery[], giveUp: AbortSignal): ReturnType<Sink["deliver"]> {
-    try {
-      return await this.#parts.sink.deliver(batch, giveUp);
-    } catch (error) {
-      const reason = error instanceof Error ? error.name : "sink-threw";
-      return { kind: "try-later", fault: fault("upstream-unreachable", { reason }) };
+  #deliver(batch: readonly Delivery[], giveUp: AbortSignal): Promise<DeliveryOutcome> {
+    return this.#carrier.deliver(batch, giveUp);
+  }
+
+  /** A receiver that refuses all there is would fill the disk with losses: over so many runs a minute it is tried again later. */
+  #noteRefused(delivery: Delivery, reason: Fault, refused: Refusal[]): Fault | null {
+    const number = delivery.record.seq;
+    const run = refused.at(-1);
+    if (run !== undefined && run.to === number - 1) {
+      run.to = number;
+      return null;
+    }
+    if (this.#refusalsLeft <= 0) return reason;
+    this.#refusalsLeft -= 1;
+    refused.push({ from: number, to: number, kind: delivery.record.kind, reason });
+    return null;
+  }
+
+  #setAside(refused: readonly Refusal[]): void {
+    for (const { from, to, kind, reason } of refused) {
+      this.#rejectedCount += to - from + 1;
+      this.#losses.refuse({ from, to });
+      const facts = { ...reason.facts, reader: this.#parts.name, kind, fromSeq: from, toSeq: to, count: this.#rejectedCount };
+      this.#parts.onIncident(fault("upstream-rejected", facts));
     }
   }
 
@@ -456,20 +600,19 @@ class OutboxRunner {
     this.#sentCount += batch.length - resentCount;
   }
 
-  #setAside(delivery: Delivery, reason: Fault): void {
-    this.#rejectedCount += 1;
-    const { seq: number, kind } = delivery.record;
-    const rejected = fault("upstream-rejected", { ...reason.facts, seq: number, kind });
-    this.#parts.onRejected({ key: delivery.key, seq: number, kind, fault: rejected });
-  }
-
   #batch(records: readonly JournalRecord[], resent: boolean): readonly Delivery[] {
-    return records.map((record) => this.#delivery(record, resent, true));
+    const { name } = this.#parts;
+    return records
+      .filter((record) => leavesFor(record, name) && !this.#losses.isRefused(record.seq))
+      .map((record) => this.#delivery(record, resent, true));
   }
 
   #delivery(record: JournalRecord, resent: boolean, durable: boolean): Delivery {
     const { gatewayId, journal } = this.#parts;
-    return { key: recordKey({ gatewayId, epoch: journal.epoch, seq: record.seq }), record, resent, durable };
+    const key = recordKey({ gatewayId, epoch: journal.epoch, seq: record.seq });
+    const former = this.#former;
+    if (former === undefined || record.seq > former.upTo) return { key, record, resent, durable };
+    return { key, formerKey: recordKey({ gatewayId, epoch: former.epoch, seq: record.seq }), record, resent, durable };
   }
 
   // ------------------------------------------------------- journal and cursor
@@ -490,29 +633,21 @@ class OutboxRunner {
     return { records, covered: { from: range.from, to: last === undefined ? range.to : last.seq } };
   }
 
-  async #readCursor(): Promise<ReaderCursor | null> {
-    const { journal, clock, name, stop } = this.#parts;
-    while (!stop.aborted) {
-      const answer = journal.cursor(name).then(
-        (cursor) => ({ cursor }),
-        () => null,
-      );
-      const known = await unlessStopped(answer, stop);
-      if (known !== null) return known.cursor;
-      await clock.sleep(LIMITS.journalRetryMs.value, stop);
-    }
-    return null;
-  }
-
   #cursor(): ReaderCursor {
     const urgent = this.#lane.waiting().filter((number) => number <= this.#livePosition);
     const lists = [this.#openKept, this.#openBulk, this.#liveKept, this.#liveBulk];
     lists.push(urgent.map((number) => ({ from: number, to: number })));
+    lists.push(this.#holes, this.#olderHoles, upToNumber(this.#losses.uncommitted(), this.#livePosition));
     const open = joinNearest(
       lists.reduce((all, list) => unite(all, list), []),
       LIMITS.upstreamBacklogRangesMax.value,
+      this.#leftOut,
     );
-    return { epoch: this.#parts.journal.epoch, upTo: this.#livePosition, open };
+    const cursor = { epoch: this.#parts.journal.epoch, upTo: this.#livePosition, open };
+    const former = this.#former;
+    // The former epoch matters for as long as anything of it is open.
+    const isOpen = former !== undefined && (cursor.upTo < former.upTo || (open[0]?.from ?? former.upTo + 1) <= former.upTo);
+    return isOpen ? { ...cursor, former } : cursor;
   }
 
   #storeCursor(): void {
@@ -572,6 +707,14 @@ class OutboxRunner {
     this.#waiters.clear();
     for (const waiter of waiters) waiter();
   }
+}
+
+/** A run of consecutive records that the receiver refused for good. */
+interface Refusal {
+  readonly from: Seq;
+  to: Seq;
+  readonly kind: RecordKind;
+  readonly reason: Fault;
 }
 
 interface Page {

@@ -32,11 +32,32 @@ export function removeRange(ranges: readonly SeqRange[], removed: SeqRange): rea
   });
 }
 
-/** At most `countMax` ranges: the two nearest are joined, with what lies between, until it fits. Never leaves anything out. */
-export function joinNearest(ranges: readonly SeqRange[], countMax: number): readonly SeqRange[] {
+/** The first list without everything the second covers. */
+export function subtract(ranges: readonly SeqRange[], removed: readonly SeqRange[]): readonly SeqRange[] {
+  return removed.reduce<readonly SeqRange[]>(removeRange, ranges);
+}
+
+/** What the list covers up to a number. */
+export function upToNumber(ranges: readonly SeqRange[], upTo: Seq): readonly SeqRange[] {
+  return removeRange(ranges, { from: seq(upTo + 1), to: seq(Number.MAX_SAFE_INTEGER) });
+}
+
+/**
+ * At most `countMax` ranges: the two nearest are joined, with what lies between, until it fits. Never leaves anything out.
+ *
+ * @param leftOut  Numbers that no record has: they count as no distance.
+ */
+export function joinNearest(
+  ranges: readonly SeqRange[],
+  countMax: number,
+  leftOut: readonly SeqRange[] = [],
+): readonly SeqRange[] {
+  if (ranges.length <= countMax) return ranges;
   const joined = [...ranges];
+  const distance = (left: SeqRange, right: SeqRange) =>
+    countSeqs(subtract([{ from: seq(left.to + 1), to: seq(right.from - 1) }], leftOut));
   while (joined.length > countMax && joined.length > 1) {
-    const gaps = joined.slice(1).map((range, index) => range.from - (joined[index]?.to ?? range.from));
+    const gaps = joined.slice(1).map((range, index) => distance(joined[index] ?? range, range));
     const index = gaps.indexOf(Math.min(...gaps));
     const [left, right] = joined.slice(index, index + 2);
     if (left === undefined || right === undefined) return joined;

@@ -6,7 +6,8 @@ import { succeed } from "../../src/core/result.ts";
 import type { ReceiptMessage } from "../../src/core/upstream.ts";
 import { createMqttSink } from "../../src/sinks/mqtt.ts";
 import { connectMqtt, type MqttServer } from "../../src/sinks/mqtt-client.ts";
-import { type Outbox, type Rejection, startOutbox } from "../../src/sinks/outbox.ts";
+import { type Outbox, startOutbox } from "../../src/sinks/outbox.ts";
+import type { ReaderLoss } from "../../src/sinks/reader-losses.ts";
 import { hurry } from "./upstream-records.ts";
 
 /** The sending end: a real sink and outbox over a journal, and everything they said. */
@@ -16,7 +17,9 @@ export interface SendingEnd {
   readonly faults: (Fault | null)[];
   readonly receiptFaults: (Fault | null)[];
   readonly receipts: ReceiptMessage[];
-  readonly rejections: Rejection[];
+  readonly incidents: Fault[];
+  /** Losses of this reader that were stated; they do not become records here. */
+  readonly losses: ReaderLoss[];
   readonly stop: () => Promise<void>;
 }
 
@@ -30,7 +33,8 @@ export function startSending(of: {
   const faults: (Fault | null)[] = [];
   const receiptFaults: (Fault | null)[] = [];
   const receipts: ReceiptMessage[] = [];
-  const rejections: Rejection[] = [];
+  const incidents: Fault[] = [];
+  const losses: ReaderLoss[] = [];
   const stop = new AbortController();
   const sink = createMqttSink(
     { ...of.server, name: "hospital", topicPrefix: "vigil", gatewayId: "ward-3", epoch: of.journal.epoch },
@@ -51,15 +55,19 @@ export function startSending(of: {
     random: () => 0.5,
     stop: stop.signal,
     onFault: (reason) => void faults.push(reason),
-    leftOut: null,
-    onRejected: (rejection) => void rejections.push(rejection),
+    stateLoss: (loss) => {
+      losses.push(loss);
+      return of.journal.committedSeq();
+    },
+    onIncident: (incident) => void incidents.push(incident),
   });
   return {
     outbox,
     faults,
     receiptFaults,
     receipts,
-    rejections,
+    incidents,
+    losses,
     stop: async () => {
       stop.abort();
       await outbox.finished;

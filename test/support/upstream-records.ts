@@ -2,6 +2,7 @@ import type { Act } from "../../src/core/act.ts";
 import type { Alert } from "../../src/core/alert.ts";
 import { alertId, bedId, deviceId, patientId, seq, userId } from "../../src/core/ids.ts";
 import type { Observation } from "../../src/core/observation.ts";
+import type { LifeStart } from "../../src/core/record.ts";
 import { type Clock, monotonicMs, wallMs } from "../../src/core/time.ts";
 
 /** An observation whose fields all differ, so that a swapped one shows. */
@@ -66,6 +67,19 @@ export function actAt(number: number): Act {
     by: userId("nurse-4"),
     from: "page",
     deed: { kind: "acknowledge", alertId: alertId("11111111-4") },
+  };
+}
+
+/** The first record of a life that began after a crash. */
+export function startAt(number: number, leftOut: { readonly from: number; readonly to: number } | null): LifeStart {
+  return {
+    kind: "start",
+    seq: seq(number),
+    atMs: wallMs(1_780_000_002_000 + number),
+    atMonotonicMs: monotonicMs(7_000 + number),
+    version: "0.3.0",
+    before: leftOut === null ? "closed" : "cut-off",
+    leftOut: leftOut === null ? null : { from: seq(leftOut.from), to: seq(leftOut.to) },
   };
 }
 
