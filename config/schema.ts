@@ -152,6 +152,16 @@ export const configSchema = z
           .describe("Program and arguments that make a sound at the board."),
       })
       .prefault({}),
+    clock: z
+      .strictObject({
+        believe: z
+          .enum(["system", "always"])
+          .default("system")
+          .describe(
+            "system: the board's clock is doubted while systemd-timesyncd runs and has not set it, or when it lies before what is known. always: somebody else keeps it right.",
+          ),
+      })
+      .prefault({}),
     beds: z.array(z.strictObject({ id: name, title: z.string().min(1).max(40) })).default([]),
     devices: z.array(device).default([]),
     limits: limits

@@ -52,7 +52,11 @@ export function route(parts: Route, id: DeviceId, judgement: Judgement): void {
     return;
   }
   if (observations.length > 0 || judgement.quarantined !== null) parts.feed.bedChanged(bed);
-  parts.feed.waves(bed, judgement.waveforms);
+  // safety.md, line 12: a wave out of a device's memory is not now.
+  parts.feed.waves(
+    bed,
+    judgement.waveforms.filter(({ late }) => late !== true),
+  );
 }
 
 /** What trouble of a device is about: the device and the bed it is shown at. */

@@ -165,7 +165,8 @@ describe("intake", () => {
         seq: seq(3),
         quantity: "systolicPressure",
         content: { state: "present", value: 120.01 },
-      } as Observation,
+        quality: { validity: "valid", flags: [], origin: "measured" },
+      } as unknown as Observation,
     ]);
     expect(feedAt(intake).observations).toEqual([]);
   });

@@ -310,16 +310,23 @@ export function stepAlerts(book: AlertBook, input: AlertInput, at: AlertMoment):
  */
 export function rebuildAlerts(
   openAlerts: readonly Alert[],
-  at: { readonly wallMs: WallMs; readonly monotonicMs: MonotonicMs },
+  at: {
+    readonly wallMs: WallMs;
+    readonly monotonicMs: MonotonicMs;
+    /** How long ago an alert was acknowledged, or null where the clock does not tell; by the wall clock where this is left out. */
+    readonly acknowledgedAgoMs?: (alert: Alert) => number | null;
+  },
   settings: AlertSettings = ALERT_DEFAULTS,
 ): AlertBook {
   const open = new Map<string, OpenAlert>();
+  // Unknown counts as just now: the reminder comes at the latest one whole time after the restart.
+  const agoMs = at.acknowledgedAgoMs ?? ((alert: Alert) => at.wallMs - (alert.acknowledgedAtMs ?? at.wallMs));
   for (const alert of openAlerts) {
     if (alert.state === "ended") continue;
     const known = open.get(alert.key);
     if (known !== undefined && known.alert.seq > alert.seq) continue;
     const reminderSeconds = settings.acknowledgedReminderSeconds[alert.priority];
-    const agoSeconds = Math.max(0, (at.wallMs - (alert.acknowledgedAtMs ?? at.wallMs)) / 1000);
+    const agoSeconds = Math.max(0, (agoMs(alert) ?? 0) / 1000);
     const remindAtMs = alert.state === "acknowledged" ? later(at.monotonicMs, Math.max(0, reminderSeconds - agoSeconds)) : null;
     const once = alert.evidence.kind === "fault" && settings.keptUntilAcknowledged.includes(alert.evidence.code);
     const kept = once && alert.state === "active";

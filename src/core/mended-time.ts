@@ -7,6 +7,9 @@ const DRIFT_SHARE_MAX = 500e-6;
 /** A wall clock set back by less than this since something was measured: then that counts as measured now, else nobody knows when. */
 const AHEAD_MS_MAX = 60_000;
 
+/** Between two looks at the clock a time may lie so far beside the stretch it was written in. */
+const SLACK_MS = 1000;
+
 /** What a record says of its own time. `monotonicMs` where it has one: it is exact, while `atMs` follows the wall clock. */
 export interface WrittenMoment {
   readonly seq: number;
@@ -34,6 +37,8 @@ export interface Timeline {
   readonly mended: (moment: WrittenMoment) => { readonly atMs: WallMs; readonly known: boolean };
   /** How long ago it was, at a moment of the last life; null where that cannot be known. Never negative. */
   readonly ageMs: (moment: WrittenMoment, nowMonotonicMs: MonotonicMs) => number | null;
+  /** The number to mend a time by that stands inside a later record: of the newest stretch of the clock in which that time can have been written. */
+  readonly numberOf: (written: { readonly atMs: number; readonly upToSeq: number }) => number;
   /** What is to be added to the wall clock of now; 0 while it is trusted. */
   readonly presentCorrectionMs: () => number;
   /** All numbers, in order. */
@@ -248,8 +253,18 @@ export function createTimeline(records: readonly (LifeStart | ClockRecord)[]): T
     const atMs = moment.monotonicMs === null ? mendWritten(segment, moment.atMs) : mendRun(segment, runOf(segment, moment));
     return { atMs: wallMs(atMs), known: segment.known };
   };
+  const numberOf: Timeline["numberOf"] = ({ atMs, upToSeq }) => {
+    const found = segments.findLast((segment, index) => {
+      const runMs = atMs - segment.writtenMs;
+      const endsAtRunMs =
+        segments[index + 1]?.chain === segment.chain ? (segments[index + 1]?.beginsAtRunMs ?? Infinity) : Infinity;
+      return segment.fromSeq <= upToSeq && runMs >= segment.beginsAtRunMs - SLACK_MS && runMs <= endsAtRunMs + SLACK_MS;
+    });
+    return found?.fromSeq ?? 0;
+  };
   return {
     mended,
+    numberOf,
     ageMs: (moment, nowMonotonicMs) => {
       if (last === undefined) return null;
       const nowRunMs = nowMonotonicMs + last.shiftMs;

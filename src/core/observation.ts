@@ -131,4 +131,6 @@ export interface WaveformChunk {
   readonly unit: string;
   readonly times: Times;
   readonly origin: Origin;
+  /** True of what a device kept and sent later; never shown as now. */
+  readonly late?: boolean;
 }

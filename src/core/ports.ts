@@ -1,8 +1,8 @@
 import type { Deed } from "./act.ts";
 import type { Alert } from "./alert.ts";
 import type { Fault } from "./errors.ts";
-import type { Seq } from "./ids.ts";
-import type { Observation, Reading } from "./observation.ts";
+import type { AlertId, DeviceId, Seq } from "./ids.ts";
+import type { Observation, Reading, WaveformChunk } from "./observation.ts";
 import type { QuantityName, Text, WaveformName } from "./quantities.ts";
 import type { JournalRecord, LifeStart, Loss, LossReason, RecordKind, SeqSpan } from "./record.ts";
 import type { Result } from "./result.ts";
@@ -87,8 +87,16 @@ export interface DeviceAlarm {
 
 /** Something else the device said or did. */
 export interface DriverEvent {
-  readonly code: "synchronised" | "device-text" | "device-state";
+  readonly code: "synchronised" | "device-text" | "device-state" | "device-clock";
   readonly facts: Readonly<Record<string, string | number>>;
+}
+
+/** The time of a record out of a device's memory. Only its age counts: so a wrong clock cancels out. */
+export interface StoredTime {
+  /** When it was recorded, by the device's clock; null where the record does not say or the clock was not set. */
+  readonly atDeviceMs: WallMs | null;
+  /** What the same clock says now, or null where the protocol does not tell. */
+  readonly deviceNowMs: WallMs | null;
 }
 
 /** One message of the device, decoded, or one stretch of bytes that was refused. */
@@ -101,6 +109,8 @@ export type Emission =
       readonly events: readonly DriverEvent[];
       /** The device's own time of this message, or null where it has none or it is not set. */
       readonly deviceClockMs: WallMs | null;
+      /** Set where the message is a record out of the device's memory; null or left out of what is measured now. */
+      readonly stored?: StoredTime | null;
       /** `test` where the device says it is in test or demonstration mode. */
       readonly origin: "device" | "test";
     }
@@ -231,6 +241,11 @@ export interface JournalStats {
   readonly commitMsMax: number;
   /** Commits that waited for the disk plus two for each time a write-ahead log was carried into its file. */
   readonly fsyncs: number;
+  /** Chunks of waves that were taken into the ring, and those that were given up before their time. */
+  readonly keptWaves: number;
+  readonly droppedWaves: number;
+  /** Bytes of the ring and all strips. */
+  readonly waveBytesOnDisk: number;
 }
 
 /** The one durable, bounded, ordered journal. All files belong to its worker thread. */
@@ -249,6 +264,12 @@ export interface Journal {
   readonly append: (records: readonly JournalRecord[]) => void;
   /** Everything up to here is on disk. */
   readonly committedSeq: () => Seq;
+  /**
+   * Keeps chunks of waves in the ring; never waits, never throws for what the disk does. They are on disk within six seconds; a power cut
+   * may take the last six without a record of it. Every other loss but age is told by `onLoss` as `waveforms`. An alert that is physiological
+   * and begins or grows worse has the waves around it copied into a strip by itself.
+   */
+  readonly recordWaves: (chunks: readonly WaveformChunk[]) => void;
   /** Calls back after each commit with the new `committedSeq`, and returns how to stop that. */
   readonly onCommit: (listener: (upTo: Seq) => void) => () => void;
   readonly onHealth: (listener: (health: JournalHealth) => void) => () => void;
@@ -283,14 +304,30 @@ export interface Journal {
     readonly sinceMs: WallMs;
     readonly quantities: readonly QuantityName[];
   }) => Promise<readonly Observation[]>;
-  /** Observations of one patient and quantity, oldest first, thinned to at most `pointsMax` by keeping each interval's lowest and highest. */
+  /**
+   * Observations of one patient and quantity, oldest first, thinned to at most `pointsMax` by keeping each interval's lowest and highest.
+   * Times are as they were written; `fromSeq` and `toSeq`, both included, take only what was written under one clock.
+   */
   readonly trend: (query: {
     readonly patientId: string;
     readonly quantity: QuantityName;
     readonly fromMs: WallMs;
     readonly toMs: WallMs;
     readonly pointsMax: number;
+    readonly fromSeq?: Seq;
+    readonly toSeq?: Seq;
   }) => Promise<readonly TrendPoint[]>;
+  /**
+   * Chunks of one device in the ring any of whose samples was measured in this time, in the order they came, at most `journalWavesAnswerMax`.
+   * What came in the last second may not be in the ring yet.
+   */
+  readonly waves: (query: {
+    readonly deviceId: DeviceId;
+    readonly fromMs: WallMs;
+    readonly toMs: WallMs;
+  }) => Promise<readonly WaveformChunk[]>;
+  /** The waves around an alert, those of its beginning and of each time it grew worse, in the order they came; empty where there is no strip (yet). */
+  readonly strip: (alertId: AlertId) => Promise<readonly WaveformChunk[]>;
   readonly cursor: (reader: string) => Promise<ReaderCursor | null>;
   /** Stores where a reader stands. Not durable at once: after a crash a reader may see records again, never miss one. */
   readonly release: (reader: string, cursor: ReaderCursor) => void;

@@ -30,11 +30,19 @@ export interface Receipt {
  * `queue-full` the disk took too little for too long, the oldest observations waiting in memory went;
  * `byte-budget` the journal reached the size it was given, its oldest went;
  * `disk-full` others filled the disk, the journal's oldest went to make room;
- * `journal-damaged` a file was damaged;
+ * `journal-damaged` a file was damaged or is missing;
+ * `cut-off` the gateway was cut off (crash, kill, power) before they were on disk, while later numbers were already there;
  * `reader-limit` they went before the reader had them, because it was away or stuck for too long;
  * `receiver-refused` the reader's far side refused them for good; the journal still has them.
  */
-export type LossReason = "queue-full" | "byte-budget" | "disk-full" | "journal-damaged" | "reader-limit" | "receiver-refused";
+export type LossReason =
+  | "queue-full"
+  | "byte-budget"
+  | "disk-full"
+  | "journal-damaged"
+  | "cut-off"
+  | "reader-limit"
+  | "receiver-refused";
 
 /** Records that are gone, and why: the gateway never loses silently. */
 export interface Loss {
@@ -151,3 +159,22 @@ export type RecordKind = JournalRecord["kind"];
 
 /** Kinds that are dropped last and never under pressure. Source: architecture, "What the journal keeps". */
 export const KEPT_KINDS: ReadonlySet<RecordKind> = new Set<RecordKind>(["alert", "act", "receipt", "loss", "start", "clock"]);
+
+/** When a record was made, by the board's wall clock; of an observation, when it came in. */
+export function madeAtMs(record: JournalRecord): WallMs {
+  switch (record.kind) {
+    case "observation":
+      return record.times.receivedAtMs;
+    case "alert":
+      return record.changedAtMs;
+    case "prediction":
+    case "act":
+    case "receipt":
+    case "loss":
+    case "event":
+    case "start":
+    case "clock":
+    case "tally":
+      return record.atMs;
+  }
+}

@@ -4,6 +4,7 @@ import type { BedId, DeviceId, PatientId } from "./ids.ts";
 import type { Content, Origin, Quality } from "./observation.ts";
 import type { Answer } from "./prediction.ts";
 import type { QuantityName, Text, WaveformName } from "./quantities.ts";
+import type { ClockTrust } from "./time.ts";
 
 /** One number on a tile, with what is needed to show its age and trust. */
 export interface NumberView {
@@ -76,6 +77,8 @@ export interface GatewayView {
     readonly lastConfirmedAtMs: number | null;
   }[];
   readonly safeMode: boolean;
+  /** Whether the gateway's own clock may be believed; trusted where it is not said. */
+  readonly clockTrust?: ClockTrust;
 }
 
 /** Everything a page needs when it opens its stream. */

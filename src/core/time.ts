@@ -20,6 +20,9 @@ export function monotonicMs(milliseconds: number): MonotonicMs {
  */
 export type ClockTrust = "trusted" | "untrusted";
 
+/** No gateway of this version ran before this day: a wall clock that says so is wrong. Moved on with each release. */
+export const RELEASED_AT_MS: WallMs = wallMs(Date.UTC(2026, 0, 1));
+
 /** A running timer; `stop` may be called any number of times. */
 export interface Timer {
   readonly stop: () => void;

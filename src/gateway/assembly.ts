@@ -2,12 +2,13 @@ import type { Config, DeviceConfig } from "../../config/schema.ts";
 import { rebuildAlerts } from "../alerts/life-cycle.ts";
 import type { Alert } from "../core/alert.ts";
 import { bedId, type DeviceId, deviceId, type Seq, seq } from "../core/ids.ts";
+import type { Timeline } from "../core/mended-time.ts";
 import type { Driver, Journal, Link, LinkSpec, PerformAct } from "../core/ports.ts";
 import type { Text } from "../core/quantities.ts";
 import type { LifeStart, Loss, Receipt } from "../core/record.ts";
 import { assert } from "../core/result.ts";
 import type { GatewayView } from "../core/stream.ts";
-import type { Clock } from "../core/time.ts";
+import type { Clock, ClockTrust, MonotonicMs, WallMs } from "../core/time.ts";
 import type { DashboardSource } from "../dashboard/server/source.ts";
 import { deviceEvent, deviceSubject, type Route, route } from "../gateway.ts";
 import { createDeviceIntake, quarantineFault } from "../intake/device-intake.ts";
@@ -15,16 +16,21 @@ import { WATCH_DEFAULTS } from "../watch/options.ts";
 import type { ScoreModel } from "../watch/score-model.ts";
 import { createWatch } from "../watch/watch.ts";
 import { type AlertDesk, createAlertDesk } from "./alert-desk.ts";
+import { type AssignmentHistory, createAssignmentHistory } from "./assignment-history.ts";
+import { createClockKeeper, shownAlert } from "./clock-keeper.ts";
 import { startClockwork, watchJournal } from "./clockwork.ts";
 import { createDeviceLine, type DeviceLine, type LineListener } from "./device-line.ts";
 import { createDoor, type Door } from "./door.ts";
 import { createHeartbeatProbe, type HeartbeatProbe } from "./heartbeat-probe.ts";
+import { mendedTrend } from "./mended-trend.ts";
 import { createPageFeed } from "./page-feed.ts";
 import { createPictures, type DeviceTag } from "./picture.ts";
 import { EMPTY_PLANT } from "./plant.ts";
-import { type Recovered, recover } from "./recovery.ts";
+import { acknowledgedAgoMs, agedActs, agedObservations, monotonicOfAct, type Recovered, recover } from "./recovery.ts";
 import { createRefusalMeter } from "./refusal-meter.ts";
+import { SILENT_SYSTEM, type SystemTime } from "./system-time.ts";
 import { createTallyCounter } from "./tally.ts";
+import { createWallClock, readClockHistory, type WallClock } from "./wall-clock.ts";
 import { tellWatch, type WatchPlan, watchPlan } from "./watch-plan.ts";
 
 /** The real or simulated parts a gateway is made of. */
@@ -42,6 +48,8 @@ export interface GatewayParts {
   readonly gatewayView: () => GatewayView;
   /** The gateway's version, for the record of its start. */
   readonly version: string;
+  /** What the operating system says of time; left out: nothing. */
+  readonly systemTime?: SystemTime;
 }
 
 /** A running gateway, as the parts around it see it. */
@@ -57,6 +65,8 @@ export interface Gateway {
   readonly lastSeq: () => Seq;
   readonly gatewayChanged: () => void;
   readonly openAlerts: () => readonly Alert[];
+  /** Whether the wall clock may be believed now. */
+  readonly clockTrust: () => ClockTrust;
   /** Closes the links, stops the clockwork and records the tally; the journal is closed by whoever opened it. */
   readonly stop: () => Promise<void>;
   /** Records the tally of what came after `stop` (last receipts and acts); call it right before the journal is closed. */
@@ -68,12 +78,16 @@ export interface Gateway {
  */
 export async function startGateway(parts: GatewayParts): Promise<Gateway> {
   const { journal } = parts;
-  const recovered = await recover(journal, parts.clock);
-  const joined = join(parts, recovered);
+  const { start, wallClock } = await beginLife(parts);
+  const recovered = await recover(journal, parts.clock, wallClock.timeline());
+  let look = () => {};
+  const joined = join(parts, { recovered, wallClock, look: () => look() });
   const { shared, door, lines } = joined;
-  shared.record([lifeStart(parts, shared)]);
-  rebuild(joined, recovered);
-  const stopClockwork = startClockwork(shared, joined.probe);
+  assert(shared.nextSeq() === start.seq, "a life begins with its start record");
+  shared.record([start]);
+  rebuild(joined, recovered, wallClock.timeline());
+  look = createClockKeeper({ wallClock, shared, recovered, plant: door.plant });
+  const stopClockwork = startClockwork(shared, { probe: joined.probe, lookAtClock: () => look() });
   const stopJournalWatch = watchJournal(shared, journal, lines);
   const running = [...lines.values()].map((line) =>
     line.run(listenerOf(shared, line)).catch((error: unknown) => {
@@ -81,20 +95,25 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
     }),
   );
   return {
-    perform: door.perform,
+    perform: (deed, actor) => {
+      look();
+      return door.perform(deed, actor);
+    },
     source: {
       picture: shared.pictures.whole,
       subscribe: shared.feed.subscribe,
       wavesOf: shared.feed.wavesOf,
-      trend: (query) => journal.trend(query),
+      trend: (query) => mendedTrend(journal, wallClock.timeline(), query),
     },
     setFault: shared.desk.setFault,
     addReceipt: (receipt) => {
+      look();
       const number = shared.nextSeq();
       shared.record([{ kind: "receipt", seq: number, ...receipt }]);
       return number;
     },
     addLoss: (loss) => {
+      look();
       const number = shared.nextSeq();
       shared.record([{ kind: "loss", seq: number, atMs: parts.clock.wall(), ...loss }]);
       return number;
@@ -102,6 +121,7 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
     lastSeq: joined.lastSeq,
     gatewayChanged: shared.feed.gatewayChanged,
     openAlerts: shared.desk.open,
+    clockTrust: wallClock.trust,
     stop: async () => {
       stopClockwork();
       await Promise.all([...lines.values()].map((line) => line.close()));
@@ -123,9 +143,19 @@ interface Joined {
   readonly lastSeq: () => Seq;
 }
 
+/** What was before and how the clocks stand: what the rooms are made with. */
+interface Begun {
+  readonly recovered: Recovered;
+  readonly wallClock: WallClock;
+  /** Looks whether the wall clock was moved; call it before anything is numbered that carries a wall time. */
+  readonly look: () => void;
+}
+
 /** Makes the rooms' objects and joins them; nothing runs yet. */
-function join(parts: GatewayParts, recovered: Recovered): Joined {
+function join(parts: GatewayParts, begun: Begun): Joined {
   const { clock, config, journal } = parts;
+  const { recovered, wallClock } = begun;
+  const timeline = wallClock.timeline();
   let lastSeq: number = journal.leftOutAtOpen?.to ?? journal.lastSeqAtOpen;
   const nextSeq = () => seq(++lastSeq);
   const tally = createTallyCounter(seq(lastSeq + 1));
@@ -144,11 +174,15 @@ function join(parts: GatewayParts, recovered: Recovered): Joined {
     clock,
     epoch: journal.epoch,
     nextSeq,
-    book: rebuildAlerts(recovered.openAlerts, { wallMs: clock.wall(), monotonicMs: clock.monotonic() }),
+    book: rebuildAlerts(recovered.openAlerts, {
+      wallMs: clock.wall(),
+      monotonicMs: clock.monotonic(),
+      acknowledgedAgoMs: (alert) => acknowledgedAgoMs(alert, clock, timeline),
+    }),
     publish: (alerts) => {
       // The page and the sounder first, then the disk: nobody waits for a commit to be warned.
       for (const alert of alerts) {
-        feed.alertChanged(alert);
+        feed.alertChanged(shownAlert(alert, wallClock));
         parts.onAlert(alert);
       }
       // Together: a journal that drops from its full queue numbers and appends that loss within this call.
@@ -157,15 +191,18 @@ function join(parts: GatewayParts, recovered: Recovered): Joined {
   });
   const settle: Route["settle"] = (changes) => desk.settle(probe.withoutProbe(changes));
   const plan = watchPlan(config, parts.drivers);
+  const assignments = createAssignmentHistory(clock.monotonic());
+  for (const act of recovered.acts) assignments.note(act, monotonicOfAct(act, clock, timeline));
   const door = createDoor({
     clock,
     journal,
     record,
     nextSeq,
     plan: { bedIds: new Set(config.beds.map((bed) => bed.id)), deviceIds: new Set(config.devices.map((device) => device.id)) },
-    acts: recovered.acts,
+    acts: agedActs(recovered.acts, clock, timeline),
     openAlerts: desk.open,
     onAct: (act, before, after) => {
+      assignments.note(act, clock.monotonic());
       if (act.deed.kind === "acknowledge") desk.acknowledge(act.deed.alertId, act.by);
       settle(tellWatch(watch, plan, { before, after }));
       for (const bed of config.beds) feed.bedChanged(bedId(bed.id));
@@ -173,7 +210,12 @@ function join(parts: GatewayParts, recovered: Recovered): Joined {
     },
   });
   const lastGiven = () => seq(lastSeq);
-  const lines = openLines(parts, { door, lastSeq: lastGiven });
+  const stamp = (atMonotonicMs: MonotonicMs) => {
+    begun.look();
+    return wallClock.wallAt(atMonotonicMs);
+  };
+  const lines = openLines(parts, { door, assignments, stamp, lastSeq: lastGiven });
+  const gatewayView = () => ({ ...parts.gatewayView(), clockTrust: wallClock.trust() });
   const pictures = createPictures({
     beds: config.beds,
     tags: deviceTags(config),
@@ -181,23 +223,23 @@ function join(parts: GatewayParts, recovered: Recovered): Joined {
     plant: door.plant,
     viewOf: watch.view,
     titleOf: (modelId) => titleOf(parts.models, modelId),
-    openAlerts: desk.open,
-    gatewayView: parts.gatewayView,
+    openAlerts: () => desk.open().map((alert) => shownAlert(alert, wallClock)),
+    gatewayView,
     nowMs: () => clock.wall(),
   });
-  const feed = createPageFeed({ clock, bedView: pictures.bed, unassigned: pictures.unassigned, gatewayView: parts.gatewayView });
+  const feed = createPageFeed({ clock, bedView: pictures.bed, unassigned: pictures.unassigned, gatewayView });
   const bedOfPatient: Route["bedOfPatient"] = (id) => door.plant().patients.get(id)?.bedId ?? null;
   const shared = { clock, watch, desk, feed, pictures, tally, record, recordTally, nextSeq, settle, bedOfPatient };
   return { shared, probe, door, lines, plan, lastSeq: lastGiven };
 }
 
 /** Shows the watch what was before the restart (safety.md, line 10): who lies where, what is on whom, what was measured, which alerts are open. */
-function rebuild(joined: Joined, recovered: Recovered): void {
-  const { watch, settle } = joined.shared;
+function rebuild(joined: Joined, recovered: Recovered, timeline: Timeline): void {
+  const { watch, settle, clock } = joined.shared;
   for (const device of joined.plan.devices.values()) settle(watch.setDevice({ ...device, patientId: null }));
   settle(tellWatch(watch, joined.plan, { before: EMPTY_PLANT, after: joined.door.plant() }));
   const { patients } = joined.door.plant();
-  const observations = recovered.observations.filter(({ patientId, seq: number }) => {
+  const observations = agedObservations(recovered.observations, clock, timeline).filter(({ patientId, seq: number }) => {
     const patient = patientId === null ? undefined : patients.get(patientId);
     return patient !== undefined && number > patient.admittedSeq;
   });
@@ -208,19 +250,29 @@ function rebuild(joined: Joined, recovered: Recovered): void {
 }
 
 /** The first record of this life: how the one before ended, which numbers no record has, and how the clocks stand to each other. */
-function lifeStart(parts: GatewayParts, shared: Pick<Route, "nextSeq">): LifeStart {
+async function beginLife(parts: GatewayParts): Promise<{ readonly start: LifeStart; readonly wallClock: WallClock }> {
   const { journal, clock, version } = parts;
-  const atMs = clock.wall();
-  const atMonotonicMs = clock.monotonic();
-  const { endedBefore: before, leftOutAtOpen: leftOut } = journal;
-  return { kind: "start", seq: shared.nextSeq(), atMs, atMonotonicMs, version, before, leftOut };
+  const history = await readClockHistory(journal);
+  const system = parts.systemTime ?? SILENT_SYSTEM;
+  const wallClock = createWallClock({ clock, system, history, believe: parts.config.clock.believe });
+  const { endedBefore: before, leftOutAtOpen: leftOut, lastSeqAtOpen } = journal;
+  const number = seq((leftOut?.to ?? lastSeqAtOpen) + 1);
+  const start: LifeStart = { kind: "start", seq: number, version, before, leftOut, ...wallClock.start };
+  wallClock.recorded(start);
+  return { start, wallClock };
 }
 
 /** Opens a link and a way in for each configured device. Nobody is guessed: the patient is asked for at each reading. */
 function openLines(
   parts: GatewayParts,
-  { door, lastSeq }: { readonly door: Door; readonly lastSeq: () => Seq },
+  given: {
+    readonly door: Door;
+    readonly assignments: AssignmentHistory;
+    readonly stamp: (atMonotonicMs: MonotonicMs) => WallMs;
+    readonly lastSeq: () => Seq;
+  },
 ): ReadonlyMap<DeviceId, DeviceLine> {
+  const { door, assignments, stamp, lastSeq } = given;
   const lines = new Map<DeviceId, DeviceLine>();
   for (const device of parts.config.devices) {
     const driver = parts.drivers(device.driver);
@@ -232,8 +284,10 @@ function openLines(
       driverOptions: device.options,
       origin: device.origin,
       patientOf: () => door.plant().assignments.get(id) ?? null,
+      patientAt: (atMonotonicMs) => assignments.patientAt(id, atMonotonicMs),
     });
-    lines.set(id, createDeviceLine({ intake, link: parts.openLink(linkSpec(device, driver)), clock: parts.clock, lastSeq }));
+    const link = parts.openLink(linkSpec(device, driver));
+    lines.set(id, createDeviceLine({ intake, link, clock: parts.clock, lastSeq, stamp }));
   }
   return lines;
 }

@@ -10,18 +10,19 @@ import { isProbePatient } from "./heartbeat-probe.ts";
 
 /** Rules that depend on time alone are looked at so often; silence is noticed within its limit plus this. */
 const TICK_MS = 1000;
-/** A wall clock that moves this much against the monotonic one between two ticks was set. */
-const STEP_MS_MIN = 500;
 /** What was made is counted and the count recorded so often. */
 const TALLY_MS = 60_000;
 /** A loss that has not happened again for so long is over. */
 const LOSS_QUIET_MS = 60_000;
 
 /** Starts everything that happens by the clock: silence, scores, reminders, the heartbeat. Returns how to stop it. */
-export function startClockwork(shared: Route, probe: HeartbeatProbe): () => void {
-  let clockApartMs = shared.clock.wall() - shared.clock.monotonic();
+export function startClockwork(
+  shared: Route,
+  { probe, lookAtClock }: { readonly probe: HeartbeatProbe; readonly lookAtClock: () => void },
+): () => void {
   const timers: readonly Timer[] = [
     shared.clock.every(TICK_MS, () => {
+      lookAtClock();
       const { changes, predictions } = shared.watch.tick();
       const kept = predictions
         .filter((prediction) => !isProbePatient(prediction.patientId))
@@ -33,11 +34,6 @@ export function startClockwork(shared: Route, probe: HeartbeatProbe): () => void
         const bed = shared.bedOfPatient(patientId);
         if (bed !== null) shared.feed.bedChanged(bed);
       }
-      const apartMs = shared.clock.wall() - shared.clock.monotonic();
-      // Pages read ages off wall times. After a step of the wall clock they get all of them anew, or an old number would look fresh.
-      if (Math.abs(apartMs - clockApartMs) > STEP_MS_MIN)
-        for (const { bedId } of shared.pictures.whole().beds) shared.feed.bedChanged(bedId);
-      clockApartMs = apartMs;
       shared.feed.gatewayChanged();
     }),
     // Every second injection must come out as an alert, so two make one heartbeat.

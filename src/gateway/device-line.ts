@@ -2,7 +2,7 @@ import type { Fault } from "../core/errors.ts";
 import { type DeviceId, type Seq, seq } from "../core/ids.ts";
 import type { Link, LinkEvent } from "../core/ports.ts";
 import type { SeqSpan } from "../core/record.ts";
-import type { Clock, Timer, WallMs } from "../core/time.ts";
+import { type Clock, type MonotonicMs, type Timer, type WallMs, wallMs } from "../core/time.ts";
 import { type DeviceIntake, type Judgement, NOTHING_JUDGED } from "../intake/device-intake.ts";
 
 /** What the line tells the gateway, in the order it happened. */
@@ -35,11 +35,13 @@ export function createDeviceLine(parts: {
   readonly clock: Clock;
   /** The last number that was given to any record. */
   readonly lastSeq: () => Seq;
+  /** The wall time of a reception as the clock stands when its records are numbered; the link's own where this is left out. */
+  readonly stamp?: (receivedMonotonicMs: MonotonicMs) => WallMs;
 }): DeviceLine {
-  const { intake, link, clock, lastSeq } = parts;
+  const { intake, link, clock, lastSeq, stamp } = parts;
   const thanks = new Thanks((upToPosition) => link.committed(upToPosition));
   let up = false;
-  let lastHeardAtMs: WallMs | null = null;
+  let lastHeardMs: MonotonicMs | null = null;
   let refusedCount = 0;
   let dueTimer: Timer | null = null;
 
@@ -69,10 +71,11 @@ export function createDeviceLine(parts: {
         dueTimer?.stop();
         return listener.onDown(intake.deviceId, event.fault);
       case "bytes": {
+        const receivedAtMs = stamp?.(event.receivedMonotonicMs) ?? event.receivedAtMs;
         const before = lastSeq();
-        const judgement = intake.feed(event);
+        const judgement = intake.feed({ ...event, receivedAtMs });
         refusedCount += judgement.refusals.length;
-        if (judgement.heard) lastHeardAtMs = event.receivedAtMs;
+        if (judgement.heard) lastHeardMs = event.receivedMonotonicMs;
         listener.onJudgement(intake.deviceId, judgement);
         thanks.owe({ position: event.position, from: seq(before + 1), to: lastSeq() });
         return serveDue(listener);
@@ -84,7 +87,8 @@ export function createDeviceLine(parts: {
     deviceId: intake.deviceId,
     intake,
     isUp: () => up,
-    lastHeardAtMs: () => lastHeardAtMs,
+    // By the clock as it stands now: it may have been set since.
+    lastHeardAtMs: () => (lastHeardMs === null ? null : wallMs(Math.round(clock.wall() - (clock.monotonic() - lastHeardMs)))),
     refusedCount: () => refusedCount,
     run: async (listener) => {
       for await (const event of link.events) take(event, listener);

@@ -2,6 +2,7 @@ import type { Act } from "../core/act.ts";
 import type { Alert } from "../core/alert.ts";
 import { type Seq, seq } from "../core/ids.ts";
 import { LIMITS } from "../core/limits.ts";
+import type { Timeline } from "../core/mended-time.ts";
 import type { Observation } from "../core/observation.ts";
 import type { Journal } from "../core/ports.ts";
 import { QUANTITIES, QUANTITY_NAMES } from "../core/quantities.ts";
@@ -14,7 +15,7 @@ const EPISODIC_MS_MAX = 12 * 3_600_000;
 /** At most this many of the latest records are read for the windows: one minute at 2,500 records a second. */
 const RECENT_RECORDS_MAX = 150_000;
 
-/** Everything the gateway must know again before it may call itself ready. */
+/** Everything the gateway must know again before it may call itself ready. Times are as they were written. */
 export interface Recovered {
   readonly acts: readonly Act[];
   readonly openAlerts: readonly Alert[];
@@ -23,16 +24,67 @@ export interface Recovered {
 }
 
 /** Reads the state back from the journal (safety.md, line 10). */
-export async function recover(journal: Journal, clock: Clock): Promise<Recovered> {
+export async function recover(journal: Journal, clock: Clock, timeline: Timeline): Promise<Recovered> {
   const [acts, openAlerts, recent, episodic] = await Promise.all([
     readActs(journal),
     journal.openAlerts(),
-    readRecent(journal, clock),
-    readEpisodic(journal, clock),
+    readRecent(journal, clock, timeline),
+    readEpisodic(journal, clock, timeline),
   ]);
   const observations = new Map<Seq, Observation>();
   for (const observation of [...episodic, ...recent]) observations.set(observation.seq, observation);
   return { acts, openAlerts, observations: [...observations.values()].sort((a, b) => a.seq - b.seq) };
+}
+
+/** How long ago an observation came in, or null where nobody can know. */
+function receivedAgeMs(observation: Observation, clock: Clock, timeline: Timeline): number | null {
+  const { receivedAtMs, receivedMonotonicMs } = observation.times;
+  return timeline.ageMs({ seq: observation.seq, atMs: receivedAtMs, monotonicMs: receivedMonotonicMs }, clock.monotonic());
+}
+
+/**
+ * Observations with their times by the wall clock as it stands now, so that an age read off them is right, however often and far the
+ * clock was moved since. Those whose age nobody can know are left out: they must not count as fresh (safety.md, line 12).
+ */
+export function agedObservations(observations: readonly Observation[], clock: Clock, timeline: Timeline): readonly Observation[] {
+  const now = clock.wall();
+  return observations.flatMap((observation) => {
+    const ageMs = receivedAgeMs(observation, clock, timeline);
+    if (ageMs === null) return [];
+    const { times } = observation;
+    const lagMs = times.receivedAtMs - times.measuredAtMs;
+    const receivedAtMs = wallMs(now - ageMs);
+    return [{ ...observation, times: { ...times, receivedAtMs, measuredAtMs: wallMs(receivedAtMs - lagMs) } }];
+  });
+}
+
+/** When an act was done by the wall clock as it stands now; null where nobody can know. */
+export function agedActMs(act: Pick<Act, "seq" | "atMs">, clock: Clock, timeline: Timeline): number | null {
+  const ageMs = timeline.ageMs({ seq: act.seq, atMs: act.atMs, monotonicMs: null }, clock.monotonic());
+  return ageMs === null ? null : clock.wall() - ageMs;
+}
+
+/** An act's monotonic time in this life, also where it was done before; null where nobody can know. */
+export function monotonicOfAct(act: Pick<Act, "seq" | "atMs">, clock: Clock, timeline: Timeline): number | null {
+  const atMs = agedActMs(act, clock, timeline);
+  return atMs === null ? null : clock.monotonic() - (clock.wall() - atMs);
+}
+
+/** The acts with their times by the wall clock as it stands now; entries whose age nobody can know are left out until it is known. */
+export function agedActs(acts: readonly Act[], clock: Clock, timeline: Timeline): readonly Act[] {
+  return acts.flatMap((act) => {
+    const atMs = agedActMs(act, clock, timeline);
+    if (atMs !== null) return [{ ...act, atMs: wallMs(atMs) }];
+    return act.deed.kind === "enter-consciousness" || act.deed.kind === "enter-oxygen" ? [] : [act];
+  });
+}
+
+/** How long ago an alert was acknowledged; null where nobody did, or nobody can know. */
+export function acknowledgedAgoMs(alert: Alert, clock: Clock, timeline: Timeline): number | null {
+  const atMs = alert.acknowledgedAtMs;
+  if (atMs === null) return null;
+  const number = timeline.numberOf({ atMs, upToSeq: alert.seq });
+  return timeline.ageMs({ seq: number, atMs, monotonicMs: null }, clock.monotonic());
 }
 
 async function readActs(journal: Journal): Promise<readonly Act[]> {
@@ -46,15 +98,17 @@ async function readActs(journal: Journal): Promise<readonly Act[]> {
   }
 }
 
-/** Reads backwards until it has seen far enough back. */
-async function readRecent(journal: Journal, clock: Clock): Promise<readonly Observation[]> {
-  const sinceMs = clock.wall() - CONTINUOUS_MS_MAX;
+/** Reads backwards until it has seen far enough back; what nobody knows the age of counts as far. */
+async function readRecent(journal: Journal, clock: Clock, timeline: Timeline): Promise<readonly Observation[]> {
   const pages: (readonly Observation[])[] = [];
   let count = 0;
   let upToSeq = journal.lastSeqAtOpen;
   while (count < RECENT_RECORDS_MAX) {
     const page = await journal.readBack({ upToSeq, limit: LIMITS.journalReadRecordsMax.value });
-    const recent = page.filter((observation) => observation.times.receivedAtMs >= sinceMs);
+    const recent = page.filter((observation) => {
+      const ageMs = receivedAgeMs(observation, clock, timeline);
+      return ageMs !== null && ageMs <= CONTINUOUS_MS_MAX;
+    });
     pages.unshift(recent);
     count += recent.length;
     const oldest = page[0];
@@ -64,7 +118,17 @@ async function readRecent(journal: Journal, clock: Clock): Promise<readonly Obse
   return pages.flat();
 }
 
-function readEpisodic(journal: Journal, clock: Clock): Promise<readonly Observation[]> {
+/** The last value of each device and quantity, read from as far back as the clocks of that time may have stood wrong. */
+function readEpisodic(journal: Journal, clock: Clock, timeline: Timeline): Promise<readonly Observation[]> {
   const quantities = QUANTITY_NAMES.filter((name) => QUANTITIES[name].rhythm === "episodic");
-  return journal.latestObservations({ sinceMs: wallMs(clock.wall() - EPISODIC_MS_MAX), quantities });
+  return journal.latestObservations({ sinceMs: wallMs(writtenSince(clock, timeline) - EPISODIC_MS_MAX), quantities });
+}
+
+/** The earliest wall time at which something of the last twelve hours can have been written. */
+function writtenSince(clock: Clock, timeline: Timeline): number {
+  const present = clock.wall() + timeline.presentCorrectionMs();
+  return timeline
+    .stretches()
+    .filter(({ endsAtMs }) => endsAtMs === null || endsAtMs >= present - EPISODIC_MS_MAX)
+    .reduce<number>((earliest, { correctionMsMax }) => Math.min(earliest, present - correctionMsMax), clock.wall());
 }

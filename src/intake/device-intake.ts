@@ -14,7 +14,8 @@ import {
 import type { DecodeError, DeviceAlarm, Driver, DriverEvent, DriverSession, Emission, WaveSamples } from "../core/ports.ts";
 import { QUANTITIES, type QuantityName } from "../core/quantities.ts";
 import { assert } from "../core/result.ts";
-import type { MonotonicMs, WallMs } from "../core/time.ts";
+import { type MonotonicMs, type WallMs, wallMs } from "../core/time.ts";
+import { createDeviceClock, type DeviceClock } from "./device-clock.ts";
 import { canonicalValue } from "./unit.ts";
 
 /** A judged reading that still waits for its sequence number. */
@@ -72,6 +73,8 @@ export interface DeviceIntakeOptions {
   readonly origin: Origin;
   /** Who the device measures now; null: nobody, never guessed. */
   readonly patientOf: () => PatientId | null;
+  /** Who the device measured at a monotonic time; null: nobody, or nobody can know. Left out: nobody. */
+  readonly patientAt?: (atMonotonicMs: number) => PatientId | null;
 }
 
 const NOTHING_COUNTED: IntakeCount = { bytes: 0, messages: 0, readings: 0, repeats: 0 };
@@ -91,6 +94,7 @@ export const NOTHING_JUDGED: Judgement = {
 /** Opens the way in for one device. */
 export function createDeviceIntake(options: DeviceIntakeOptions): DeviceIntake {
   const held = new Map<QuantityName, number>();
+  let deviceClock = createDeviceClock();
   let session = options.driver.open(options.driverOptions);
   let quarantined = false;
 
@@ -99,7 +103,7 @@ export function createDeviceIntake(options: DeviceIntakeOptions): DeviceIntake {
     if (quarantined) return nothing;
     try {
       const emissions = session.feed(chunk.bytes, chunk.channel, chunk.receivedMonotonicMs);
-      return emissions.length === 0 ? nothing : judge(emissions, chunk, options, held);
+      return emissions.length === 0 ? nothing : judge(emissions, chunk, options, { held, deviceClock });
     } catch (error) {
       quarantined = true;
       return { ...nothing, quarantined: quarantineFault(options, error) };
@@ -110,6 +114,7 @@ export function createDeviceIntake(options: DeviceIntakeOptions): DeviceIntake {
     deviceId: options.deviceId,
     driver: options.driver,
     begin: () => {
+      deviceClock = createDeviceClock();
       if (!quarantined) session = options.driver.open(options.driverOptions);
     },
     feed,
@@ -124,7 +129,8 @@ export function createDeviceIntake(options: DeviceIntakeOptions): DeviceIntake {
     },
     restoreHeld: (observations) => {
       for (const observation of observations) {
-        if (observation.content.state === "present") held.set(observation.quantity, observation.content.value);
+        if (observation.content.state === "present" && !observation.quality.flags.includes("late"))
+          held.set(observation.quantity, observation.content.value);
       }
     },
     isQuarantined: () => quarantined,
@@ -152,7 +158,7 @@ function judge(
   emissions: readonly Emission[],
   reception: Reception,
   options: DeviceIntakeOptions,
-  held: Map<QuantityName, number>,
+  known: { readonly held: Map<QuantityName, number>; readonly deviceClock: DeviceClock },
 ): Judgement {
   const observations: UnnumberedObservation[] = [];
   const waveforms: WaveformChunk[] = [];
@@ -168,15 +174,16 @@ function judge(
     messages += 1;
     readings += emission.readings.length;
     const origin = emission.origin === "test" ? "test" : options.origin;
-    const times = timesOf(emission.deviceClockMs, reception);
-    const freshOnes = freshReadings(emission.readings, held);
+    const at = { ...datedOf(emission, reception, options, known.deviceClock), origin, options };
+    const freshOnes = at.late ? emission.readings.map(asStored) : freshReadings(emission.readings, known.held);
     repeats += emission.readings.length - freshOnes.length;
     for (const fresh of freshOnes) {
-      observations.push(judgeReading(fresh.reading, { times, origin, options, moreFlags: fresh.moreFlags }));
+      observations.push(judgeReading(fresh.reading, { ...at, moreFlags: [...fresh.moreFlags, ...at.moreFlags] }));
     }
-    for (const wave of emission.waveforms) waveforms.push(waveformChunk(wave, { times, origin, options }));
-    for (const alarm of emission.alarms) alarms.push({ alarm, origin });
-    events.push(...emission.events);
+    for (const wave of emission.waveforms) waveforms.push(waveformChunk(wave, at));
+    if (at.late) events.push(...emission.alarms.map((alarm) => storedAlarm(alarm, at.times)));
+    else for (const alarm of emission.alarms) alarms.push({ alarm, origin });
+    events.push(...emission.events, ...at.events);
   }
   const counted = { bytes: reception.bytes.length, messages, readings, repeats };
   return { observations, waveforms, alarms, events, refusals, heard: messages > 0, counted, quarantined: null };
@@ -213,18 +220,58 @@ function heldValue(reading: Extract<Reading, { kind: "present" }>): number {
   return canonicalValue(reading.quantity, reading.value, reading.unit) ?? reading.value;
 }
 
-/** A live message without a trusted device clock was measured when it arrived. */
-function timesOf(deviceClockMs: WallMs | null, reception: Reception): Times {
-  return {
-    measuredAtMs: reception.receivedAtMs,
-    deviceClockMs,
-    receivedAtMs: reception.receivedAtMs,
-    receivedMonotonicMs: reception.receivedMonotonicMs,
-  };
+/** A message with its times and whose it is, and what its device's clock did. */
+interface Dated {
+  readonly times: Times;
+  readonly patientId: PatientId | null;
+  /** True of a record out of the device's memory. */
+  readonly late: boolean;
+  readonly moreFlags: readonly QualityFlag[];
+  readonly events: readonly DriverEvent[];
+}
+
+/**
+ * A live message was measured when it arrived, whatever the device's clock says. A stored one was measured its age before that: only
+ * the difference of two times of the device's clock counts, so that a clock that is wrong by hours cancels out.
+ */
+function datedOf(
+  emission: Extract<Emission, { kind: "message" }>,
+  reception: Reception,
+  options: DeviceIntakeOptions,
+  deviceClock: DeviceClock,
+): Dated {
+  const { receivedAtMs, receivedMonotonicMs } = reception;
+  const stored = emission.stored ?? null;
+  const saysNowMs = stored === null ? emission.deviceClockMs : stored.deviceNowMs;
+  const moved = saysNowMs === null ? null : deviceClock.note(saysNowMs, receivedMonotonicMs);
+  const events = moved === null ? [] : [moved];
+  const received = { receivedAtMs, receivedMonotonicMs };
+  if (stored === null) {
+    const times = { measuredAtMs: receivedAtMs, deviceClockMs: emission.deviceClockMs, ...received };
+    return { times, patientId: options.patientOf(), late: false, moreFlags: [], events };
+  }
+  const ageMs = deviceClock.ageMs(stored, receivedMonotonicMs);
+  const times = { measuredAtMs: wallMs(Math.round(receivedAtMs - (ageMs ?? 0))), deviceClockMs: stored.atDeviceMs, ...received };
+  if (ageMs === null) return { times, patientId: null, late: true, moreFlags: ["late", "measured-time-unknown"], events };
+  const patientId = options.patientAt?.(receivedMonotonicMs - ageMs) ?? null;
+  return { times, patientId, late: true, moreFlags: ["late"], events };
+}
+
+/** Of stored records each counts, also one that says the same as the one before. */
+function asStored(reading: Reading): { readonly reading: Reading; readonly moreFlags: readonly QualityFlag[] } {
+  return { reading, moreFlags: [] };
+}
+
+/** An alarm out of the device's memory is kept as what the device said. It is over or told already, and raises and ends nothing. */
+function storedAlarm(alarm: DeviceAlarm, times: Times): DriverEvent {
+  const { code, text, active } = alarm;
+  return { code: "device-text", facts: { storedAlarm: code, text, active: String(active), measuredAtMs: times.measuredAtMs } };
 }
 
 interface Circumstances {
   readonly times: Times;
+  readonly patientId: PatientId | null;
+  readonly late: boolean;
   readonly origin: Origin;
   readonly options: DeviceIntakeOptions;
 }
@@ -240,7 +287,7 @@ function judgeReading(
   return {
     kind: "observation",
     deviceId: at.options.deviceId,
-    patientId: at.options.patientOf(),
+    patientId: at.patientId,
     quantity: reading.quantity,
     content,
     times: at.times,
@@ -270,7 +317,7 @@ function waveformChunk(wave: WaveSamples, at: Circumstances): WaveformChunk {
   return {
     kind: "waveform",
     deviceId: at.options.deviceId,
-    patientId: at.options.patientOf(),
+    patientId: at.patientId,
     waveform: wave.waveform,
     sampleRateHz: wave.sampleRateHz,
     firstSampleIndex: wave.firstSampleIndex,
@@ -280,5 +327,6 @@ function waveformChunk(wave: WaveSamples, at: Circumstances): WaveformChunk {
     unit: wave.unit,
     times: at.times,
     origin: at.origin,
+    ...(at.late ? { late: true } : {}),
   };
 }

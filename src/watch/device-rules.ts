@@ -36,7 +36,6 @@ function belongsToRealPatient(state: WatchState, device: DeviceState): boolean {
 /** A valid frame came, whatever it says. */
 export function noteHeard(state: WatchState, device: DeviceState, nowMs: number): void {
   device.lastHeardMs = nowMs;
-  device.lastHeardAtMs = state.clock.wall();
   if (device.silent) {
     device.silent = false;
     device.heardAgainAtMs = nowMs;
@@ -107,6 +106,7 @@ export function noteDevice(
   noteHeard(state, device, nowMs);
   // safety.md, line 12: a stored record proves that the device talks, nothing else.
   if (nowMs - given.atMs > ageMsMax(state.options, observation.quantity)) return;
+  if (observation.quality.flags.includes("late")) return;
   noteOrigin(state, device, observation.quality.origin, nowMs);
   noteDeviceClock(state, device, observation, nowMs);
   // A recording that is played again may well stand still; line 7 speaks for it on a real patient.
@@ -177,7 +177,9 @@ function checkSilence(state: WatchState, device: DeviceState, nowMs: number): vo
   const sinceMs = Math.max(device.lastHeardMs ?? device.armedAtMs, device.armedAtMs);
   if (nowMs - sinceMs < silenceSeconds * 1000) return;
   device.silent = true;
-  const evidence: Evidence = { kind: "device-silent", lastHeardAtMs: device.lastHeardAtMs, limitSeconds: silenceSeconds };
+  // By the clock as it stands now: it may have been set since the last frame.
+  const lastHeardAtMs = device.lastHeardMs === null ? device.lastHeardAtMs : wallOf(state, device.lastHeardMs);
+  const evidence: Evidence = { kind: "device-silent", lastHeardAtMs, limitSeconds: silenceSeconds };
   state.board.set(technical(state, device, deviceKeys.silent(device), evidence));
 }
 

@@ -116,7 +116,9 @@ export function takeObservation(
   given: { readonly atMs: number; readonly nowMs: number; readonly live: boolean },
 ): void {
   const { atMs, nowMs, live } = given;
-  const { content, quality, deviceId, times, seq } = observation;
+  const { content, quality, deviceId, seq } = observation;
+  // safety.md, line 12: what a device kept and sent later is for the record. It is not now, however young it says it is.
+  if (quality.flags.includes("late")) return;
   const quantity = quantityOf(patient, observation.quantity);
   const newest = quantity.latest.get(deviceId);
   const inOrder = newest === undefined || atMs >= newest.atMs;
@@ -132,12 +134,11 @@ export function takeObservation(
   addSample(quantity.window, {
     value: content.value,
     atMs,
-    measuredAtMs: times.measuredAtMs,
     seq,
     deviceId,
     origin: quality.origin,
   });
-  quantity.lastUsableAtMs = times.measuredAtMs;
+  quantity.lastMeasuredMs = Math.max(atMs, quantity.lastMeasuredMs ?? atMs);
   if (live) {
     patient.live = true;
     quantity.lastUsableMs = nowMs;
@@ -291,7 +292,7 @@ export function checkMissing(state: WatchState, patient: PatientState, devices: 
     const evidence: Evidence = {
       kind: "quantity-missing",
       quantity: quantity.quantity,
-      lastValidAtMs: quantity.lastUsableAtMs,
+      lastValidAtMs: quantity.lastMeasuredMs === null ? null : wallOf(state, quantity.lastMeasuredMs),
       limitSeconds,
       why: quantity.lastWhy,
     };

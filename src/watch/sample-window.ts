@@ -1,14 +1,12 @@
 import type { DeviceId, Seq } from "../core/ids.ts";
 import { LIMITS } from "../core/limits.ts";
 import type { Origin } from "../core/observation.ts";
-import type { WallMs } from "../core/time.ts";
 
 /** One usable value of a quantity. */
 export interface Sample {
   readonly value: number;
   /** When it was measured, on the monotonic clock, so that a stepped wall clock cannot make it young or old. */
   readonly atMs: number;
-  readonly measuredAtMs: WallMs;
   readonly seq: Seq;
   readonly deviceId: DeviceId;
   readonly origin: Origin;

@@ -57,8 +57,10 @@ function findEntered(
   if (entry === undefined || entry.enteredMs > given.nowMs) return missing("not-entered", null);
   const ageMs = given.nowMs - entry.enteredMs;
   const ageSecondsMax = Math.min(given.input.ageSecondsMax, state.options.ageSecondsMax.episodic, given.slowSecondsMax);
-  if (ageMs > ageSecondsMax * 1000) return missing("expired", entry.atMs);
-  return { state: { kind: "known", value: entry.value, atMs: entry.atMs }, seq: entry.seq, origin: "measured", slowAgeMs: ageMs };
+  // By the clock as it stands now: it may have been set since.
+  const atMs = wallOf(state, entry.enteredMs);
+  if (ageMs > ageSecondsMax * 1000) return missing("expired", atMs);
+  return { state: { kind: "known", value: entry.value, atMs }, seq: entry.seq, origin: "measured", slowAgeMs: ageMs };
 }
 
 /** The first quantity, in the model's order of preference, with a value that is young enough. */
@@ -90,10 +92,10 @@ function findMeasured(
     );
     const value = ageMs <= ageSecondsMax * 1000 ? medianAfter(quantity.window, newest.atMs - given.medianMs) : null;
     if (value !== null) {
-      const known: InputState = { kind: "known", value, atMs: newest.measuredAtMs };
+      const known: InputState = { kind: "known", value, atMs: wallOf(state, newest.atMs) };
       return { state: known, seq: newest.seq, origin: newest.origin, slowAgeMs: slow ? ageMs : 0 };
     }
-    lastGoodMs = newest.measuredAtMs;
+    lastGoodMs = wallOf(state, newest.atMs);
   }
   if (absent) return missing("absent", lastGoodMs);
   return lastGoodMs === null ? missing("never-seen", null) : missing("stale", lastGoodMs);
@@ -272,6 +274,7 @@ function checkScore(
   if (!answersDiffer(tracker.told, answer) && nowMs - tracker.toldAtMs < state.options.predictionSeconds * 1000) return null;
   tracker.told = answer;
   tracker.toldAtMs = nowMs;
+  tracker.toldApartMs = state.clock.wall() - nowMs;
   return {
     kind: "prediction",
     patientId: patient.definition.patientId,

@@ -22,6 +22,8 @@ export interface ScoreTracker {
   partialSinceMs: number | null;
   told: Answer | null;
   toldAtMs: number;
+  /** The wall clock less the monotonic one when it was told: its inputs' wall times belong to that. */
+  toldApartMs: number;
 }
 
 /** A tracker that has heard nothing. */
@@ -36,6 +38,7 @@ export function createScoreTracker(): ScoreTracker {
     partialSinceMs: null,
     told: null,
     toldAtMs: 0,
+    toldApartMs: 0,
   };
 }
 

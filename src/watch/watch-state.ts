@@ -4,7 +4,7 @@ import type { BedId, DeviceId, PatientId, Seq } from "../core/ids.ts";
 import type { Observation, Origin } from "../core/observation.ts";
 import type { DeviceAlarm } from "../core/ports.ts";
 import { QUANTITIES, type QuantityName } from "../core/quantities.ts";
-import type { Clock, WallMs } from "../core/time.ts";
+import { type Clock, type WallMs, wallMs } from "../core/time.ts";
 import type { ConditionBoard } from "./condition-board.ts";
 import { ADULT_LIMITS, type QuantityLimits } from "./default-limits.ts";
 import { createLimitTracker, type LimitTracker, type Side } from "./limit-tracker.ts";
@@ -66,7 +66,8 @@ export interface QuantityState {
   readonly trackers: Map<DeviceId, Readonly<Record<Side, LimitTracker>>>;
   limits: QuantityLimits | null;
   lastUsableMs: number | null;
-  lastUsableAtMs: WallMs | null;
+  /** When the newest usable value was measured. */
+  lastMeasuredMs: number | null;
   /** When a value last came that may not count only because it was not measured; line 7 speaks for it. */
   lastForeignMs: number | null;
   /** Since when values come that may not be trusted, and when the last one came. */
@@ -92,6 +93,7 @@ export interface DeviceState {
   definition: WatchDevice;
   armedAtMs: number;
   lastHeardMs: number | null;
+  /** When it was last heard before a restart, as its alert said. */
   lastHeardAtMs: WallMs | null;
   silent: boolean;
   strayingSinceMs: number | null;
@@ -161,7 +163,7 @@ export function quantityOf(patient: PatientState, quantity: QuantityName): Quant
     trackers: new Map(),
     limits: ADULT_LIMITS[quantity] ?? null,
     lastUsableMs: null,
-    lastUsableAtMs: null,
+    lastMeasuredMs: null,
     lastForeignMs: null,
     unusable: null,
     lastWhy: null,
@@ -196,7 +198,7 @@ export function ageMsMax(options: WatchOptions, quantity: QuantityName): number 
 
 /** A wall-clock time for a monotonic one, as far as the two agree now. */
 export function wallOf(state: WatchState, atMs: number): WallMs {
-  return (state.clock.wall() - (state.clock.monotonic() - atMs)) as WallMs;
+  return wallMs(Math.round(state.clock.wall() - (state.clock.monotonic() - atMs)));
 }
 
 /** Whom and what a condition of a patient is about. */

@@ -64,6 +64,8 @@ export interface Watch {
     readonly observations: readonly Observation[];
     readonly openAlerts: readonly Alert[];
   }) => readonly ConditionChange[];
+  /** Takes what was measured before the restart and whose age became known only now: it fills windows, and raises and ends nothing. */
+  readonly recall: (observations: readonly Observation[]) => void;
   /** What is known of a patient, or null of one who is not admitted. */
   readonly view: (patientId: PatientId) => WatchView | null;
 }
@@ -135,6 +137,16 @@ function observe(state: WatchState, observation: Observation): void {
   takeObservation(state, patient, observation, { atMs, nowMs, live: true });
 }
 
+function recall(state: WatchState, observations: readonly Observation[]): void {
+  const nowMs = state.clock.monotonic();
+  const nowWallMs = state.clock.wall();
+  for (const observation of observations) {
+    const patient = observation.patientId === null ? undefined : state.patients.get(observation.patientId);
+    const atMs = nowMs - Math.max(0, nowWallMs - observation.times.measuredAtMs);
+    if (patient !== undefined) takeObservation(state, patient, observation, { atMs, nowMs, live: false });
+  }
+}
+
 function tick(state: WatchState): readonly Omit<Prediction, "seq">[] {
   const nowMs = state.clock.monotonic();
   const predictions: Omit<Prediction, "seq">[] = [];
@@ -146,11 +158,6 @@ function tick(state: WatchState): readonly Omit<Prediction, "seq">[] {
     predictions.push(...checkScores(state, patient, nowMs));
   }
   return predictions;
-}
-
-/** The wall time to show for a monotonic one, so that an age read off it is right after the wall clock was stepped. */
-function shownAt(state: WatchState, atMs: number): WallMs {
-  return wallMs(Math.round(wallOf(state, atMs)));
 }
 
 /** The number of a quantity to show: the newest that is present and not old, else the newest of any kind. */
@@ -169,7 +176,7 @@ function numberOf(state: WatchState, quantity: QuantityState): NumberView | null
   const expected = device?.definition.expected.find((each) => each.quantity === quantity.quantity);
   const staleSeconds = expected?.silenceSeconds ?? state.options.staleSeconds[rhythm];
   const staleAfterMs = (rhythm === "episodic" ? state.options.staleSeconds.episodic : staleSeconds) * 1000;
-  return { quantity: quantity.quantity, content, quality, measuredAtMs: shownAt(state, shown.atMs), deviceId, staleAfterMs };
+  return { quantity: quantity.quantity, content, quality, measuredAtMs: wallOf(state, shown.atMs), deviceId, staleAfterMs };
 }
 
 function entryOf<Value>(state: WatchState, patient: PatientState, kind: WatchEntry["kind"]): EntryView<Value> | null {
@@ -177,8 +184,17 @@ function entryOf<Value>(state: WatchState, patient: PatientState, kind: WatchEnt
   if (entry === undefined) return null;
   const secondsMax = Math.min(patient.observeSecondsMax, state.options.ageSecondsMax.episodic);
   // `enter` is the only writer and its union ties the value's type to the kind.
-  const enteredAtMs = shownAt(state, entry.enteredMs);
+  const enteredAtMs = wallOf(state, entry.enteredMs);
   return { value: entry.value as Value, enteredAtMs, expiresAtMs: enteredAtMs + secondsMax * 1000 };
+}
+
+/** An answer whose inputs' wall times follow a clock that was set since. */
+function shifted(answer: Answer, byMs: number): Answer {
+  if (Math.abs(byMs) < 1) return answer;
+  const later = (atMs: WallMs | null) => (atMs === null ? null : wallMs(Math.round(atMs + byMs)));
+  const missing = answer.missing.map((each) => ({ ...each, sinceMs: later(each.sinceMs) }));
+  if (answer.kind !== "score") return { ...answer, missing };
+  return { ...answer, missing, parts: answer.parts.map((part) => ({ ...part, atMs: later(part.atMs) })) };
 }
 
 function view(state: WatchState, patientId: PatientId): WatchView | null {
@@ -186,9 +202,11 @@ function view(state: WatchState, patientId: PatientId): WatchView | null {
   if (patient === undefined) return null;
   const numbers = [...patient.quantities.values()].map((quantity) => numberOf(state, quantity)).filter((each) => each !== null);
   const now = { monotonicMs: state.clock.monotonic(), wallMs: state.clock.wall() };
-  const answers = [...patient.scores].flatMap(([modelId, { told, toldAtMs }]) =>
-    told === null ? [] : [{ modelId, answer: told, atMs: now.wallMs - (now.monotonicMs - toldAtMs) }],
-  );
+  const answers = [...patient.scores].flatMap(([modelId, { told, toldAtMs, toldApartMs }]) => {
+    if (told === null) return [];
+    const answer = shifted(told, now.wallMs - now.monotonicMs - toldApartMs);
+    return [{ modelId, answer, atMs: now.wallMs - (now.monotonicMs - toldAtMs) }];
+  });
   return {
     numbers,
     answers,
@@ -269,6 +287,7 @@ export function createWatch(
       restoreAlerts(state, openAlerts);
       return drain();
     },
+    recall: (observations) => recall(state, observations),
     view: (patientId) => view(state, patientId),
   };
 }

@@ -1,0 +1,209 @@
+import { type Fault, fault } from "../core/errors.ts";
+import { seq } from "../core/ids.ts";
+import { LIMITS } from "../core/limits.ts";
+import { createTimeline, type Timeline } from "../core/mended-time.ts";
+import type { Journal } from "../core/ports.ts";
+import type { ClockRecord, JournalRecord, LifeStart } from "../core/record.ts";
+import { type Clock, type ClockTrust, type MonotonicMs, RELEASED_AT_MS, type WallMs, wallMs } from "../core/time.ts";
+import type { SystemTime } from "./system-time.ts";
+
+/** A wall clock that moves this much against the monotonic one between two looks was set. */
+const STEP_MS_MIN = 500;
+/** The system is asked so often whether it has set a clock that is doubted. */
+const WORD_MS = 1000;
+/** The board slept when its run went on for so much longer than the monotonic clock. */
+const SLEEP_MS_MIN = 1000;
+
+/** Why a clock is not believed. */
+type Doubt = "before-journal" | "before-release" | "not-synchronised";
+
+/** What the journal says of time: all start and clock records, and the newest time known. */
+export interface ClockHistory {
+  readonly records: readonly (LifeStart | ClockRecord)[];
+  readonly newestMs: WallMs | null;
+}
+
+/** A clock record that waits for its number. */
+export type UnnumberedClockRecord = Omit<ClockRecord, "seq">;
+
+/** Watches the wall clock against the monotonic one, and judges it. */
+export interface WallClock {
+  readonly trust: () => ClockTrust;
+  /** Why the clock is not believed, as a technical fault; null while it is. */
+  readonly doubt: () => Fault | null;
+  /** What a start record says of the clock. */
+  readonly start: Pick<LifeStart, "atMs" | "atMonotonicMs" | "trust" | "notBeforeMs" | "boot">;
+  /** Looks whether the clock was moved, or is believed again; what comes back must be numbered, told by `recorded`, and go to the journal, in order. */
+  readonly look: () => readonly UnnumberedClockRecord[];
+  /** Takes a start or clock record into the timeline. */
+  readonly recorded: (record: LifeStart | ClockRecord) => void;
+  /** The mended times of all records so far. */
+  readonly timeline: () => Timeline;
+  /** The wall time of a monotonic one as the clock stands now, so that all records after a step follow the clock after it. */
+  readonly wallAt: (atMonotonicMs: MonotonicMs) => WallMs;
+}
+
+/** Reads what the journal says of time. Of more than `clockRecordsMax` records the oldest are left out: times before them stay as written. */
+export async function readClockHistory(journal: Journal): Promise<ClockHistory> {
+  const records: (LifeStart | ClockRecord)[] = [];
+  for (let afterSeq = seq(0); ; ) {
+    const page = await journal.read({ afterSeq, limit: LIMITS.journalReadRecordsMax.value, kinds: ["start", "clock"] });
+    for (const record of page) if (isOfClock(record)) records.push(record);
+    if (records.length > LIMITS.clockRecordsMax.value) records.splice(0, records.length - LIMITS.clockRecordsMax.value);
+    const last = page.at(-1);
+    if (last === undefined) break;
+    afterSeq = last.seq;
+  }
+  const [newest] = await journal.readBack({ upToSeq: journal.lastSeqAtOpen, limit: 1 });
+  const timeline = createTimeline(records);
+  const ends: { readonly seq: number; readonly atMs: number }[] = [];
+  const lastOfClock = records.at(-1);
+  if (lastOfClock !== undefined)
+    ends.push({
+      seq: lastOfClock.seq,
+      atMs: timeline.mended({ seq: lastOfClock.seq, atMs: lastOfClock.atMs, monotonicMs: lastOfClock.atMonotonicMs }).atMs,
+    });
+  if (newest !== undefined) {
+    const { receivedAtMs, receivedMonotonicMs } = newest.times;
+    const { atMs } = timeline.mended({ seq: newest.seq, atMs: receivedAtMs, monotonicMs: receivedMonotonicMs });
+    ends.push({ seq: newest.seq, atMs });
+  }
+  const [end] = ends.sort((one, other) => other.seq - one.seq);
+  return { records, newestMs: end === undefined ? null : wallMs(end.atMs) };
+}
+
+function isOfClock(record: JournalRecord): record is LifeStart | ClockRecord {
+  return record.kind === "start" || record.kind === "clock";
+}
+
+/** What a clock is judged by. */
+interface Grounds {
+  readonly wallMs: number;
+  readonly newestMs: number | null;
+  readonly word: ReturnType<SystemTime["word"]>;
+}
+
+/** Why a clock at the start of a life is not believed, or null. The system's own good word goes before all. */
+function doubtAtStart(grounds: Grounds): Doubt | null {
+  const { wallMs: nowMs, newestMs, word } = grounds;
+  if (word === "synchronised") return null;
+  if (nowMs < RELEASED_AT_MS) return "before-release";
+  if (newestMs !== null && nowMs < newestMs - LIMITS.clockBehindMsMax.value) return "before-journal";
+  return word === "not-synchronised" ? "not-synchronised" : null;
+}
+
+/**
+ * Why a clock that was just set is not believed. Who sets a clock knows more than the board: a time that can be is believed, except
+ * where the clock was doubted and still lies before what the journal holds.
+ */
+function doubtAfterStep(grounds: Grounds, before: Doubt | null): Doubt | null {
+  const doubt = doubtAtStart({ ...grounds, word: grounds.word === "not-synchronised" ? "unknown" : grounds.word });
+  return before === null && doubt === "before-journal" ? null : doubt;
+}
+
+/** The trust a process takes over from the one before it in the same run of the board, where nobody set the clock in between. */
+function inherited(history: ClockHistory, boot: LifeStart["boot"], apartMs: number): boolean {
+  const start = history.records.findLast((record) => record.kind === "start");
+  const last = history.records.at(-1);
+  if (boot == null || last === undefined || start?.boot == null || start.boot.id !== boot.id) return false;
+  const trust = last.kind === "clock" ? last.trust : (last.trust ?? "trusted");
+  const moved = history.records
+    .filter((record): record is ClockRecord => record.kind === "clock" && record.seq > start.seq && record.why !== "suspend")
+    .reduce((sum, record) => sum + record.movedMs, start.atMs - start.boot.atMs);
+  return trust === "trusted" && Math.abs(apartMs - moved) < LIMITS.clockBehindMsMax.value;
+}
+
+/**
+ * Begins to watch the wall clock.
+ *
+ * @param parts.believe  `always`: the operator vouches for the board's clock, whatever the system says.
+ */
+export function createWallClock(parts: {
+  readonly clock: Clock;
+  readonly system: SystemTime;
+  readonly history: ClockHistory;
+  readonly believe: "system" | "always";
+}): WallClock {
+  const { clock, system, history } = parts;
+  const apart = () => clock.wall() - clock.monotonic();
+  const grounds = (): Grounds => ({ wallMs: clock.wall(), newestMs: history.newestMs, word: system.word() });
+  const boot = system.boot();
+  const atMonotonicMs = clock.monotonic();
+  const atMs = clock.wall();
+  let shiftMs = (boot?.atMs ?? 0) - atMonotonicMs;
+  let recordedApartMs = atMs - atMonotonicMs;
+  let lookedApartMs = recordedApartMs;
+  let doubt: Doubt | null = parts.believe === "always" ? null : doubtAtStart(grounds());
+  if (doubt === "not-synchronised" && inherited(history, boot, atMs - (boot?.atMs ?? 0))) doubt = null;
+  const trust = (): ClockTrust => (doubt === null ? "trusted" : "untrusted");
+  const start: WallClock["start"] = { atMs, atMonotonicMs, trust: trust(), notBeforeMs: history.newestMs, boot };
+  const records: (LifeStart | ClockRecord)[] = [...history.records];
+  let timeline: Timeline | null = null;
+  let askAgainMs = atMonotonicMs + WORD_MS;
+
+  const isSetNow = (): boolean => {
+    if (doubt === null || clock.monotonic() < askAgainMs) return false;
+    askAgainMs = clock.monotonic() + WORD_MS;
+    return system.word() === "synchronised";
+  };
+
+  const sleptMs = (): number => {
+    const now = boot === null ? null : system.boot();
+    if (now === null) return 0;
+    const slept = now.atMs - clock.monotonic() - shiftMs;
+    if (slept < SLEEP_MS_MIN) return 0;
+    shiftMs += slept;
+    return slept;
+  };
+
+  /** The clock moved at once: the board slept, somebody set it, or both. */
+  const stepped = (movedMs: number): readonly UnnumberedClockRecord[] => {
+    const both = { kind: "clock", atMs: clock.wall(), atMonotonicMs: clock.monotonic() } as const;
+    const slept = Math.round(sleptMs());
+    const found: UnnumberedClockRecord[] = [];
+    if (slept > 0) found.push({ ...both, movedMs: slept, why: "suspend", trust: trust() });
+    const setMs = movedMs - slept;
+    if (Math.abs(setMs) >= STEP_MS_MIN) {
+      doubt = parts.believe === "always" ? null : doubtAfterStep(grounds(), doubt);
+      found.push({ ...both, movedMs: setMs, why: "step", trust: trust() });
+      recordedApartMs += setMs;
+    }
+    recordedApartMs += slept;
+    return found;
+  };
+
+  const look = (): readonly UnnumberedClockRecord[] => {
+    const apartMs = apart();
+    const sinceLookMs = apartMs - lookedApartMs;
+    lookedApartMs = apartMs;
+    if (Math.abs(sinceLookMs) >= STEP_MS_MIN) return stepped(apartMs - recordedApartMs);
+    const found: UnnumberedClockRecord[] = [];
+    const both = { kind: "clock", atMs: clock.wall(), atMonotonicMs: clock.monotonic() } as const;
+    if (isSetNow()) {
+      doubt = null;
+      found.push({ ...both, movedMs: 0, why: "trust", trust: trust() });
+    }
+    const driftedMs = apartMs - recordedApartMs;
+    if (Math.abs(driftedMs) >= LIMITS.clockDriftMsMax.value) {
+      recordedApartMs = apartMs;
+      found.push({ ...both, movedMs: driftedMs, why: "drift", trust: trust() });
+    }
+    return found;
+  };
+
+  return {
+    trust,
+    doubt: () => (doubt === null ? null : fault("clock-untrusted", { why: doubt })),
+    start,
+    look,
+    recorded: (record) => {
+      records.push(record);
+      timeline = null;
+    },
+    timeline: () => {
+      timeline ??= createTimeline(records);
+      return timeline;
+    },
+    wallAt: (monotonicMs) => wallMs(Math.round(apart() + monotonicMs)),
+  };
+}

@@ -1,0 +1,66 @@
+import { LIMITS } from "../core/limits.ts";
+import type { DriverEvent, StoredTime } from "../core/ports.ts";
+import type { MonotonicMs, WallMs } from "../core/time.ts";
+
+/** A jump of a device's clock is told at most so often. */
+const TOLD_MS_MIN = 60_000;
+
+/** What is known of one device's own clock in one conversation. It dates stored records; live ones are dated by their reception. */
+export interface DeviceClock {
+  /** Takes what the clock says now. Returns the event where it was set: by a person, by daylight saving, or after a change of battery. */
+  readonly note: (deviceMs: WallMs, atMonotonicMs: MonotonicMs) => DriverEvent | null;
+  /** How long before `atMonotonicMs` a stored record was made, in ms; null where nobody can know. */
+  readonly ageMs: (stored: StoredTime, atMonotonicMs: MonotonicMs) => number | null;
+}
+
+/** One comparison of the device's clock with ours: what is to be added to its time to get ours, monotonic. */
+interface Comparison {
+  readonly offsetMs: number;
+  readonly deviceMs: number;
+}
+
+/** Begins a conversation in which the device's clock is not known yet. */
+export function createDeviceClock(): DeviceClock {
+  const jumpMs = LIMITS.deviceClockJumpMsMin.value;
+  let compared: Comparison[] = [];
+  /** One comparison that is far off; a second one like it, with a clock that goes on, makes a jump of it. */
+  let strange: Comparison | null = null;
+  let toldAtMs: number | null = null;
+
+  const note: DeviceClock["note"] = (deviceMs, atMonotonicMs) => {
+    const next = { offsetMs: atMonotonicMs - deviceMs, deviceMs };
+    const usual = medianOffset(compared);
+    if (usual === null || Math.abs(next.offsetMs - usual) <= jumpMs) {
+      strange = null;
+      compared.push(next);
+      if (compared.length > LIMITS.deviceClockSamplesMax.value) compared.shift();
+      return null;
+    }
+    const again = strange;
+    strange = next;
+    if (again === null || Math.abs(next.offsetMs - again.offsetMs) > jumpMs || next.deviceMs === again.deviceMs) return null;
+    compared = [again, next];
+    strange = null;
+    if (toldAtMs !== null && atMonotonicMs - toldAtMs < TOLD_MS_MIN) return null;
+    toldAtMs = atMonotonicMs;
+    return { code: "device-clock", facts: { movedMs: Math.round(usual - next.offsetMs), deviceClockMs: deviceMs } };
+  };
+
+  return {
+    note,
+    ageMs: ({ atDeviceMs, deviceNowMs }, atMonotonicMs) => {
+      if (atDeviceMs === null) return null;
+      const offsetMs = deviceNowMs === null ? medianOffset(compared) : atMonotonicMs - deviceNowMs;
+      if (offsetMs === null) return null;
+      const ageMs = atMonotonicMs - (atDeviceMs + offsetMs);
+      // A record of the future, or of a time without medical devices, was stamped by a clock that was set since.
+      if (ageMs < -jumpMs || ageMs > LIMITS.storedAgeMsMax.value) return null;
+      return Math.max(0, ageMs);
+    },
+  };
+}
+
+function medianOffset(compared: readonly Comparison[]): number | null {
+  const sorted = compared.map(({ offsetMs }) => offsetMs).sort((one, other) => one - other);
+  return sorted[sorted.length >> 1] ?? null;
+}
