@@ -2,6 +2,7 @@ import {
   chmodSync,
   closeSync,
   existsSync,
+  fsyncSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -12,7 +13,7 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import Database from "better-sqlite3";
 import { type Fault, fault } from "../core/errors.ts";
 import { fail, type Result, succeed } from "../core/result.ts";
@@ -22,8 +23,8 @@ export const KEPT_FILE = "kept.sqlite";
 const LOCK_FILE = "lock.sqlite";
 const HOLDER_FILE = "lock.pid";
 const SEGMENT_NAME = /^observations-(\d{16})\.sqlite$/;
-/** Files SQLite keeps beside a database. */
-const COMPANIONS = ["-wal", "-shm", "-journal"] as const;
+/** Endings of the files SQLite keeps beside a database. */
+export const COMPANIONS = ["-wal", "-shm", "-journal"] as const;
 /** Where `PRAGMA user_version` lies in a database file. Source: sqlite.org/fileformat2.html, 1.3. */
 const USER_VERSION_AT_BYTE = 60;
 
@@ -37,11 +38,44 @@ export function firstSeqOf(file: string): number {
   return Number(SEGMENT_NAME.exec(file)?.[1] ?? Number.NaN);
 }
 
-/** Makes the folder where it is missing, for this user alone. */
+/**
+ * Makes the folder where it is missing, for this user alone, and waits until its name is on disk with every folder made above it: else
+ * a power cut in the first hour takes the whole journal. Also where it was there already: a crash may have come between the two.
+ */
 export function makeFolder(folder: string): void {
-  if (existsSync(folder)) return;
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
-  chmodSync(folder, 0o700);
+  const path = resolve(folder);
+  let top = dirname(path);
+  if (!existsSync(path)) {
+    top = mkdirSync(path, { recursive: true, mode: 0o700 }) ?? top;
+    chmodSync(path, 0o700);
+  }
+  for (let made = path; ; made = dirname(made)) {
+    syncNames(dirname(made));
+    if (made === top || made === dirname(made)) return;
+  }
+}
+
+/** A folder that this user may not list was made by others, long before. */
+function syncNames(folder: string): void {
+  try {
+    const opened = openSync(folder, "r");
+    try {
+      fsyncSync(opened);
+    } finally {
+      closeSync(opened);
+    }
+  } catch (error) {
+    if (sqliteOrSystemCode(error) !== "EACCES") throw error;
+  }
+}
+
+function syncName(folder: string): void {
+  const opened = openSync(folder, "r");
+  try {
+    fsyncSync(opened);
+  } finally {
+    closeSync(opened);
+  }
 }
 
 /** The names of the segments' files, oldest first. */
@@ -68,7 +102,15 @@ export function movedError(): Error {
   return new Database.SqliteError("the file is not where it was opened", "SQLITE_READONLY_DBMOVED");
 }
 
-/** Removes a database with its companions. */
+/** The code of the fault where another journal lies in the folder than the one that is running. */
+export const OTHER_JOURNAL = "OTHER_JOURNAL";
+
+/** The error for a folder that holds another journal than the one that is running. Nothing of it was changed. */
+export function otherJournalError(): Error {
+  return new Database.SqliteError("another journal lies in this folder", OTHER_JOURNAL);
+}
+
+/** Removes a database with its companions. A log without its database is nothing, so the database goes first. Durable after `syncFolder`. */
 export function removeDatabase(path: string): void {
   for (const ending of ["", ...COMPANIONS]) rmSync(path + ending, { force: true });
 }
@@ -162,6 +204,12 @@ export function isDamage(error: unknown): boolean {
       code === "SQLITE_ERROR" ||
       code === "SQLITE_IOERR_SHORT_READ")
   );
+}
+
+/** As `isDamage`, and sectors that the disk does not give back: while opening, the file they lie in is damaged, whatever its other pages. */
+export function isDamageOnDisk(error: unknown): boolean {
+  const code = sqliteOrSystemCode(error);
+  return isDamage(error) || code === "SQLITE_IOERR_READ" || code === "EIO";
 }
 
 /** The fault behind an error while writing. @throws  The error itself where it is not the disk's. */
