@@ -1,5 +1,5 @@
 import type { Config, DeviceConfig } from "../../config/schema.ts";
-import { rebuildAlerts } from "../alerts/life-cycle.ts";
+import { type AlertBook, rebuildAlerts } from "../alerts/life-cycle.ts";
 import type { Alert } from "../core/alert.ts";
 import { bedId, type DeviceId, deviceId, type Seq, seq } from "../core/ids.ts";
 import type { Timeline } from "../core/mended-time.ts";
@@ -155,7 +155,6 @@ interface Begun {
 function join(parts: GatewayParts, begun: Begun): Joined {
   const { clock, config, journal } = parts;
   const { recovered, wallClock } = begun;
-  const timeline = wallClock.timeline();
   let lastSeq: number = journal.leftOutAtOpen?.to ?? journal.lastSeqAtOpen;
   const nextSeq = () => seq(++lastSeq);
   const tally = createTallyCounter(seq(lastSeq + 1));
@@ -174,11 +173,7 @@ function join(parts: GatewayParts, begun: Begun): Joined {
     clock,
     epoch: journal.epoch,
     nextSeq,
-    book: rebuildAlerts(recovered.openAlerts, {
-      wallMs: clock.wall(),
-      monotonicMs: clock.monotonic(),
-      acknowledgedAgoMs: (alert) => acknowledgedAgoMs(alert, clock, timeline),
-    }),
+    book: rebuiltBook(clock, begun),
     publish: (alerts) => {
       // The page and the sounder first, then the disk: nobody waits for a commit to be warned.
       for (const alert of alerts) {
@@ -191,15 +186,14 @@ function join(parts: GatewayParts, begun: Begun): Joined {
   });
   const settle: Route["settle"] = (changes) => desk.settle(probe.withoutProbe(changes));
   const plan = watchPlan(config, parts.drivers);
-  const assignments = createAssignmentHistory(clock.monotonic());
-  for (const act of recovered.acts) assignments.note(act, monotonicOfAct(act, clock, timeline));
+  const assignments = assignmentsBefore(clock, begun);
   const door = createDoor({
     clock,
     journal,
     record,
     nextSeq,
     plan: { bedIds: new Set(config.beds.map((bed) => bed.id)), deviceIds: new Set(config.devices.map((device) => device.id)) },
-    acts: agedActs(recovered.acts, clock, timeline),
+    acts: agedActs(recovered.acts, clock, wallClock.timeline()),
     openAlerts: desk.open,
     onAct: (act, before, after) => {
       assignments.note(act, clock.monotonic());
@@ -231,6 +225,24 @@ function join(parts: GatewayParts, begun: Begun): Joined {
   const bedOfPatient: Route["bedOfPatient"] = (id) => door.plant().patients.get(id)?.bedId ?? null;
   const shared = { clock, watch, desk, feed, pictures, tally, record, recordTally, nextSeq, settle, bedOfPatient };
   return { shared, probe, door, lines, plan, lastSeq: lastGiven };
+}
+
+/** The alerts that were open before, acknowledged ones as long ago as they were, whatever the wall clock says. */
+function rebuiltBook(clock: Clock, { recovered, wallClock }: Begun): AlertBook {
+  const timeline = wallClock.timeline();
+  return rebuildAlerts(recovered.openAlerts, {
+    wallMs: clock.wall(),
+    monotonicMs: clock.monotonic(),
+    acknowledgedAgoMs: (alert) => acknowledgedAgoMs(alert, clock, timeline),
+  });
+}
+
+/** Who had which device before. */
+function assignmentsBefore(clock: Clock, { recovered, wallClock }: Begun): AssignmentHistory {
+  const timeline = wallClock.timeline();
+  const assignments = createAssignmentHistory(clock.monotonic());
+  for (const act of recovered.acts) assignments.note(act, monotonicOfAct(act, clock, timeline));
+  return assignments;
 }
 
 /** Shows the watch what was before the restart (safety.md, line 10): who lies where, what is on whom, what was measured, which alerts are open. */

@@ -118,84 +118,12 @@ function inherited(history: ClockHistory, boot: LifeStart["boot"], apartMs: numb
  *
  * @param parts.believe  `always`: the operator vouches for the board's clock, whatever the system says.
  */
-export function createWallClock(parts: {
-  readonly clock: Clock;
-  readonly system: SystemTime;
-  readonly history: ClockHistory;
-  readonly believe: "system" | "always";
-}): WallClock {
-  const { clock, system, history } = parts;
-  const apart = () => clock.wall() - clock.monotonic();
-  const grounds = (): Grounds => ({ wallMs: clock.wall(), newestMs: history.newestMs, word: system.word() });
-  const boot = system.boot();
-  const atMonotonicMs = clock.monotonic();
-  const atMs = clock.wall();
-  let shiftMs = (boot?.atMs ?? 0) - atMonotonicMs;
-  let recordedApartMs = atMs - atMonotonicMs;
-  let lookedApartMs = recordedApartMs;
-  let doubt: Doubt | null = parts.believe === "always" ? null : doubtAtStart(grounds());
-  if (doubt === "not-synchronised" && inherited(history, boot, atMs - (boot?.atMs ?? 0))) doubt = null;
-  const trust = (): ClockTrust => (doubt === null ? "trusted" : "untrusted");
-  const start: WallClock["start"] = { atMs, atMonotonicMs, trust: trust(), notBeforeMs: history.newestMs, boot };
-  const records: (LifeStart | ClockRecord)[] = [...history.records];
+export function createWallClock(parts: WallClockParts): WallClock {
+  const judge = createClockJudge(parts);
+  const records: (LifeStart | ClockRecord)[] = [...parts.history.records];
   let timeline: Timeline | null = null;
-  let askAgainMs = atMonotonicMs + WORD_MS;
-
-  const isSetNow = (): boolean => {
-    if (doubt === null || clock.monotonic() < askAgainMs) return false;
-    askAgainMs = clock.monotonic() + WORD_MS;
-    return system.word() === "synchronised";
-  };
-
-  const sleptMs = (): number => {
-    const now = boot === null ? null : system.boot();
-    if (now === null) return 0;
-    const slept = now.atMs - clock.monotonic() - shiftMs;
-    if (slept < SLEEP_MS_MIN) return 0;
-    shiftMs += slept;
-    return slept;
-  };
-
-  /** The clock moved at once: the board slept, somebody set it, or both. */
-  const stepped = (movedMs: number): readonly UnnumberedClockRecord[] => {
-    const both = { kind: "clock", atMs: clock.wall(), atMonotonicMs: clock.monotonic() } as const;
-    const slept = Math.round(sleptMs());
-    const found: UnnumberedClockRecord[] = [];
-    if (slept > 0) found.push({ ...both, movedMs: slept, why: "suspend", trust: trust() });
-    const setMs = movedMs - slept;
-    if (Math.abs(setMs) >= STEP_MS_MIN) {
-      doubt = parts.believe === "always" ? null : doubtAfterStep(grounds(), doubt);
-      found.push({ ...both, movedMs: setMs, why: "step", trust: trust() });
-      recordedApartMs += setMs;
-    }
-    recordedApartMs += slept;
-    return found;
-  };
-
-  const look = (): readonly UnnumberedClockRecord[] => {
-    const apartMs = apart();
-    const sinceLookMs = apartMs - lookedApartMs;
-    lookedApartMs = apartMs;
-    if (Math.abs(sinceLookMs) >= STEP_MS_MIN) return stepped(apartMs - recordedApartMs);
-    const found: UnnumberedClockRecord[] = [];
-    const both = { kind: "clock", atMs: clock.wall(), atMonotonicMs: clock.monotonic() } as const;
-    if (isSetNow()) {
-      doubt = null;
-      found.push({ ...both, movedMs: 0, why: "trust", trust: trust() });
-    }
-    const driftedMs = apartMs - recordedApartMs;
-    if (Math.abs(driftedMs) >= LIMITS.clockDriftMsMax.value) {
-      recordedApartMs = apartMs;
-      found.push({ ...both, movedMs: driftedMs, why: "drift", trust: trust() });
-    }
-    return found;
-  };
-
   return {
-    trust,
-    doubt: () => (doubt === null ? null : fault("clock-untrusted", { why: doubt })),
-    start,
-    look,
+    ...judge,
     recorded: (record) => {
       records.push(record);
       timeline = null;
@@ -204,6 +132,90 @@ export function createWallClock(parts: {
       timeline ??= createTimeline(records);
       return timeline;
     },
-    wallAt: (monotonicMs) => wallMs(Math.round(apart() + monotonicMs)),
+    wallAt: (monotonicMs) => wallMs(Math.round(parts.clock.wall() - parts.clock.monotonic() + monotonicMs)),
+  };
+}
+
+/** What the wall clock is watched with. */
+export interface WallClockParts {
+  readonly clock: Clock;
+  readonly system: SystemTime;
+  readonly history: ClockHistory;
+  readonly believe: "system" | "always";
+}
+
+/** Both clocks at one moment, less each other: how far they are apart. */
+function bothOf(clock: Clock) {
+  const atMs = clock.wall();
+  const atMonotonicMs = clock.monotonic();
+  return { kind: "clock", atMs, atMonotonicMs } as const;
+}
+
+function createClockJudge(parts: WallClockParts): Pick<WallClock, "trust" | "doubt" | "start" | "look"> {
+  const { clock, system, history } = parts;
+  const grounds = (): Grounds => ({ wallMs: clock.wall(), newestMs: history.newestMs, word: system.word() });
+  const boot = system.boot();
+  const { atMs, atMonotonicMs } = bothOf(clock);
+  const measureSleep = createSleepMeter(parts, boot);
+  let recordedApartMs = atMs - atMonotonicMs;
+  let lookedApartMs = recordedApartMs;
+  let askAgainMs = atMonotonicMs + WORD_MS;
+  let doubt: Doubt | null = parts.believe === "always" ? null : doubtAtStart(grounds());
+  if (doubt === "not-synchronised" && inherited(history, boot, atMs - (boot?.atMs ?? 0))) doubt = null;
+  const trust = (): ClockTrust => (doubt === null ? "trusted" : "untrusted");
+
+  const isSetNow = (): boolean => {
+    if (doubt === null || clock.monotonic() < askAgainMs) return false;
+    askAgainMs = clock.monotonic() + WORD_MS;
+    return system.word() === "synchronised";
+  };
+
+  /** The clock moved at once: the board slept, somebody set it, or both. */
+  const stepped = (movedMs: number): readonly UnnumberedClockRecord[] => {
+    const slept = Math.round(measureSleep());
+    const setMs = movedMs - slept;
+    const found: UnnumberedClockRecord[] = [];
+    if (slept > 0) found.push({ ...bothOf(clock), movedMs: slept, why: "suspend", trust: trust() });
+    recordedApartMs += slept;
+    if (Math.abs(setMs) < STEP_MS_MIN) return found;
+    recordedApartMs += setMs;
+    doubt = parts.believe === "always" ? null : doubtAfterStep(grounds(), doubt);
+    return [...found, { ...bothOf(clock), movedMs: setMs, why: "step", trust: trust() }];
+  };
+
+  const look = (): readonly UnnumberedClockRecord[] => {
+    const both = bothOf(clock);
+    const apartMs = both.atMs - both.atMonotonicMs;
+    const sinceLookMs = apartMs - lookedApartMs;
+    lookedApartMs = apartMs;
+    if (Math.abs(sinceLookMs) >= STEP_MS_MIN) return stepped(apartMs - recordedApartMs);
+    const found: UnnumberedClockRecord[] = [];
+    if (isSetNow()) {
+      doubt = null;
+      found.push({ ...both, movedMs: 0, why: "trust", trust: trust() });
+    }
+    const driftedMs = apartMs - recordedApartMs;
+    if (Math.abs(driftedMs) < LIMITS.clockDriftMsMax.value) return found;
+    recordedApartMs = apartMs;
+    return [...found, { ...both, movedMs: driftedMs, why: "drift", trust: trust() }];
+  };
+
+  return {
+    trust,
+    doubt: () => (doubt === null ? null : fault("clock-untrusted", { why: doubt })),
+    start: { atMs, atMonotonicMs, trust: trust(), notBeforeMs: history.newestMs, boot },
+    look,
+  };
+}
+
+/** Measures how long the board slept since it was last asked, in ms; 0 where the system does not tell. */
+function createSleepMeter({ clock, system }: WallClockParts, boot: LifeStart["boot"]): () => number {
+  let shiftMs = (boot?.atMs ?? 0) - clock.monotonic();
+  return () => {
+    const now = boot == null ? null : system.boot();
+    const sleptMs = now === null ? 0 : now.atMs - clock.monotonic() - shiftMs;
+    if (sleptMs < SLEEP_MS_MIN) return 0;
+    shiftMs += sleptMs;
+    return sleptMs;
   };
 }

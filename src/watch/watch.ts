@@ -107,6 +107,11 @@ function setDevice(state: WatchState, definition: WatchDevice): void {
   if (known !== undefined) takeAlarmsAlong(state, known, made, nowMs);
 }
 
+function removeDevice(state: WatchState, deviceId: DeviceId): void {
+  leave(state, deviceId, state.devices.get(deviceId)?.definition.patientId ?? null);
+  state.devices.delete(deviceId);
+}
+
 function removePatient(state: WatchState, patientId: PatientId): void {
   for (const { definition } of devicesOf(state, patientId)) setDevice(state, { ...definition, patientId: null });
   state.board.endWhere((condition) => condition.subject.patientId === patientId);
@@ -124,6 +129,11 @@ function enter(
   if (before !== undefined && before.seq > given.seq) return;
   patient.live = true;
   patient.entries.set(given.kind, { value: given.value, atMs: given.atMs, enteredMs, seq: given.seq });
+}
+
+function heard(state: WatchState, deviceId: DeviceId): void {
+  const device = state.devices.get(deviceId);
+  if (device !== undefined) noteHeard(state, device, state.clock.monotonic());
 }
 
 function observe(state: WatchState, observation: Observation): void {
@@ -249,8 +259,7 @@ export function createWatch(
       return drain();
     },
     removeDevice: (deviceId) => {
-      leave(state, deviceId, state.devices.get(deviceId)?.definition.patientId ?? null);
-      state.devices.delete(deviceId);
+      removeDevice(state, deviceId);
       return drain();
     },
     setLimits: (limits) => {
@@ -264,8 +273,7 @@ export function createWatch(
       if (device !== undefined) noteConnected(device);
     },
     heard: (deviceId) => {
-      const device = state.devices.get(deviceId);
-      if (device !== undefined) noteHeard(state, device, state.clock.monotonic());
+      heard(state, deviceId);
       return drain();
     },
     observe: (observation) => {
