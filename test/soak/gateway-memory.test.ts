@@ -4,6 +4,7 @@ import { processTree, useOf } from "../../src/commands/bench-processes.ts";
 import { type Mosquitto, mosquittoIsMissing, prepareMosquitto } from "../support/mosquitto.ts";
 import { admitWard, runSupervised, writeConfig } from "../support/real-gateway.ts";
 import { BAD_PRESSURE, GOOD_PRESSURE, openSettableWard, type SettableWard } from "../support/settable-ward.ts";
+import { slopeOf } from "../support/slope.ts";
 import { openStage, pause, type Stage } from "../support/stage.ts";
 import { startRecorder } from "../support/upstream-recorder.ts";
 
@@ -47,23 +48,6 @@ function handlesOf(pids: readonly number[]): number {
   return pids.reduce((sum, pid) => sum + readdirSync(`/proc/${pid}/fd`).length, 0);
 }
 
-/**
- * Least squares with the 95 % interval of the slope. Neighbouring samples tell much the same (a heap grows until it is collected), so
- * they count for fewer: for as many as (1 - r) / (1 + r) of them, r being how far each residual resembles the one before.
- */
-function slope(samples: readonly Sample[]): { readonly perHour: number; readonly plusMinus: number } {
-  const sum = (numbers: readonly number[]) => numbers.reduce((all, each) => all + each, 0);
-  const count = samples.length;
-  const meanHours = sum(samples.map(({ hours }) => hours)) / count;
-  const meanMegabytes = sum(samples.map(({ pssMegabytes }) => pssMegabytes)) / count;
-  const spread = sum(samples.map(({ hours }) => (hours - meanHours) ** 2));
-  const perHour = sum(samples.map((each) => (each.hours - meanHours) * (each.pssMegabytes - meanMegabytes))) / spread;
-  const rests = samples.map((each) => each.pssMegabytes - meanMegabytes - perHour * (each.hours - meanHours));
-  const squares = sum(rests.map((rest) => rest ** 2));
-  const alike = Math.min(0.99, Math.max(0, sum(rests.map((rest, index) => rest * (rests[index - 1] ?? 0))) / squares));
-  return { perHour, plusMinus: 1.96 * Math.sqrt((squares / (count - 2) / spread) * ((1 + alike) / (1 - alike))) };
-}
-
 /** Two patients get worse and well again by turns, so that alerts, receipts and their ends are part of the load. */
 function keepAlarming(): void {
   let turn = 0;
@@ -100,13 +84,13 @@ describe.skipIf(mosquittoIsMissing)("a gateway that runs for long", () => {
       samples.push({ hours, pssMegabytes: useOf(pids).pssMegabytes, handles: handlesOf(pids) });
     }
     const late = samples.filter(({ hours }) => hours * 60 >= MINUTES * WARM_UP_SHARE);
-    const growth = slope(late);
+    const growth = slopeOf(late.map(({ hours, pssMegabytes }) => ({ at: hours, value: pssMegabytes })));
     const peakMegabytes = Math.max(...samples.map(({ pssMegabytes }) => pssMegabytes));
     const handles = late.map((each) => each.handles);
     const figures =
       `${new Date().toISOString()}: ${BEDS} beds, ${MINUTES} min, ${recorder.delivered().length} records upstream, ` +
       `${recorder.alerts().length} alerts; PSS of ${pids.length} processes ${samples.at(-1)?.pssMegabytes} MB at the end, ` +
-      `${peakMegabytes} MB at most; slope after ${Math.round(MINUTES * WARM_UP_SHARE)} min ${growth.perHour.toFixed(1)} ` +
+      `${peakMegabytes} MB at most; slope after ${Math.round(MINUTES * WARM_UP_SHARE)} min ${growth.perUnit.toFixed(1)} ` +
       `± ${growth.plusMinus.toFixed(1)} MB/h; handles ${Math.min(...handles)} to ${Math.max(...handles)}`;
     process.stdout.write(`${figures}\n`);
     expect(recorder.delivered().length, figures).toBeGreaterThan(BEDS * 8 * MINUTES * 60);
@@ -114,7 +98,7 @@ describe.skipIf(mosquittoIsMissing)("a gateway that runs for long", () => {
     expect(peakMegabytes, figures).toBeLessThanOrEqual(PSS_MEGABYTES_MAX);
     // Growth is a finding where even the low end of its interval is over the bound.
     if (MINUTES >= JUDGED_MINUTES_MIN)
-      expect(growth.perHour - growth.plusMinus, figures).toBeLessThanOrEqual(GROWTH_MEGABYTES_PER_HOUR_MAX);
+      expect(growth.perUnit - growth.plusMinus, figures).toBeLessThanOrEqual(GROWTH_MEGABYTES_PER_HOUR_MAX);
     expect(Math.max(...handles) - Math.min(...handles), figures).toBeLessThanOrEqual(4);
   });
 });

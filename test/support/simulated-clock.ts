@@ -23,6 +23,13 @@ export function createSimulatedClock(): SimulatedClock {
     entries.add(entry);
     return { stop: () => void entries.delete(entry) };
   };
+  /** The entry that falls due first, and among several the one that was added first. */
+  const earliestUpTo = (targetMs: number): Entry | null => {
+    let earliest: Entry | null = null;
+    for (const entry of entries)
+      if (entry.dueMs <= targetMs && (earliest === null || entry.dueMs < earliest.dueMs)) earliest = entry;
+    return earliest;
+  };
   const settle = async () => {
     for (let turn = 0; turn < 10; turn++) await Promise.resolve();
   };
@@ -34,18 +41,20 @@ export function createSimulatedClock(): SimulatedClock {
     sleep: (delayMs, stop) =>
       new Promise((resolve) => {
         if (stop?.aborted === true) return resolve();
-        const timer = add({ work: resolve, periodMs: null, dueMs: nowMs + delayMs });
-        stop?.addEventListener("abort", () => {
+        const finish = () => {
           timer.stop();
+          stop?.removeEventListener("abort", finish);
           resolve();
-        });
+        };
+        const timer = add({ work: finish, periodMs: null, dueMs: nowMs + delayMs });
+        stop?.addEventListener("abort", finish);
       }),
     advance: async (milliseconds) => {
       const targetMs = nowMs + milliseconds;
       await settle();
       for (;;) {
-        const next = [...entries].filter((entry) => entry.dueMs <= targetMs).sort((a, b) => a.dueMs - b.dueMs)[0];
-        if (next === undefined) break;
+        const next = earliestUpTo(targetMs);
+        if (next === null) break;
         nowMs = Math.max(nowMs, next.dueMs);
         if (next.periodMs === null) entries.delete(next);
         else next.dueMs += next.periodMs;
