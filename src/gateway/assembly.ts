@@ -8,13 +8,13 @@ import type { Text } from "../core/quantities.ts";
 import type { LifeStart, Loss, Receipt } from "../core/record.ts";
 import { assert } from "../core/result.ts";
 import type { GatewayView } from "../core/stream.ts";
-import type { Clock, ClockTrust, MonotonicMs, WallMs } from "../core/time.ts";
+import type { Clock, ClockTrust, MonotonicMs } from "../core/time.ts";
 import type { DashboardSource } from "../dashboard/server/source.ts";
 import { deviceEvent, deviceSubject, type Route, route } from "../gateway.ts";
 import { createDeviceIntake, quarantineFault } from "../intake/device-intake.ts";
 import { WATCH_DEFAULTS } from "../watch/options.ts";
 import type { ScoreModel } from "../watch/score-model.ts";
-import { createWatch } from "../watch/watch.ts";
+import { createWatch, type Watch } from "../watch/watch.ts";
 import { type AlertDesk, createAlertDesk } from "./alert-desk.ts";
 import { type AssignmentHistory, createAssignmentHistory } from "./assignment-history.ts";
 import { createClockKeeper, shownAlert } from "./clock-keeper.ts";
@@ -99,12 +99,7 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
       look();
       return door.perform(deed, actor);
     },
-    source: {
-      picture: shared.pictures.whole,
-      subscribe: shared.feed.subscribe,
-      wavesOf: shared.feed.wavesOf,
-      trend: (query) => mendedTrend(journal, wallClock.timeline(), query),
-    },
+    source: sourceOf(shared, journal, wallClock),
     setFault: shared.desk.setFault,
     addReceipt: (receipt) => {
       look();
@@ -130,6 +125,16 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
       stopJournalWatch();
     },
     finish: shared.recordTally,
+  };
+}
+
+/** What the pages read from. */
+function sourceOf({ pictures, feed }: Route, journal: Journal, wallClock: WallClock): DashboardSource {
+  return {
+    picture: pictures.whole,
+    subscribe: feed.subscribe,
+    wavesOf: feed.wavesOf,
+    trend: (query) => mendedTrend(journal, wallClock.timeline(), query),
   };
 }
 
@@ -165,9 +170,7 @@ function join(parts: GatewayParts, begun: Begun): Joined {
   const recordTally = () => {
     if (!tally.isEmpty()) journal.append([tally.close({ seq: nextSeq(), atMs: clock.wall() })]);
   };
-  const unloadedModels = config.scores.models.filter((wanted) => !parts.models.some(({ id }) => id === wanted));
-  const rules = { ...WATCH_DEFAULTS, stream: streamRules(config) };
-  const watch = createWatch(rules, { clock, models: parts.models, unloadedModels });
+  const watch = watchOf(parts);
   const probe = createHeartbeatProbe({ watch, clock, onHeartbeat: parts.onHeartbeat });
   const desk = createAlertDesk({
     clock,
@@ -204,11 +207,7 @@ function join(parts: GatewayParts, begun: Begun): Joined {
     },
   });
   const lastGiven = () => seq(lastSeq);
-  const stamp = (atMonotonicMs: MonotonicMs) => {
-    begun.look();
-    return wallClock.wallAt(atMonotonicMs);
-  };
-  const lines = openLines(parts, { door, assignments, stamp, lastSeq: lastGiven });
+  const lines = openLines(parts, { door, assignments, begun, lastSeq: lastGiven });
   const gatewayView = () => ({ ...parts.gatewayView(), clockTrust: wallClock.trust() });
   const pictures = createPictures({
     beds: config.beds,
@@ -225,6 +224,12 @@ function join(parts: GatewayParts, begun: Begun): Joined {
   const bedOfPatient: Route["bedOfPatient"] = (id) => door.plant().patients.get(id)?.bedId ?? null;
   const shared = { clock, watch, desk, feed, pictures, tally, record, recordTally, nextSeq, settle, bedOfPatient };
   return { shared, probe, door, lines, plan, lastSeq: lastGiven };
+}
+
+/** The watch with the scores that are there, told of those that are not. */
+function watchOf({ config, clock, models }: GatewayParts): Watch {
+  const unloadedModels = config.scores.models.filter((wanted) => !models.some(({ id }) => id === wanted));
+  return createWatch({ ...WATCH_DEFAULTS, stream: streamRules(config) }, { clock, models, unloadedModels });
 }
 
 /** The alerts that were open before, acknowledged ones as long ago as they were, whatever the wall clock says. */
@@ -280,11 +285,15 @@ function openLines(
   given: {
     readonly door: Door;
     readonly assignments: AssignmentHistory;
-    readonly stamp: (atMonotonicMs: MonotonicMs) => WallMs;
+    readonly begun: Begun;
     readonly lastSeq: () => Seq;
   },
 ): ReadonlyMap<DeviceId, DeviceLine> {
-  const { door, assignments, stamp, lastSeq } = given;
+  const { door, assignments, begun, lastSeq } = given;
+  const stamp = (atMonotonicMs: MonotonicMs) => {
+    begun.look();
+    return begun.wallClock.wallAt(atMonotonicMs);
+  };
   const lines = new Map<DeviceId, DeviceLine>();
   for (const device of parts.config.devices) {
     const driver = parts.drivers(device.driver);
