@@ -96,7 +96,7 @@ function SoundControl({ state, view }: Props) {
   );
 }
 
-/** What nobody may overlook: no data, no sound, safe mode. */
+/** What nobody may overlook: no data, no sound, safe mode, a wrong clock. */
 export function Banners({ state, view }: Props) {
   const { language, feed } = view;
   const since = feed.lastEventAtMs;
@@ -112,6 +112,11 @@ export function Banners({ state, view }: Props) {
       {view.ward?.gateway.safeMode === true && (
         <div class="banner banner--safe" role="alert">
           <b>{say(language, "safeMode")}</b>
+        </div>
+      )}
+      {view.ward?.gateway.clockTrust === "untrusted" && (
+        <div class="banner banner--safe" role="alert" data-testid="clock-untrusted">
+          <b>{say(language, "clockUntrusted")}</b>
         </div>
       )}
       <SoundBanner state={state} view={view} />

@@ -157,6 +157,7 @@ export const TEXTS = {
   backlog: { en: "{n} waiting", zh: "待传 {n}" },
   confirmed: { en: "confirmed {age} ago", zh: "{age}前确认" },
   safeMode: { en: "SAFE MODE: limits and alerts only, no scores, no upstream", zh: "安全模式：仅限值与报警，无评分与上传" },
+  clockUntrusted: { en: "THE GATEWAY'S CLOCK IS NOT TRUSTED: times and dates may be wrong, ages and alarms are not", zh: "网关时钟不可信：显示的日期和时间可能有误，数据新旧与报警不受影响" },
   sound: { en: "Sound", zh: "声音" },
   back: { en: "All beds", zh: "全部床位" },
   waves: { en: "Waves", zh: "波形" },
