@@ -19,6 +19,7 @@ import { parseDeed } from "../dashboard/server/deed-parser.ts";
 import { pagesFolder } from "../dashboard/server/pages-build.ts";
 import { type Gateway, startGateway } from "../gateway/assembly.ts";
 import { type ControlSocket, openControlSocket } from "../gateway/control-socket.ts";
+import { createSystemTime } from "../gateway/system-time.ts";
 import { openJournal } from "../journal/journal.ts";
 import { createLog, type Log } from "../log.ts";
 import { createMqttSink } from "../sinks/mqtt.ts";
@@ -154,6 +155,7 @@ async function open(config: Config, circumstances: Circumstances, io: CommandIo)
     onHeartbeat: () => circumstances.tell({ kind: "heartbeat", atMs: clock.wall() }),
     gatewayView: view,
     version: gatewayVersion(),
+    systemTime: createSystemTime(),
   });
 
   const stopOutboxes = new AbortController();
@@ -258,7 +260,7 @@ function openUpstream(
     {
       clock,
       textOf: (alert) => ({ en: alertText(alert, "en"), zh: alertText(alert, "zh") }),
-      heartbeat: () => ({ committedSeq: journal.committedSeq(), state: parts.view().journal.state }),
+      heartbeat: () => ({ committedSeq: journal.committedSeq(), state: heartbeatState(gateway, parts.view()) }),
       onReceipt: (receipt) => {
         gateway.addReceipt({ atMs: clock.wall(), of: receipt.key, reader: name, state: receipt.state, by: receipt.by });
         if (receipt.state === "accepted")
@@ -282,6 +284,12 @@ function openUpstream(
     stateLoss: gateway.addLoss,
     onIncident: (incident) => gateway.setFault(`${name}:${incident.code}`, incident, subject),
   });
+}
+
+/** The gateway's own word for how it is; a failing journal goes before a doubted clock. */
+function heartbeatState(gateway: Gateway, view: GatewayView): string {
+  if (view.journal.state === "failing") return "failing";
+  return gateway.clockTrust() === "untrusted" ? "clock-untrusted" : "working";
 }
 
 /** What was already wrong when the gateway started becomes technical alerts. */
