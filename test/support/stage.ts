@@ -16,6 +16,8 @@ export interface Program {
   readonly pid: number;
   readonly stdout: readonly string[];
   readonly stderr: readonly string[];
+  /** Takes the lines of `stdout` away, for a program that says so much that they would fill the memory. */
+  readonly takeStdout: () => readonly string[];
   /** Resolves when it has ended and all it said is read, with the exit code, or null where a signal ended it. */
   readonly exited: Promise<number | null>;
   readonly running: () => boolean;
@@ -76,6 +78,7 @@ function startProgram(command: readonly string[], env: NodeJS.ProcessEnv): Progr
   return {
     pid,
     ...said,
+    takeStdout: () => said.stdout.splice(0),
     exited: new Promise((resolve) => child.once("close", (code) => resolve(code))),
     running: () => child.exitCode === null && child.signalCode === null,
     signal: (name) => kill(pid, name),

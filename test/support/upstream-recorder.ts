@@ -1,23 +1,34 @@
+import { createHash } from "node:crypto";
+import { appendFileSync } from "node:fs";
 import type { Alert } from "../../src/core/alert.ts";
 import type { JournalRecord } from "../../src/core/record.ts";
 import type { BatchMessage, HeartbeatMessage, RecordMessage } from "../../src/core/upstream.ts";
-import { type Stage, until } from "./stage.ts";
+import { GATEWAY_ID } from "./real-gateway.ts";
+import { pause, type Stage, until } from "./stage.ts";
 
 /** Debian's package `mosquitto-clients`. */
 const SUBSCRIBER = "/usr/bin/mosquitto_sub";
 
-/** One record as it came over the wire. */
+/**
+ * One record as it came over the wire. Observations, predictions, events and tallies come by the million: of them only what tells
+ * one from another is kept.
+ */
 export interface Delivered {
-  readonly key: string;
   readonly epoch: string;
   readonly seq: number;
   readonly kind: JournalRecord["kind"];
   readonly resent: boolean;
   readonly durable: boolean;
-  readonly record: JournalRecord;
+  /** `contentOf` the record. */
+  readonly content: number;
+  /** Null where it came in a batch. */
+  readonly record: JournalRecord | null;
   /** `performance.now()` of this process. */
   readonly atMs: number;
 }
+
+/** An alert as it came. */
+export type DeliveredAlert = Delivered & { readonly key: string; readonly record: Alert };
 
 /** A heartbeat and when it came. */
 export interface Heard {
@@ -30,7 +41,7 @@ export interface Recorder {
   readonly delivered: () => readonly Delivered[];
   readonly heartbeats: () => readonly Heard[];
   /** Alerts that came, with their arrival. */
-  readonly alerts: () => readonly (Delivered & { readonly record: Alert })[];
+  readonly alerts: () => readonly DeliveredAlert[];
   /** Lines that were none of the gateway's messages nor receipts. */
   readonly unreadable: readonly string[];
 }
@@ -38,11 +49,12 @@ export interface Recorder {
 /**
  * Starts mosquitto_sub, which is not our code, with a persistent session and QoS 1 on everything below `vigil/`, and keeps what it prints.
  *
- * @param signIn  Name and password for a server that wants them.
+ * @param server  Where it is, and name and password where it wants them. `recordFile`: where to write a line for each key the first time
+ *                it comes, as the demonstration's receiver does, for `vigil verify --upstream`.
  */
 export async function startRecorder(
   stage: Stage,
-  server: { readonly port: number; readonly username?: string; readonly password?: string },
+  server: { readonly port: number; readonly username?: string; readonly password?: string; readonly recordFile?: string },
 ): Promise<Recorder> {
   const signIn = server.username === undefined ? [] : ["-u", server.username, "-P", server.password ?? ""];
   const program = stage.program([
@@ -51,16 +63,24 @@ export async function startRecorder(
   ]);
   const delivered: Delivered[] = [];
   const heartbeats: Heard[] = [];
+  const alerts: DeliveredAlert[] = [];
   const unreadable: string[] = [];
-  let linesRead = 0;
+  const keep = server.recordFile === undefined ? () => {} : keepRecordFile(server.recordFile);
+  const epochs = new Map<string, string>();
+  let subscribed = false;
   // Arrival is noted when the line is taken; the timer runs often enough for figures in whole tens of milliseconds.
   const take = () => {
-    for (; linesRead < program.stdout.length; linesRead++) {
-      const line = program.stdout[linesRead] ?? "";
-      const { records, heartbeat, known } = readLine(line, performance.now());
-      delivered.push(...records);
+    const atMs = performance.now();
+    for (const line of program.takeStdout()) {
+      const { records, heartbeat, known } = readLine(line, { atMs, epochs });
+      for (const each of records) {
+        delivered.push(each);
+        if (each.record?.kind === "alert") alerts.push({ ...each, key: keyOf(each), record: each.record });
+      }
+      keep(records);
       if (heartbeat !== null) heartbeats.push(heartbeat);
-      if (!known) unreadable.push(line.slice(0, 500));
+      if (known === "ready") subscribed = true;
+      if (known === "no") unreadable.push(line.slice(0, 500));
     }
   };
   const timer = setInterval(take, 10);
@@ -68,7 +88,8 @@ export async function startRecorder(
   const publisher = ["/usr/bin/mosquitto_pub", "-h", "127.0.0.1", "-p", String(server.port), ...signIn];
   await until("the recorder has subscribed", async () => {
     await stage.program([...publisher, "-t", "recorder-ready", "-m", "?"]).exited;
-    return program.stdout.length > 0;
+    await pause(50);
+    return subscribed;
   });
   const current = <Value>(value: Value): Value => {
     take();
@@ -77,35 +98,54 @@ export async function startRecorder(
   return {
     delivered: () => current(delivered),
     heartbeats: () => current(heartbeats),
-    alerts: () =>
-      current(delivered).filter((each): each is Delivered & { readonly record: Alert } => each.record.kind === "alert"),
+    alerts: () => current(alerts),
     unreadable,
+  };
+}
+
+/** Writes a line for each key the first time it comes, in the format of the demonstration's receiver. */
+function keepRecordFile(file: string): (records: readonly Delivered[]) => void {
+  const known = new Map<string, Set<number>>();
+  return (records) => {
+    const lines = records.flatMap(({ epoch, seq, kind, resent }) => {
+      const seqs = known.get(epoch) ?? new Set();
+      known.set(epoch, seqs);
+      if (seqs.has(seq)) return [];
+      seqs.add(seq);
+      return [`${JSON.stringify({ key: keyOf({ epoch, seq }), kind, seq, resent, receivedAtMs: Date.now() })}\n`];
+    });
+    if (lines.length > 0) appendFileSync(file, lines.join(""));
   };
 }
 
 interface ReadLine {
   readonly records: readonly Delivered[];
   readonly heartbeat: Heard | null;
-  readonly known: boolean;
+  /** `ready` is the recorder's own word. */
+  readonly known: "yes" | "no" | "ready";
 }
 
-function readLine(line: string, atMs: number): ReadLine {
+/** One string for each epoch: a part of a line would keep the whole line in memory. */
+type Epochs = Map<string, string>;
+
+function readLine(line: string, at: { readonly atMs: number; readonly epochs: Epochs }): ReadLine {
   const nothing = { records: [], heartbeat: null };
   const space = line.indexOf(" ");
   const topic = line.slice(0, space);
-  if (topic === "recorder-ready" || topic.endsWith("/receipts") || topic.endsWith("/state")) return { ...nothing, known: true };
+  if (topic === "recorder-ready") return { ...nothing, known: "ready" };
+  if (topic.endsWith("/receipts") || topic.endsWith("/state")) return { ...nothing, known: "yes" };
   const message = parse(line.slice(space + 1));
   switch (message?.format) {
     case "vigil.heartbeat/1":
-      return { records: [], heartbeat: { message, atMs }, known: true };
+      return { records: [], heartbeat: { message, atMs: at.atMs }, known: "yes" };
     case "vigil.record/1":
-      return { records: [deliveredOf(message, { ...message, atMs })], heartbeat: null, known: true };
+      return { records: [deliveredOf(message, { ...at, ...message, keepsRecord: true })], heartbeat: null, known: "yes" };
     case "vigil.batch/1": {
-      const marks = { resent: message.resent, durable: true, atMs };
-      return { records: message.records.map((entry) => deliveredOf(entry, marks)), heartbeat: null, known: true };
+      const marks = { ...at, kind: message.kind, resent: message.resent, durable: true, keepsRecord: false };
+      return { records: message.records.map((entry) => deliveredOf(entry, marks)), heartbeat: null, known: "yes" };
     }
     case undefined:
-      return { ...nothing, known: false };
+      return { ...nothing, known: "no" };
   }
 }
 
@@ -119,12 +159,25 @@ function parse(text: string): HeartbeatMessage | RecordMessage | BatchMessage | 
 
 function deliveredOf(
   entry: { readonly key: string; readonly record: JournalRecord },
-  marks: { readonly resent: boolean; readonly durable: boolean; readonly atMs: number },
+  marks: Pick<Delivered, "kind" | "resent" | "durable" | "atMs"> & { readonly epochs: Epochs; readonly keepsRecord: boolean },
 ): Delivered {
   const [, epoch = "", seq = ""] = entry.key.split("/");
-  const { key, record } = entry;
-  const { resent, durable, atMs } = marks;
-  return { key, epoch, seq: Number(seq), kind: record.kind, resent, durable, record, atMs };
+  const { record } = entry;
+  const { kind, resent, durable, atMs, epochs, keepsRecord } = marks;
+  if (!epochs.has(epoch)) epochs.set(epoch, Buffer.from(epoch).toString());
+  const known = epochs.get(epoch) ?? epoch;
+  const content = contentOf(record);
+  return { epoch: known, seq: Number(seq), kind, resent, durable, content, record: keepsRecord ? record : null, atMs };
+}
+
+/** The key of a record that came. */
+export function keyOf({ epoch, seq }: Pick<Delivered, "epoch" | "seq">): string {
+  return `${GATEWAY_ID}/${epoch}/${seq}`;
+}
+
+/** A number that two records share only where their content is the same: 52 bits of a hash. */
+export function contentOf(record: JournalRecord): number {
+  return Number.parseInt(createHash("sha1").update(canonical(record)).digest("hex").slice(0, 13), 16);
 }
 
 /** The same text for the same content, whatever order the fields came in. */
