@@ -1,5 +1,6 @@
-import { createHash } from "node:crypto";
-import { appendFile } from "node:fs/promises";
+import { hash } from "node:crypto";
+import { appendFileSync } from "node:fs";
+import { canonicalJson } from "../src/core/canonical-json.ts";
 import type { Fault } from "../src/core/errors.ts";
 import { LIMITS } from "../src/core/limits.ts";
 import type { Result } from "../src/core/result.ts";
@@ -12,6 +13,8 @@ export interface ReceiverArrival {
   readonly payload: Uint8Array;
   readonly retained: boolean;
   readonly responseTopic: string | null;
+  /** True where the server sends the message again because it did not see our thanks (DUP); where it is not said, it does not. */
+  readonly redelivered?: boolean;
 }
 
 /** What the receiver needs of an MQTT connection; it is given one, so that the library keeps its one home. */
@@ -35,7 +38,12 @@ export interface ReceiverOptions {
   readonly topicPrefix: string;
   /** How long it takes somebody to take a physiological alert as theirs; null: nobody does. */
   readonly acceptAfterMs: number | null;
-  /** One JSON line per record, the first time it came: key, kind, seq, resent, receivedAtMs. Read by `vigil verify --upstream`. */
+  /**
+   * One JSON line per arrival of a record, written before the server is thanked; read by `vigil verify --upstream`:
+   * `key`, `kind`, `seq`, `resent` (marked by the gateway), `receivedAtMs` (this side's clock), `madeAtMs` (the record's own time),
+   * `durable` (false: not yet on the gateway's disk when it left), `content` (as in `canonicalJson`), and where they are true
+   * `again` (the key had come before) and `redelivered` (the server brought the same message again, which the gateway cannot mark).
+   */
   readonly recordFile: string | null;
 }
 
@@ -82,8 +90,6 @@ const KEYS_MAX = 500_000;
 const RECEIPTS_MAX = 1_000;
 /** How often silence is looked for, in ms. */
 const SILENCE_CHECK_MS = 1_000;
-/** Lines kept for the record file before they are written, and how often that is, in ms. */
-const FILE_EVERY_MS = 200;
 
 /**
  * The demonstration's hospital: takes alerts, observations and heartbeats of every gateway under a prefix, keeps each key once, says
@@ -122,7 +128,6 @@ class DemoReceiver {
   #connection: ReceiverConnection | null = null;
   readonly #receipts: { readonly topic: string; readonly receipt: ReceiptMessage }[] = [];
   #lines: string[] = [];
-  #writing: Promise<void> = Promise.resolve();
   #recordCount = 0;
   #alertCount = 0;
   #duplicateCount = 0;
@@ -153,13 +158,9 @@ class DemoReceiver {
   async run(): Promise<void> {
     const { clock } = this.#parts;
     const silence = clock.every(SILENCE_CHECK_MS, () => this.#lookForSilence());
-    const file = clock.every(FILE_EVERY_MS, () => this.#writeLines());
     await this.#connectAgainAndAgain();
     silence.stop();
-    file.stop();
     for (const timer of this.#timers) timer.stop();
-    this.#writeLines();
-    await this.#writing;
   }
 
   async #connectAgainAndAgain(): Promise<void> {
@@ -186,8 +187,8 @@ class DemoReceiver {
 
   #filters(): readonly string[] {
     const topics = upstreamTopics({ prefix: this.#options.topicPrefix, gatewayId: "+" });
-    const { alerts, acts, losses, observations, predictions, events, heartbeat, state } = topics;
-    return [alerts, acts, losses, observations, predictions, events, heartbeat, state];
+    const { alerts, acts, losses, gateway, observations, predictions, events, tallies, heartbeat, state } = topics;
+    return [alerts, acts, losses, gateway, observations, predictions, events, tallies, heartbeat, state];
   }
 
   // ---------------------------------------------------------------- messages
@@ -197,10 +198,11 @@ class DemoReceiver {
     const message = parseJson(arrival.payload);
     const format = text(message, "format");
     if (format === "vigil.record/1") this.#takeRecord(gatewayId, message, arrival);
-    else if (format === "vigil.batch/1") this.#takeBatch(message);
+    else if (format === "vigil.batch/1") this.#takeBatch(message, arrival);
     else if (format === "vigil.heartbeat/1") this.#takeHeartbeat(gatewayId);
     else if (format === "vigil.state/1") this.#takeState(gatewayId, message);
     else this.#unreadableCount += 1;
+    this.#writeLines();
   }
 
   #takeRecord(gatewayId: string, message: unknown, arrival: ReceiverArrival): void {
@@ -213,14 +215,16 @@ class DemoReceiver {
     const resent = field(message, "resent") === true;
     const durable = field(message, "durable") !== false;
     const record = field(message, "record");
-    const isNew = this.#remember({ key, kind, resent, provisionalHash: durable ? null : hash(record), hash: hash(record) });
+    const isNew = this.#remember({ key, kind, resent, durable, record, redelivered: arrival.redelivered === true });
     if (kind !== "alert") return;
     const topic = arrival.responseTopic ?? text(message, "receipts") ?? "";
-    if (isNew) this.#showAlert({ gatewayId, key, topic, durable, resent, message, record });
+    const formerKey = text(message, "formerKey");
+    const isKnownByFormerKey = formerKey !== null && this.#keys.has(formerKey);
+    if (isNew && !isKnownByFormerKey) this.#showAlert({ gatewayId, key, topic, durable, resent, message, record });
     this.#sendReceipt(topic, { key, state: "received", by: this.#options.name });
   }
 
-  #takeBatch(message: unknown): void {
+  #takeBatch(message: unknown, arrival: ReceiverArrival): void {
     const kind = text(message, "kind");
     const records = field(message, "records");
     if (kind === null || !Array.isArray(records)) {
@@ -231,7 +235,10 @@ class DemoReceiver {
     for (const entry of records) {
       const key = text(entry, "key");
       if (key === null) this.#unreadableCount += 1;
-      else this.#remember({ key, kind, resent, provisionalHash: null, hash: null });
+      else {
+        const record = field(entry, "record");
+        this.#remember({ key, kind, resent, durable: true, record, redelivered: arrival.redelivered === true });
+      }
     }
   }
 
@@ -243,28 +250,47 @@ class DemoReceiver {
     readonly key: string;
     readonly kind: string;
     readonly resent: boolean;
-    readonly provisionalHash: string | null;
-    readonly hash: string | null;
+    readonly durable: boolean;
+    readonly record: unknown;
+    readonly redelivered: boolean;
   }): boolean {
     const known = this.#keys.get(of.key);
-    const replaced = known !== undefined && known.provisionalHash !== null && known.provisionalHash !== of.hash;
+    const isWanted = this.#options.recordFile !== null || !of.durable || (known?.provisionalHash ?? null) !== null;
+    const content = isWanted ? contentHash(of.record) : null;
+    const replaced = known !== undefined && known.provisionalHash !== null && known.provisionalHash !== content;
+    this.#writeDown({ ...of, content, again: known !== undefined });
     if (known !== undefined && !replaced) {
       this.#duplicateCount += 1;
-      if (!of.resent) this.#unmarkedDuplicateCount += 1;
+      if (!of.resent && !of.redelivered) this.#unmarkedDuplicateCount += 1;
       return false;
     }
     if (replaced) this.#parts.print(`${this.#options.name}: the key ${of.key} came again with another record`);
-    this.#keys.set(of.key, { provisionalHash: of.provisionalHash });
+    const provisionalHash = of.durable ? null : content;
+    this.#keys.set(of.key, { provisionalHash });
     const oldest = this.#keys.keys().next();
     if (this.#keys.size > KEYS_MAX && oldest.done === false) this.#keys.delete(oldest.value);
     this.#recordCount += 1;
     if (of.kind === "alert") this.#alertCount += 1;
-    if (this.#options.recordFile !== null) {
-      const seq = Number(of.key.split("/").at(-1));
-      const receivedAtMs: WallMs = this.#parts.clock.wall();
-      this.#lines.push(JSON.stringify({ key: of.key, kind: of.kind, seq, resent: of.resent, receivedAtMs }));
-    }
     return true;
+  }
+
+  #writeDown(of: {
+    readonly key: string;
+    readonly kind: string;
+    readonly resent: boolean;
+    readonly durable: boolean;
+    readonly record: unknown;
+    readonly redelivered: boolean;
+    readonly content: string | null;
+    readonly again: boolean;
+  }): void {
+    if (this.#options.recordFile === null) return;
+    const { key, kind, resent, durable, content } = of;
+    const marks = { ...(of.again ? { again: true } : {}), ...(of.redelivered ? { redelivered: true } : {}) };
+    const seq = Number(key.split("/").at(-1));
+    const receivedAtMs: WallMs = this.#parts.clock.wall();
+    const madeAtMs = madeAtMsOf(of.record);
+    this.#lines.push(JSON.stringify({ key, kind, seq, resent, receivedAtMs, madeAtMs, durable, content, ...marks }));
   }
 
   #showAlert(of: {
@@ -351,14 +377,12 @@ class DemoReceiver {
     if (recordFile === null || this.#lines.length === 0) return;
     const lines = `${this.#lines.join("\n")}\n`;
     this.#lines = [];
-    this.#writing = this.#writing.then(async () => {
-      try {
-        await appendFile(recordFile, lines);
-      } catch (error) {
-        const why = error instanceof Error ? error.message : "unknown";
-        this.#parts.print(`${this.#options.name}: the record file cannot be written (${why})`);
-      }
-    });
+    try {
+      appendFileSync(recordFile, lines);
+    } catch (error) {
+      const why = error instanceof Error ? error.message : "unknown";
+      this.#parts.print(`${this.#options.name}: the record file cannot be written (${why})`);
+    }
   }
 }
 
@@ -379,10 +403,15 @@ function text(of: unknown, name: string): string | null {
   return typeof value === "string" ? value : null;
 }
 
-function hash(record: unknown): string {
-  return createHash("sha256")
-    .update(JSON.stringify(record) ?? "")
-    .digest("base64");
+/** The first 16 hex digits of the SHA-256 of the record's canonical text. */
+function contentHash(record: unknown): string {
+  return hash("sha256", canonicalJson(record), "hex").slice(0, 16);
+}
+
+/** When the gateway made the record, by its clock; null where the record does not say. */
+function madeAtMsOf(record: unknown): number | null {
+  const atMs = field(field(record, "times"), "receivedAtMs") ?? field(record, "changedAtMs") ?? field(record, "atMs");
+  return typeof atMs === "number" ? atMs : null;
 }
 
 function aborted(stop: AbortSignal): Promise<void> {

@@ -40,6 +40,10 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     says: "one score on given inputs  按给定输入计算评分",
     load: async () => (await import("./commands/score.ts")).scoreCommand,
   },
+  verify: {
+    says: "whether each record is where it must be, once  核对每条记录是否在位且唯一",
+    load: async () => (await import("./commands/verify.ts")).verifyCommand,
+  },
   devices: {
     says: "lists devices and says whom they measure  列出设备及其分配",
     load: async () => (await import("./commands/devices.ts")).devicesCommand,

@@ -22,6 +22,7 @@ const PACKAGE = JSON.parse(readFileSync(join(PROJECT_FOLDER, "package.json"), "u
 
 const SRC_ROOMS = [
   ...["core", "wire", "transports", "intake", "watch", "inference", "alerts", "journal", "sinks", "broker"],
+  "verify",
   ...["dashboard/server", "dashboard/web", "supervisor", "clock", "log"],
 ];
 
@@ -38,6 +39,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   alerts: ["core"],
   journal: ["core"],
   sinks: ["core"],
+  verify: ["core"],
   broker: ["core"],
   "dashboard/server": ["core"],
   "dashboard/web": ["core"],

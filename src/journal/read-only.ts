@@ -1,0 +1,433 @@
+import {
+  closeSync,
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  type Stats,
+  statSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Fault, fault } from "../core/errors.ts";
+import type { ReaderCursor } from "../core/ports.ts";
+import type { JournalRecord, LifeStart, Loss } from "../core/record.ts";
+import { fail, type Result, succeed } from "../core/result.ts";
+import { visitBlock } from "./block.ts";
+import { DamagedBytesError } from "./block-bytes.ts";
+import { checkSum, type OpenDatabase, openForReading, TooNewError, versionFromHeader, versionOf } from "./database.ts";
+import { firstSeqOf, headerVersion, isDamage, KEPT_FILE, listSegments, sqliteOrSystemCode } from "./journal-folder.ts";
+import { KEPT_FILE_KINDS, KEPT_SCHEMA, KeptFile, type KeptKind, KeptReader } from "./kept-file.ts";
+import type { LostRange } from "./messages.ts";
+import { observationOf, rareOf } from "./packing.ts";
+import { type BlockRow, blockIsSound, SEGMENT_SCHEMA, SegmentReader } from "./segment-file.ts";
+
+/** What a walk comes upon: a record, or stored bytes that are not those that were written. */
+export type WalkStep =
+  | { readonly kind: "record"; readonly record: JournalRecord }
+  | { readonly kind: "damaged"; readonly file: string; readonly fromSeq: number; readonly toSeq: number; readonly count: number };
+
+/** A journal seen from outside. Nothing in its folder is changed and nothing is locked; a gateway may be at work on it. */
+export interface JournalView {
+  readonly epoch: string | null;
+  readonly gatewayId: string | null;
+  /** Whether a gateway is at work on it. */
+  readonly isRunning: boolean;
+  /** Every reader that has a cursor; null where its check sum is wrong. */
+  readonly readers: ReadonlyMap<string, ReaderCursor | null>;
+  /** Every loss record there is now, and what is noted to be lost and is not a record yet. */
+  readonly losses: () => { readonly recorded: readonly Loss[]; readonly owed: readonly LostRange[] };
+  /** Numbers the journal says were left out while a gateway ran, and at starts. */
+  readonly leftOut: () => readonly { readonly fromSeq: number; readonly toSeq: number }[];
+  /** The last number up to which everything is on disk now. */
+  readonly endSeq: () => number;
+  /** How the last life ended, if the journal ends with this number; `running` while a gateway is at work. */
+  readonly endedAt: (lastSeq: number) => Exclude<LifeStart["before"], "first"> | "running";
+  /** Every record up to a number, in the order of the files: by number where they are sound. Reads page by page. */
+  readonly walk: (upToSeq: number) => Generator<WalkStep, void>;
+  readonly close: () => void;
+}
+
+const LOCK_FILE = "lock.sqlite";
+const HOLDER_FILE = "lock.pid";
+/** Kept records read at once. */
+const KEPT_PAGE_RECORDS = 500;
+/** Where a database file says that it has a write-ahead log. Source: sqlite.org/fileformat2.html, 1.3. */
+const READ_VERSION_AT_BYTE = 19;
+const WAL_VERSION = 2;
+
+/**
+ * Opens a journal's folder to look at it. SQLite makes files beside a database with a write-ahead log even to read it, so where no gateway
+ * is at work such files (the newest ones, or all after a crash) are copied into the temporary folder first.
+ *
+ * @returns  The view, or `journal-unreadable`, `journal-too-new` or `journal-damaged` (the kept file itself).
+ */
+export function viewJournal(folder: string): Result<JournalView, Fault> {
+  const unreadable = (code: string) => fail(fault("journal-unreadable", { folder, code }));
+  if (!existsSync(join(folder, KEPT_FILE))) return unreadable("NO_JOURNAL");
+  const tooNew = newestVersionOf(folder);
+  if (tooNew !== null) return fail(fault("journal-too-new", { folder, ...tooNew }));
+  let copies: Copies | null = null;
+  try {
+    copies = new Copies(folder);
+    return succeed(new FolderView(folder, copies));
+  } catch (error) {
+    copies?.remove();
+    if (error instanceof TooNewError) return fail(fault("journal-too-new", { folder, foundVersion: error.foundVersion }));
+    if (isDamage(error)) return fail(fault("journal-damaged", { file: join(folder, KEPT_FILE) }));
+    return unreadable(sqliteOrSystemCode(error) ?? String(error));
+  }
+}
+
+function newestVersionOf(folder: string): { readonly foundVersion: number; readonly knownVersion: number } | null {
+  const files = [...listSegments(folder).map((file) => ({ file, knownVersion: SEGMENT_SCHEMA.steps.length }))];
+  files.push({ file: KEPT_FILE, knownVersion: KEPT_SCHEMA.steps.length });
+  for (const { file, knownVersion } of files) {
+    const foundVersion = versionFromHeader(headerVersion(join(folder, file)));
+    if (foundVersion !== null && foundVersion > knownVersion) return { foundVersion, knownVersion };
+  }
+  return null;
+}
+
+// --------------------------------------------------------------------- whether somebody is at work
+
+/** Whether a process holds the journal's lock. Asks the kernel, takes no lock: a gateway that starts at this moment must not find one. */
+function isHeld(folder: string): boolean {
+  const lock = statSync(join(folder, LOCK_FILE), { throwIfNoEntry: false });
+  if (lock === undefined) return false;
+  return isInKernelTable(lock) || isOpenInHolder(folder, lock);
+}
+
+/** Lines such as `3: POSIX  ADVISORY  WRITE 25255 fe:00:2220202 1073741824 1073742335`. Source: proc(5), /proc/locks. */
+function isInKernelTable(lock: Stats): boolean {
+  const table = quietly(() => readFileSync("/proc/locks", "utf8")) ?? "";
+  return table
+    .split("\n")
+    .some((line) => line.includes(" WRITE ") && line.split(/\s+/).some((word) => word.endsWith(`:${lock.ino}`)));
+}
+
+/** In a container the table may not show the lock; the process that noted itself as the holder shows the file as open. */
+function isOpenInHolder(folder: string, lock: Stats): boolean {
+  const pid = Number(quietly(() => readFileSync(join(folder, HOLDER_FILE), "utf8")) ?? Number.NaN);
+  if (!Number.isSafeInteger(pid) || pid <= 0) return false;
+  const files = quietly(() => readdirSync(`/proc/${pid}/fd`)) ?? [];
+  return files.some((file) => {
+    const opened = quietly(() => statSync(`/proc/${pid}/fd/${file}`));
+    return opened?.ino === lock.ino && opened.dev === lock.dev;
+  });
+}
+
+function quietly<Value>(ask: () => Value): Value | null {
+  try {
+    return ask();
+  } catch (error) {
+    if (sqliteOrSystemCode(error) === null) throw error;
+    return null;
+  }
+}
+
+/** Where to open each file: in its place, or a copy of it. */
+class Copies {
+  readonly isRunning: boolean;
+  readonly #folder: string;
+  readonly #copied = new Map<string, string>();
+  #copyFolder: string | null = null;
+
+  /** @throws  The operating system's error where a copy cannot be made. */
+  constructor(folder: string) {
+    this.#folder = folder;
+    this.isRunning = isHeld(folder) || !this.#copyUnheld();
+  }
+
+  /** @returns  False where a gateway has begun to work meanwhile: then the copies may be torn and the files themselves are read. */
+  #copyUnheld(): boolean {
+    const files = [KEPT_FILE, ...listSegments(this.#folder)].filter((file) => this.#needsCopy(file));
+    const before = this.#stamps(files);
+    for (const file of files) this.#copy(file);
+    if (!isHeld(this.#folder) && this.#stamps(files) === before) return true;
+    this.remove();
+    return false;
+  }
+
+  #needsCopy(file: string): boolean {
+    const path = join(this.#folder, file);
+    if (existsSync(`${path}-wal`) || existsSync(`${path}-journal`)) return true;
+    return hasLog(path) || (file === KEPT_FILE && this.#isOlder(path));
+  }
+
+  #isOlder(path: string): boolean {
+    return versionFromHeader(headerVersion(path)) !== KEPT_SCHEMA.steps.length;
+  }
+
+  #stamps(files: readonly string[]): string {
+    return files
+      .flatMap((file) => [file, `${file}-wal`])
+      .map((file) => statSync(join(this.#folder, file), { throwIfNoEntry: false }))
+      .map((stats) => `${stats?.size}/${stats?.mtimeMs}`)
+      .join();
+  }
+
+  #copy(file: string): void {
+    this.#copyFolder ??= mkdtempSync(join(tmpdir(), "vigil-verify-"));
+    const copy = join(this.#copyFolder, file);
+    for (const ending of ["", "-wal", "-journal"])
+      if (existsSync(join(this.#folder, file + ending))) copyFileSync(join(this.#folder, file + ending), copy + ending);
+    this.#copied.set(file, copy);
+    // A journal of an older version is brought up to date in the copy.
+    if (file === KEPT_FILE && this.#isOlder(copy)) KeptFile.open(copy).close();
+  }
+
+  pathOf(file: string): string {
+    return this.#copied.get(file) ?? join(this.#folder, file);
+  }
+
+  remove(): void {
+    this.#copied.clear();
+    if (this.#copyFolder !== null) rmSync(this.#copyFolder, { recursive: true, force: true });
+    this.#copyFolder = null;
+  }
+}
+
+function hasLog(path: string): boolean {
+  const header = Buffer.alloc(READ_VERSION_AT_BYTE + 1);
+  const file = openSync(path, "r");
+  try {
+    return readSync(file, header, 0, header.length, 0) === header.length && header[READ_VERSION_AT_BYTE] === WAL_VERSION;
+  } finally {
+    closeSync(file);
+  }
+}
+
+// ------------------------------------------------------------------------------------- the view
+
+interface CursorRow {
+  readonly reader: string;
+  readonly crc: number;
+  readonly json: string;
+}
+
+class FolderView implements JournalView {
+  readonly epoch: string | null;
+  readonly gatewayId: string | null;
+  readonly isRunning: boolean;
+  readonly readers: ReadonlyMap<string, ReaderCursor | null>;
+  readonly #folder: string;
+  readonly #copies: Copies;
+  readonly #facts: OpenDatabase;
+  readonly #kept: KeptReader;
+  #damagedKept: number[] = [];
+
+  constructor(folder: string, copies: Copies) {
+    this.#folder = folder;
+    this.#copies = copies;
+    this.isRunning = copies.isRunning;
+    const path = copies.pathOf(KEPT_FILE);
+    this.#facts = openForReading(path);
+    const version = versionOf(this.#facts);
+    if (version !== KEPT_SCHEMA.steps.length) throw new TooNewError(version, KEPT_SCHEMA.steps.length);
+    this.#kept = new KeptReader(path, (seq) => this.#damagedKept.push(seq));
+    this.epoch = this.#fact("epoch");
+    this.gatewayId = this.#fact("gatewayId");
+    this.readers = this.#readReaders();
+  }
+
+  #fact(name: string): string | null {
+    const row = this.#facts
+      .prepare<[string], { value: string; crc: number }>("SELECT value, crc FROM facts WHERE name = ?")
+      .get(name);
+    return row !== undefined && checkSum(row.value, 0) === row.crc ? row.value : null;
+  }
+
+  #readReaders(): ReadonlyMap<string, ReaderCursor | null> {
+    const rows = this.#facts.prepare<[], CursorRow>("SELECT reader, crc, json FROM cursors ORDER BY reader").all();
+    return new Map(
+      rows.map(({ reader, crc, json }) => [
+        reader,
+        checkSum(json + reader, 0) === crc ? (JSON.parse(json) as ReaderCursor) : null,
+      ]),
+    );
+  }
+
+  readonly losses = (): { readonly recorded: readonly Loss[]; readonly owed: readonly LostRange[] } => {
+    const recorded: Loss[] = [];
+    for (const record of this.#keptRecords(["loss"], Number.MAX_SAFE_INTEGER)) if (record.kind === "loss") recorded.push(record);
+    const owed = this.#facts
+      .prepare<[], LostRange & { readonly reader: string }>(
+        "SELECT what, reader, from_seq AS fromSeq, to_seq AS toSeq, record_count AS count, why FROM drops ORDER BY from_seq",
+      )
+      .all();
+    return { recorded, owed: owed.map((range) => ({ ...range, reader: range.reader === "" ? null : range.reader })) };
+  };
+
+  readonly leftOut = (): readonly { readonly fromSeq: number; readonly toSeq: number }[] => {
+    const ranges = JSON.parse(this.#fact("leftOut") ?? "[]") as readonly { readonly from: number; readonly to: number }[];
+    return ranges.map(({ from, to }) => ({ fromSeq: from, toSeq: to }));
+  };
+
+  readonly endedAt: JournalView["endedAt"] = (lastSeq) => {
+    if (this.isRunning) return "running";
+    return this.#fact("closedAtSeq") === String(lastSeq) ? "closed" : "cut-off";
+  };
+
+  /** A commit brings its kept records first: those of one under way are left for the next time. */
+  readonly endSeq = (): number => {
+    const lastBlockSeq = this.#lastBlockSeq();
+    if (!this.isRunning) return Math.max(lastBlockSeq, this.#lastKeptSeq());
+    let endSeq = lastBlockSeq;
+    for (const record of this.#keptRecords(KEPT_FILE_KINDS, Number.MAX_SAFE_INTEGER, lastBlockSeq)) {
+      const follows = record.kind === "start" ? (record.leftOut?.from ?? record.seq) : record.seq;
+      if (follows !== endSeq + 1) break;
+      endSeq = record.seq;
+    }
+    return endSeq;
+  };
+
+  #lastBlockSeq(): number {
+    for (const file of listSegments(this.#folder).reverse()) {
+      const segment = this.#openSegment(file);
+      const lastSeq = segment === null ? 0 : (quietlyDamaged(() => segment.lastSeq()) ?? 0);
+      segment?.close();
+      if (lastSeq > 0) return lastSeq;
+    }
+    return 0;
+  }
+
+  #lastKeptSeq(): number {
+    return Math.max(0, ...KEPT_FILE_KINDS.map((kind) => this.#kept.lastSeq(kind)));
+  }
+
+  #openSegment(file: string): SegmentReader | null {
+    const path = this.#copies.pathOf(file);
+    if (!existsSync(path)) return null;
+    return quietlyDamaged(() => new SegmentReader(path));
+  }
+
+  // ------------------------------------------------------------------------------------ walking
+
+  *walk(upToSeq: number): Generator<WalkStep, void> {
+    const blocks = this.#blockSteps(upToSeq);
+    let block = blocks.next();
+    for (const record of this.#keptRecords(KEPT_FILE_KINDS, upToSeq)) {
+      yield* this.#takeDamagedKept();
+      for (; block.done !== true && seqOf(block.value) <= record.seq; block = blocks.next()) yield block.value;
+      yield { kind: "record", record };
+    }
+    yield* this.#takeDamagedKept();
+    for (; block.done !== true; block = blocks.next()) yield block.value;
+  }
+
+  #takeDamagedKept(): readonly WalkStep[] {
+    if (this.#damagedKept.length === 0) return [];
+    const found = this.#damagedKept.splice(0);
+    return found.map((seq) => ({ kind: "damaged", file: KEPT_FILE, fromSeq: seq, toSeq: seq, count: 1 }));
+  }
+
+  /** Kept records of some kinds after a number, in rising order. */
+  *#keptRecords(kinds: readonly KeptKind[], upToSeq: number, afterSeq = 0): Generator<JournalRecord, void> {
+    const lines = kinds.map((kind) => ({ kind, afterSeq, waiting: [] as JournalRecord[], isAtEnd: false }));
+    for (;;) {
+      let first: (typeof lines)[number] | null = null;
+      for (const line of lines) {
+        if (line.waiting.length === 0 && !line.isAtEnd) {
+          const page = this.#kept.records(line.kind, { afterSeq: line.afterSeq, upToSeq, limit: KEPT_PAGE_RECORDS });
+          line.waiting = page.map(({ json }) => rareOf(json)).reverse();
+          line.afterSeq = page.at(-1)?.seq ?? line.afterSeq;
+          line.isAtEnd = page.length === 0;
+        }
+        const next = line.waiting.at(-1);
+        if (next !== undefined && next.seq < (first?.waiting.at(-1)?.seq ?? Number.POSITIVE_INFINITY)) first = line;
+      }
+      const record = first?.waiting.pop();
+      if (record === undefined) return;
+      yield record;
+    }
+  }
+
+  *#blockSteps(upToSeq: number): Generator<WalkStep, void> {
+    const files = listSegments(this.#folder);
+    for (const [index, file] of files.entries()) {
+      if (firstSeqOf(file) > upToSeq) return;
+      const nextFile = files[index + 1];
+      yield* this.#segmentSteps(file, nextFile === undefined ? upToSeq : firstSeqOf(nextFile) - 1, upToSeq);
+    }
+  }
+
+  *#segmentSteps(file: string, lastSeqByNames: number, upToSeq: number): Generator<WalkStep, void> {
+    let afterFirstSeq = -1;
+    let lastSeq = firstSeqOf(file) - 1;
+    const path = this.#copies.pathOf(file);
+    if (!existsSync(path)) return;
+    let segment: SegmentReader | null = null;
+    try {
+      segment = new SegmentReader(path);
+      for (;;) {
+        const rows = segment.blocksAfter(afterFirstSeq);
+        for (const row of rows) {
+          afterFirstSeq = row.first_seq;
+          lastSeq = Math.max(lastSeq, row.last_seq);
+          if (row.first_seq > upToSeq) return;
+          yield* stepsOfBlock(segment, row, upToSeq);
+        }
+        if (rows.length === 0) return;
+      }
+    } catch (error) {
+      if (!isDamage(error)) throw error;
+      const [fromSeq, toSeq] = [lastSeq + 1, Math.max(lastSeq + 1, lastSeqByNames)];
+      yield { kind: "damaged", file, fromSeq, toSeq, count: toSeq - fromSeq + 1 };
+    } finally {
+      segment?.close();
+    }
+  }
+
+  readonly close = (): void => {
+    this.#kept.close();
+    this.#facts.close();
+    this.#copies.remove();
+  };
+}
+
+function quietlyDamaged<Value>(ask: () => Value): Value | null {
+  try {
+    return ask();
+  } catch (error) {
+    if (!isDamage(error)) throw error;
+    return null;
+  }
+}
+
+function seqOf(step: WalkStep): number {
+  return step.kind === "record" ? step.record.seq : step.fromSeq;
+}
+
+/** What a block holds, in the order it is stored: its observations and its rare records, each rising where it is sound. */
+function stepsOfBlock(segment: SegmentReader, row: BlockRow, upToSeq: number): readonly WalkStep[] {
+  const { first_seq: fromSeq, last_seq: toSeq, record_count: count } = row;
+  const damaged: WalkStep = { kind: "damaged", file: segment.file, fromSeq, toSeq, count };
+  if (!blockIsSound(row)) return [damaged];
+  const observations: JournalRecord[] = [];
+  const rare: JournalRecord[] = [];
+  try {
+    visitBlock(row.data, fromSeq, {
+      observation: (contextId, numbers) => void observations.push(observationOf(segment.contextOf(contextId), numbers)),
+      rare: (record) => void rare.push(rareOf(record.json)),
+    });
+  } catch (error) {
+    if (error instanceof DamagedBytesError) return [damaged];
+    throw error;
+  }
+  const steps: WalkStep[] = [];
+  const take = (record: JournalRecord) => {
+    if (record.seq <= upToSeq) steps.push({ kind: "record", record });
+  };
+  let next = 0;
+  for (const record of observations) {
+    for (let other = rare[next]; other !== undefined && other.seq < record.seq; other = rare[++next]) take(other);
+    take(record);
+  }
+  for (const record of rare.slice(next)) take(record);
+  return steps;
+}
