@@ -58,33 +58,46 @@ interface Segment {
   readonly trusted: boolean;
   /** How this segment's clock differs from the one before: what holds backwards (`set`), what crept in (`drift`, `slow`), or nothing. */
   readonly turn: "first" | "set" | "slow" | "drift" | "none";
+  /** When the clock was last set, or the run began. */
+  readonly anchoredAtRunMs: number;
   readonly notBeforeMs: number | null;
+}
+
+/** What crept in evenly between two moments of a run. */
+interface Creep {
+  readonly fromRunMs: number;
+  readonly toRunMs: number;
+  readonly ms: number;
 }
 
 /** A segment with what its times are mended by. */
 interface MendedSegment extends Segment {
-  /** Run to mended time at the beginning. */
+  /** Run to mended time, less what crept in. */
   readonly mendedMs: number;
-  /** What creeps in until the next segment, and when that is. */
-  readonly creepMs: number;
-  readonly creepsUntilRunMs: number;
-  /** Whether the wall times as written crept along. */
-  readonly creepWritten: boolean;
+  /** The drift that wall times as written followed. */
+  readonly drifted: Creep | null;
+  /** The drift that was corrected afterwards. */
+  readonly corrected: Creep | null;
   readonly known: boolean;
 }
 
 function turnOf(before: Segment, next: { readonly movedMs: number; readonly beginsAtRunMs: number; readonly isDrift: boolean }) {
+  if (next.movedMs === 0) return "none";
   if (next.isDrift) return "drift";
-  const slowMs = (next.beginsAtRunMs - before.beginsAtRunMs) * DRIFT_SHARE_MAX;
+  const slowMs = (next.beginsAtRunMs - before.anchoredAtRunMs) * DRIFT_SHARE_MAX;
   return Math.abs(next.movedMs) <= slowMs ? "slow" : "set";
 }
 
+function anchored(before: Segment, turn: Segment["turn"], beginsAtRunMs: number): number {
+  return turn === "set" || turn === "slow" ? beginsAtRunMs : before.anchoredAtRunMs;
+}
+
 function afterClockRecord(before: Segment, record: ClockRecord): Segment {
-  const slept = record.why === "suspend" ? record.movedMs : 0;
-  const movedMs = record.movedMs - slept;
-  const shiftMs = before.shiftMs + slept;
+  const sleptMs = record.why === "suspend" ? record.movedMs : 0;
+  const movedMs = record.movedMs - sleptMs;
+  const shiftMs = before.shiftMs + sleptMs;
   const beginsAtRunMs = record.atMonotonicMs + shiftMs;
-  const isDrift = record.why === "drift" || record.why === "trust";
+  const turn = turnOf(before, { movedMs, beginsAtRunMs, isDrift: record.why === "drift" || record.why === "trust" });
   return {
     fromSeq: record.seq,
     chain: before.chain,
@@ -92,7 +105,8 @@ function afterClockRecord(before: Segment, record: ClockRecord): Segment {
     shiftMs,
     writtenMs: before.writtenMs + movedMs,
     trusted: record.trust === "trusted",
-    turn: movedMs === 0 ? "none" : turnOf(before, { movedMs, beginsAtRunMs, isDrift }),
+    turn,
+    anchoredAtRunMs: anchored(before, turn, beginsAtRunMs),
     notBeforeMs: before.notBeforeMs,
   };
 }
@@ -107,15 +121,15 @@ function afterStart(before: Segment | undefined, start: LifeStart, sameRun: bool
     writtenMs,
     trusted: start.trust !== "untrusted",
   };
-  const notBeforeMs = start.notBeforeMs ?? null;
-  if (before === undefined || !sameRun) return { ...begun, chain: (before?.chain ?? 0) + 1, turn: "first", notBeforeMs };
-  const movedMs = writtenMs - before.writtenMs;
-  return {
-    ...begun,
-    chain: before.chain,
-    turn: turnOf(before, { movedMs, beginsAtRunMs: runMs, isDrift: false }),
-    notBeforeMs: before.notBeforeMs,
-  };
+  if (before === undefined || !sameRun) {
+    const chain = (before?.chain ?? 0) + 1;
+    return { ...begun, chain, turn: "first", anchoredAtRunMs: runMs, notBeforeMs: start.notBeforeMs ?? null };
+  }
+  // The two clocks are not read at the very same moment, and the run is told to a hundredth of a second.
+  const isDrift = Math.abs(writtenMs - before.writtenMs) < SLACK_MS;
+  const turn = turnOf(before, { movedMs: writtenMs - before.writtenMs, beginsAtRunMs: runMs, isDrift });
+  const anchoredAtRunMs = anchored(before, turn, runMs);
+  return { ...begun, chain: before.chain, turn, anchoredAtRunMs, notBeforeMs: before.notBeforeMs };
 }
 
 function segmentsOf(records: readonly (LifeStart | ClockRecord)[]): readonly Segment[] {
@@ -132,59 +146,69 @@ function segmentsOf(records: readonly (LifeStart | ClockRecord)[]): readonly Seg
   return segments;
 }
 
+/** Two steps in a row that undo each other were a mistake and its mending, however small: neither corrects a drift. */
+function withMistakes(chain: readonly Segment[]): readonly Segment[] {
+  const turned = [...chain];
+  const movedMs = (index: number) => (chain[index]?.writtenMs ?? 0) - (chain[index - 1]?.writtenMs ?? 0);
+  let stepIndex: number | null = null;
+  for (const [index, segment] of chain.entries()) {
+    if (index === 0 || (segment.turn !== "set" && segment.turn !== "slow")) continue;
+    const before = stepIndex === null ? undefined : turned[stepIndex];
+    stepIndex = index;
+    if (before === undefined) continue;
+    const beforeIndex = turned.indexOf(before);
+    const slackMs = SLACK_MS + (segment.beginsAtRunMs - before.beginsAtRunMs) * DRIFT_SHARE_MAX;
+    if (Math.abs(movedMs(index) + movedMs(beforeIndex)) > slackMs) continue;
+    turned[beforeIndex] = { ...before, turn: "set" };
+    turned[index] = { ...segment, turn: "set" };
+  }
+  return turned;
+}
+
 /** Mends the segments of one chain: back from its last trusted one. */
-function mendChain(chain: readonly Segment[]): readonly MendedSegment[] {
-  const [first] = chain;
+function mendChain(given: readonly Segment[]): readonly MendedSegment[] {
+  const chain = withMistakes(given);
   const lastTrusted = chain.findLastIndex((segment) => segment.trusted);
   const mended: MendedSegment[] = [];
   let laterMs = 0;
+  let corrected: Creep | null = null;
   for (let index = lastTrusted; index >= 0; index--) {
     const segment = chain[index];
     const next = index < lastTrusted ? chain[index + 1] : undefined;
     if (segment === undefined) continue;
-    const movedMs = next === undefined ? 0 : next.writtenMs - segment.writtenMs;
-    if (next?.turn === "set") laterMs += movedMs;
-    const creeps = next?.turn === "slow" || next?.turn === "drift";
-    mended.unshift({
-      ...segment,
-      mendedMs: segment.writtenMs + laterMs,
-      creepMs: creeps ? movedMs : 0,
-      creepsUntilRunMs: next?.beginsAtRunMs ?? segment.beginsAtRunMs,
-      creepWritten: next?.turn === "drift",
-      known: true,
-    });
+    const toRunMs = next?.beginsAtRunMs ?? segment.beginsAtRunMs;
+    const ms = next === undefined ? 0 : next.writtenMs - segment.writtenMs;
+    if (next?.turn === "set") laterMs += ms;
+    if (next?.turn === "set") corrected = null;
+    if (next?.turn === "slow") corrected = { fromRunMs: segment.anchoredAtRunMs, toRunMs, ms };
+    const drifted = next?.turn === "drift" ? { fromRunMs: segment.beginsAtRunMs, toRunMs, ms } : null;
+    mended.unshift({ ...segment, mendedMs: segment.writtenMs + laterMs, drifted, corrected, known: true });
   }
   // Where the clock was never right, or is wrong since, it is not followed: time goes on from what was known last.
-  const earliestMs = first?.notBeforeMs ?? null;
-  const placedMs =
-    first === undefined ? 0 : Math.max(first.writtenMs, earliestMs === null ? -Infinity : earliestMs + 1 - first.beginsAtRunMs);
-  const goesOnMs = mended.at(-1)?.mendedMs ?? placedMs;
+  const goesOnMs = mended.at(-1)?.mendedMs ?? placedMs(chain);
   for (const segment of chain.slice(lastTrusted + 1))
-    mended.push({
-      ...segment,
-      mendedMs: goesOnMs,
-      creepMs: 0,
-      creepsUntilRunMs: segment.beginsAtRunMs,
-      creepWritten: false,
-      known: lastTrusted >= 0,
-    });
+    mended.push({ ...segment, mendedMs: goesOnMs, drifted: null, corrected: null, known: lastTrusted >= 0 });
   return mended;
 }
 
-function creptMs(segment: MendedSegment, runMs: number): number {
-  const lengthMs = segment.creepsUntilRunMs - segment.beginsAtRunMs;
-  if (segment.creepMs === 0 || lengthMs <= 0) return 0;
-  return segment.creepMs * Math.min(1, Math.max(0, (runMs - segment.beginsAtRunMs) / lengthMs));
+/** Where a run without a trusted moment is put: where its clock says, but behind what was known when it began. */
+function placedMs([first]: readonly Segment[]): number {
+  if (first === undefined) return 0;
+  return first.notBeforeMs === null ? first.writtenMs : Math.max(first.writtenMs, first.notBeforeMs + 1 - first.beginsAtRunMs);
+}
+
+function creptMs(creep: Creep | null, runMs: number): number {
+  if (creep === null || creep.toRunMs <= creep.fromRunMs) return 0;
+  return creep.ms * Math.min(1, Math.max(0, (runMs - creep.fromRunMs) / (creep.toRunMs - creep.fromRunMs)));
 }
 
 /** The mended time of something of this segment that was written at a wall time. */
 function mendWritten(segment: MendedSegment, atMs: number): number {
-  const creep = segment.creepWritten ? 0 : creptMs(segment, atMs - segment.writtenMs);
-  return atMs - segment.writtenMs + segment.mendedMs + creep;
+  return atMs - segment.writtenMs + segment.mendedMs + creptMs(segment.corrected, atMs - segment.writtenMs);
 }
 
 function mendRun(segment: MendedSegment, runMs: number): number {
-  return runMs + segment.mendedMs + creptMs(segment, runMs);
+  return runMs + segment.mendedMs + creptMs(segment.drifted, runMs) + creptMs(segment.corrected, runMs);
 }
 
 function stretchesOf(segments: readonly MendedSegment[]): readonly MendedStretch[] {
@@ -195,19 +219,25 @@ function stretchesOf(segments: readonly MendedSegment[]): readonly MendedStretch
   stretches.push({ ...before, toSeq: first.fromSeq - 1, endsAtMs: mendRun(first, first.beginsAtRunMs) });
   for (const [index, segment] of segments.entries()) {
     const next = segments[index + 1];
+    const last = stretches.at(-1);
     const toSeq = next === undefined ? null : next.fromSeq - 1;
     const endsAtMs = next === undefined ? null : mendRun(next, next.beginsAtRunMs);
     const correctionMs = segment.mendedMs - segment.writtenMs;
-    const creep = segment.creepWritten ? 0 : segment.creepMs;
-    const last = stretches.at(-1);
-    const alike = last?.correctionMsMin === correctionMs && last.correctionMsMax === correctionMs && creep === 0;
-    if (last !== undefined && alike) stretches[stretches.length - 1] = { ...last, toSeq, endsAtMs };
+    const creeps = [segment.beginsAtRunMs, next?.beginsAtRunMs ?? segment.beginsAtRunMs, 0].map((runMs) =>
+      creptMs(segment.corrected, runMs),
+    );
+    const correctionMsMin = correctionMs + Math.min(...creeps);
+    const correctionMsMax = correctionMs + Math.max(...creeps);
+    const alike =
+      last !== undefined &&
+      [last.correctionMsMin, last.correctionMsMax, correctionMsMin].every((each) => Math.abs(each - correctionMsMax) < 1);
+    if (alike) stretches[stretches.length - 1] = { ...last, toSeq, endsAtMs };
     else
       stretches.push({
         fromSeq: segment.fromSeq,
         toSeq,
-        correctionMsMin: correctionMs + Math.min(0, creep),
-        correctionMsMax: correctionMs + Math.max(0, creep),
+        correctionMsMin,
+        correctionMsMax,
         endsAtMs,
         mended: (atMs) => mendWritten(segment, atMs),
       });
@@ -223,8 +253,8 @@ function stretchesOf(segments: readonly MendedSegment[]): readonly MendedStretch
  * - The clock is right where it was last trusted. What lies behind that in the same run is mended from there backwards.
  * - A step that was set by hand or by NTP shows that the clock was wrong: all before it in this run is moved by it. Two steps that undo
  *   each other therefore move only what lies between them.
- * - A step of at most 500 ppm of the time since the last record corrects a drift: it is spread evenly over that time, and moves nothing
- *   before it. Recorded drift is spread in the same way.
+ * - A step of at most 500 ppm of the time since the clock was last set corrects a drift: it is spread evenly over that time, and moves
+ *   nothing before it. Recorded drift is spread in the same way over the time since the last record.
  * - After the last trusted moment the clock is not followed: time goes on from there by the monotonic clock.
  * - A run without any trusted moment is placed behind what was known when it began, and is not `known`.
  * Records keep the order of their monotonic times, because each correction reaches back without a break.
