@@ -6,6 +6,16 @@ export interface SimulatedClock extends Clock {
   readonly advance: (milliseconds: number) => Promise<void>;
   /** Moves the wall clock only, forwards or backwards. */
   readonly stepWall: (milliseconds: number) => void;
+  /** From now on the wall clock goes faster (or slower, negative) than the monotonic one, by so many parts in a million. */
+  readonly driftWall: (partsPerMillion: number) => void;
+  /** The board sleeps: wall time and the board's run go on, the monotonic clock does not. */
+  readonly suspend: (milliseconds: number) => void;
+  /** The process begins anew: the monotonic clock starts again where it always starts. */
+  readonly restartMonotonic: () => void;
+  /** How long the board has run, sleep included; what `CLOCK_BOOTTIME` says. */
+  readonly runMs: () => number;
+  /** The true time, in ms since 1970: the wall clock of the beginning, never stepped and never drifting. */
+  readonly trueMs: () => number;
 }
 
 interface Entry {
@@ -14,10 +24,17 @@ interface Entry {
   dueMs: number;
 }
 
+const START_MS = 1_000_000;
+
 /** Starts at 2026-01-01T00:00Z on the wall and at 1,000,000 ms on the monotonic side, so that mixing them up shows. */
 export function createSimulatedClock(): SimulatedClock {
-  let nowMs = 1_000_000;
+  let nowMs = START_MS;
   let wallOffsetMs = Date.UTC(2026, 0, 1) - nowMs;
+  let monotonicBaseMs = 0;
+  let sleptMs = 0;
+  let drift = 0;
+  let driftSinceMs = nowMs;
+  const wallNow = () => nowMs + wallOffsetMs + (nowMs - driftSinceMs) * drift;
   const entries = new Set<Entry>();
   const add = (entry: Entry) => {
     entries.add(entry);
@@ -34,8 +51,8 @@ export function createSimulatedClock(): SimulatedClock {
     for (let turn = 0; turn < 10; turn++) await Promise.resolve();
   };
   return {
-    wall: () => wallMs(nowMs + wallOffsetMs),
-    monotonic: () => monotonicMs(nowMs),
+    wall: () => wallMs(Math.round(wallNow())),
+    monotonic: () => monotonicMs(nowMs - monotonicBaseMs),
     every: (periodMs, work) => add({ work, periodMs, dueMs: nowMs + periodMs }),
     after: (delayMs, work) => add({ work, periodMs: null, dueMs: nowMs + delayMs }),
     sleep: (delayMs, stop) =>
@@ -67,5 +84,19 @@ export function createSimulatedClock(): SimulatedClock {
     stepWall: (milliseconds) => {
       wallOffsetMs += milliseconds;
     },
+    driftWall: (partsPerMillion) => {
+      wallOffsetMs = wallNow() - nowMs;
+      driftSinceMs = nowMs;
+      drift = partsPerMillion * 1e-6;
+    },
+    suspend: (milliseconds) => {
+      wallOffsetMs += milliseconds;
+      sleptMs += milliseconds;
+    },
+    restartMonotonic: () => {
+      monotonicBaseMs = nowMs - START_MS;
+    },
+    runMs: () => nowMs + sleptMs,
+    trueMs: () => Date.UTC(2026, 0, 1) - START_MS + nowMs + sleptMs,
   };
 }

@@ -4,8 +4,10 @@ import type { Deed } from "../../src/core/act.ts";
 import type { Alert } from "../../src/core/alert.ts";
 import { bedId, deviceId, patientId } from "../../src/core/ids.ts";
 import { present } from "../../src/core/observation.ts";
+import type { Driver } from "../../src/core/ports.ts";
 import { assert } from "../../src/core/result.ts";
 import { type Gateway, startGateway } from "../../src/gateway/assembly.ts";
+import type { SystemTime } from "../../src/gateway/system-time.ts";
 import type { ScoreModel } from "../../src/watch/score-model.ts";
 import { loadScoreModel } from "../../src/watch/score-table.ts";
 import { createMemoryJournal, type MemoryJournal } from "./memory-journal.ts";
@@ -25,8 +27,8 @@ export interface SmallWard {
   readonly admit: (bed: 1 | 2, more?: { readonly demonstration?: boolean }) => Promise<void>;
   /** Sends one message of the monitor each second for so many seconds. */
   readonly stream: (device: "monitor-1" | "monitor-2", seconds: number, values: MonitorValues | null) => Promise<void>;
-  /** Ends the gateway without a good-bye and starts it on what the disk kept. */
-  readonly crash: (downMs?: number) => Promise<SmallWard>;
+  /** Ends the gateway without a good-bye and starts it on what the disk kept; `while it is down` the clock may be set. */
+  readonly crash: (downMs?: number, whileDown?: () => void) => Promise<SmallWard>;
 }
 
 /** What the monitor shows; what is left out is not sent as a number. */
@@ -55,6 +57,10 @@ export async function startSmallWard(
     readonly limits?: string;
     readonly journal?: MemoryJournal;
     readonly clock?: SimulatedClock;
+    /** What the operating system says of time; nothing where left out. */
+    readonly systemTime?: SystemTime;
+    /** Replaces the monitors' driver; the beds and links stay. */
+    readonly driver?: Driver;
   } = {},
 ): Promise<SmallWard> {
   const clock = options.clock ?? createSimulatedClock();
@@ -71,7 +77,7 @@ export async function startSmallWard(
     clock,
     journal,
     models,
-    drivers: findDriver,
+    drivers: options.driver === undefined ? findDriver : () => options.driver ?? null,
     openLink: (spec) => {
       const link = createMemoryLink(clock);
       if (spec.kind === "tcp") links.set(spec.port, link);
@@ -91,6 +97,7 @@ export async function startSmallWard(
       safeMode: false,
     }),
     version: "0",
+    ...(options.systemTime === undefined ? {} : { systemTime: options.systemTime }),
   });
   const link = (device: string) => {
     const found = links.get(Number(device.slice(-1)));
@@ -124,10 +131,12 @@ export async function startSmallWard(
         await clock.advance(1000);
       }
     },
-    crash: async (downMs = 500) => {
+    crash: async (downMs = 500, whileDown = () => {}) => {
       await gateway.stop();
       const kept = journal.reopen();
       await clock.advance(downMs);
+      clock.restartMonotonic();
+      whileDown();
       return startSmallWard({ ...options, clock, journal: kept });
     },
   };
