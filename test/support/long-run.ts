@@ -3,6 +3,7 @@ import { type Config, parseConfig } from "../../config/schema.ts";
 import { findDriver } from "../../drivers/index.ts";
 import type { Alert } from "../../src/core/alert.ts";
 import { bedId, deviceId, patientId } from "../../src/core/ids.ts";
+import { LIMITS } from "../../src/core/limits.ts";
 import { present } from "../../src/core/observation.ts";
 import type { Delivery, Journal } from "../../src/core/ports.ts";
 import { assert } from "../../src/core/result.ts";
@@ -159,6 +160,13 @@ export async function startLongRun(options: LongRunOptions): Promise<LongRun> {
       await pace.caughtUp(journal);
     }
   };
+  /** Time for a group commit, the commit itself, and time for the line. */
+  const breathe = async () => {
+    await pass(LIMITS.journalGroupCommitMsMax.value + 50, 50);
+    pace.mustCommitAll();
+    await pace.caughtUp(journal);
+    await pass(200, 50);
+  };
   return {
     clock,
     journal,
@@ -169,17 +177,15 @@ export async function startLongRun(options: LongRunOptions): Promise<LongRun> {
     pass,
     settle: async () => {
       silent = true;
-      for (let turn = 0; turn < 600 && (turn < 20 || ledger.missingCount() > 0); turn++) await pass(100, 100);
+      for (let turn = 0; turn < 120 && (turn < 6 || ledger.missingCount() > 0); turn++) await breathe();
     },
     madeCount: () => ledger.figures().made,
     stallCount: pace.stallCount,
     stop: async () => {
+      silent = true;
       await whileTimePasses(clock, gateway.stop());
       // Its last tally leaves as well.
-      for (let turn = 0; turn < 40 && ledger.missingCount() > 0; turn++) {
-        await clock.advance(50);
-        await pace.caughtUp(journal);
-      }
+      for (let turn = 0; turn < 10 && ledger.missingCount() > 0; turn++) await breathe();
       stopOutbox.abort();
       await whileTimePasses(clock, outbox.finished);
       await whileTimePasses(clock, journal.close());
@@ -204,6 +210,7 @@ async function whileTimePasses(clock: SimulatedClock, work: Promise<unknown>): P
 /** Keeps simulated time from running ahead of the real disk and the real reader. */
 interface Pace {
   readonly mustCommit: (seq: number) => void;
+  readonly mustCommitAll: () => void;
   readonly reading: <Answer>(answer: Promise<Answer>) => Promise<Answer>;
   readonly changed: () => void;
   /** The highest number that was handed to the journal. */
@@ -227,6 +234,9 @@ function createPace(options: Pick<LongRunOptions, "beds" | "diskLagSeconds">): P
   return {
     mustCommit: (seq) => {
       mustCommitSeq = seq;
+    },
+    mustCommitAll: () => {
+      mustCommitSeq = madeSeq;
     },
     reading: async (answer) => {
       readsUnderWay += 1;
