@@ -78,15 +78,26 @@ describe("one life", () => {
   });
 
   test("a step that drift explains is spread over the time since the clock was set; one a little larger is not", () => {
-    const after = (movedMs: number) =>
+    const steppedBy = (movedMs: number) =>
       createTimeline([startOf(1, NOON), clockOf(10, { atMs: NOON + DAY_MS + movedMs, mono: DAY_MS + 1000, movedMs })]);
     // 500 ppm of a day are 43.2 s.
-    const slow = after(-43_200);
+    const slow = steppedBy(-43_200);
     expect(mended(slow, 2, NOON, 1000).atMs).toBeCloseTo(NOON, 3);
     expect(mended(slow, 5, NOON + DAY_MS / 2, DAY_MS / 2 + 1000).atMs).toBeCloseTo(NOON + DAY_MS / 2 - 21_600, 3);
     expect(mended(slow, 9, NOON + DAY_MS / 4).atMs).toBeCloseTo(NOON + DAY_MS / 4 - 10_800, 3);
-    const set = after(-43_201);
+    const set = steppedBy(-43_201);
     expect(mended(set, 2, NOON, 1000).atMs).toBeCloseTo(NOON - 43_201, 3);
+  });
+
+  test("a small mistake that is undone moves nothing before it, though a drift of days could explain it", () => {
+    const timeline = createTimeline([
+      startOf(1, NOON),
+      clockOf(10, { atMs: NOON + 10 * DAY_MS + 120_000, mono: 10 * DAY_MS + 1000, movedMs: 120_000 }),
+      clockOf(20, { atMs: NOON + 10 * DAY_MS + 600_000, mono: 10 * DAY_MS + 601_000, movedMs: -120_000 }),
+    ]);
+    expect(mended(timeline, 2, NOON, 1000).atMs).toBe(NOON);
+    expect(mended(timeline, 9, NOON + 9 * DAY_MS, 9 * DAY_MS + 1000).atMs).toBe(NOON + 9 * DAY_MS);
+    expect(mended(timeline, 15, NOON + 10 * DAY_MS + 420_000, 10 * DAY_MS + 301_000).atMs).toBe(NOON + 10 * DAY_MS + 300_000);
   });
 
   test("a night asleep moves nothing", () => {
