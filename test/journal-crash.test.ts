@@ -6,6 +6,7 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
+  rmSync,
   statSync,
   truncateSync,
   writeSync,
@@ -114,24 +115,46 @@ const observationSeqs = async (journal: Awaited<ReturnType<typeof openOrFail>>) 
   (await journal.read({ afterSeq: seq(0), limit: 1000, kinds: ["observation"] })).map((record) => record.seq as number);
 
 describe("damage", () => {
-  test("a segment cut short is set aside and named, its range is told, and the rest is used", async () => {
+  test("of a segment cut short all that is left is used, exactly the rest is told, and the damaged file is kept", async () => {
     const epoch = await fillSegments(3);
-    const [, second = ""] = segments();
-    truncateSync(join(place.folder, second), statSync(join(place.folder, second)).size - 1024);
+    const [first = "", second = ""] = segments();
+    truncateSync(join(place.folder, first), statSync(join(place.folder, first)).size - 1024);
+    truncateSync(join(place.folder, second), 1024);
     const journal = await openOrFail(place.folder);
     const losses: unknown[] = [];
     journal.onLoss((loss) => losses.push(loss));
     expect(journal.faultsAtOpen).toEqual([
-      { code: "journal-damaged", facts: { file: join(place.folder, `${second}.damaged`), fromSeq: 102, toSeq: 202 } },
+      { code: "journal-damaged", facts: { file: join(place.folder, `${first}.damaged`), salvagedRecords: 100 } },
+      { code: "journal-damaged", facts: { file: join(place.folder, `${second}.damaged`), salvagedRecords: 0 } },
     ]);
-    expect(losses).toEqual([{ fromSeq: 102, toSeq: 202, count: 101, why: "journal-damaged", what: "records", reader: null }]);
+    const range = { fromSeq: 102, toSeq: 201, count: 100 };
+    expect(losses).toEqual([{ ...range, why: "journal-damaged", what: "records", reader: null }]);
     expect(journal.epoch).toBe(epoch);
-    expect(journal.lastSeqAtOpen).toBe(303);
+    expect([journal.lastSeqAtOpen, journal.endedBefore]).toEqual([303, "closed"]);
     const seqs = await observationSeqs(journal);
     expect([seqs.length, seqs[0], seqs[99], seqs[100], seqs[199]]).toEqual([200, 1, 100, 203, 302]);
     expect((await journal.openAlerts()).map((alert) => alert.seq)).toEqual([101, 202, 303]);
     await journal.close();
     expect(existsSync(join(place.folder, `${second}.damaged`))).toBe(true);
+    const again = await openOrFail(place.folder);
+    expect(again.faultsAtOpen).toEqual([]);
+    expect(await observationSeqs(again)).toHaveLength(200);
+    await again.close();
+  });
+
+  test("a segment that is missing between two others is told as lost, though nothing else tells of it", async () => {
+    await fillSegments(3);
+    const [, second = ""] = segments();
+    rmSync(join(place.folder, second));
+    for (const told of [1, 2]) {
+      // Owed until it has become a record, so the second start tells the same.
+      const journal = await openOrFail(place.folder);
+      const losses: unknown[] = [];
+      journal.onLoss((loss) => losses.push(loss));
+      const range = { fromSeq: 102, toSeq: 201, count: 100 };
+      expect(losses, `start ${told}`).toEqual([{ ...range, why: "journal-damaged", what: "records", reader: null }]);
+      await journal.close();
+    }
   });
 
   test("a flipped byte inside stored values is found when read: that block is missing and told, nothing false is shown", async () => {
@@ -149,19 +172,22 @@ describe("damage", () => {
     await journal.close();
   });
 
-  test("where the newest segment is damaged a new epoch begins, because its highest number is not known", async () => {
+  test("where the newest segment is damaged the epoch stays, because numbers up to the reserved ones are never given again", async () => {
     const epoch = await fillSegments(2);
     const newest = segments().at(-1) ?? "";
     flipBytes(join(place.folder, newest), 1024, 3000);
     const journal = await openOrFail(place.folder);
+    const losses: unknown[] = [];
+    journal.onLoss((loss) => losses.push(loss));
     expect(journal.faultsAtOpen.map((found) => found.facts["file"])).toEqual([join(place.folder, `${newest}.damaged`)]);
-    expect(journal.epoch).not.toBe(epoch);
+    expect(journal.epoch).toBe(epoch);
     expect(journal.lastSeqAtOpen).toBe(202);
     expect(await observationSeqs(journal)).toHaveLength(100);
+    expect(losses).toMatchObject([{ fromSeq: 102, toSeq: 201, count: 100, why: "journal-damaged" }]);
     await journal.close();
   });
 
-  test("a damaged kept file is set aside; what can be read of it stays, under a new epoch", async () => {
+  test("a damaged kept file is set aside; what can be read of it stays, and how many records are missing is told", async () => {
     const journalBefore = await openOrFail(place.folder);
     const { epoch } = journalBefore;
     journalBefore.append(
@@ -177,8 +203,11 @@ describe("damage", () => {
     expect(journal.faultsAtOpen.map((found) => [found.code, found.facts["file"]])).toEqual([
       ["journal-damaged", `${path}.damaged`],
     ]);
-    expect(journal.epoch).not.toBe(epoch);
+    expect(journal.epoch).toBe(epoch);
+    const losses: { readonly count: number }[] = [];
+    journal.onLoss((loss) => losses.push(loss));
     const salvaged = await readAll(journal);
+    expect(losses.reduce((sum, loss) => sum + loss.count, salvaged.length)).toBe(200);
     expect(salvaged.length).toBeGreaterThan(150);
     expect(salvaged.length).toBeLessThan(200);
     for (const record of salvaged)

@@ -274,6 +274,11 @@ export interface Journal {
   readonly onCommit: (listener: (upTo: Seq) => void) => () => void;
   readonly onHealth: (listener: (health: JournalHealth) => void) => () => void;
   /**
+   * The disk came back with another journal than the one in use, for example an older one that could not be read at the start. Nothing of it
+   * was changed, and nothing is written any more: the process must end in good order and begin anew on what is there. Told to late listeners too.
+   */
+  readonly onOtherJournal: (listener: (found: Fault) => void) => () => void;
+  /**
    * Ranges the journal had to give up (full queue, byte budget, damage); the gateway turns them into `loss` records.
    * Told before `committedSeq` passes them. What was given up before a listener came, or before a crash and without a
    * `loss` record, is told to the first listener.

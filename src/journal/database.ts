@@ -1,6 +1,11 @@
+import { existsSync, statSync } from "node:fs";
+import { dirname } from "node:path";
 import { crc32 } from "node:zlib";
 import Database from "better-sqlite3";
 import { assert } from "../core/result.ts";
+import { asPlainDatabase, readImage } from "./database-image.ts";
+import { isDamage, sqliteOrSystemCode } from "./journal-folder.ts";
+import { replaceDatabase, syncFolder } from "./replace-file.ts";
 
 /** An open SQLite file. */
 export type OpenDatabase = Database.Database;
@@ -36,6 +41,8 @@ export class TooNewError extends Error {
 
 /** Opens or makes a file for writing: write-ahead log, every commit waits for the disk, schema brought up to date. */
 export function openForWriting(path: string, schema: FileSchema): OpenDatabase {
+  statSync(dirname(path));
+  const isNew = !existsSync(path);
   const database = new Database(path, { timeout: BUSY_MS });
   try {
     database.pragma(`page_size = ${PAGE_BYTES}`);
@@ -46,6 +53,7 @@ export function openForWriting(path: string, schema: FileSchema): OpenDatabase {
     database.pragma("wal_autocheckpoint = 0");
     database.pragma(`cache_size = -${CACHE_KIBIBYTES}`);
     if (version < schema.steps.length) migrate(database, schema, version);
+    if (isNew) syncFolder(dirname(path));
     return database;
   } catch (error) {
     database.close();
@@ -55,9 +63,88 @@ export function openForWriting(path: string, schema: FileSchema): OpenDatabase {
 
 /** Opens a file for reading only. */
 export function openForReading(path: string): OpenDatabase {
+  // Where the folder is gone the package throws an error of its own kind; this one has the system's code.
+  statSync(path);
   const database = new Database(path, { readonly: true, fileMustExist: true, timeout: BUSY_MS });
   database.pragma(`cache_size = -${CACHE_KIBIBYTES / 4}`);
   return database;
+}
+
+/**
+ * Opens a file for reading only, also on a disk that cannot be written: where SQLite cannot, because it would have to make a file beside it
+ * or because the schema is an older one, it gets a copy in memory as the file is now.
+ *
+ * @param schema  What the file is brought up to, in memory; null: it may be of any version.
+ * @throws        SQLite's or the operating system's error where the file is damaged or cannot be read at all.
+ */
+export function openReadable(path: string, schema: FileSchema | null): OpenDatabase {
+  let database: OpenDatabase | null = null;
+  try {
+    database = openForReading(path);
+    if (versionOf(database) === schema?.steps.length || schema === null) return database;
+    database.close();
+  } catch (error) {
+    database?.close();
+    if (sqliteOrSystemCode(error) === null || isDamage(error)) throw error;
+  }
+  return openInMemory(path, schema);
+}
+
+function openInMemory(path: string, schema: FileSchema | null): OpenDatabase {
+  const database = new Database(asPlainDatabase(readImage(path)));
+  const version = versionOf(database);
+  if (schema === null) return database;
+  if (version > schema.steps.length) {
+    database.close();
+    throw new TooNewError(version, schema.steps.length);
+  }
+  for (const step of schema.steps.slice(version)) runStep(database, step);
+  return database;
+}
+
+/**
+ * Writes a file anew and puts it in the place of the old one, on pages that have never failed to reach the disk. After a failed fsync the
+ * kernel may call pages clean that are not on disk: a second fsync of the same file then says that all is well, and the hole it leaves in
+ * a write-ahead log makes everything behind it void with the next power cut. What is read here is what the kernel still holds.
+ */
+export function renewDatabase(path: string): void {
+  replaceDatabase(path, (newPath) => {
+    const database = openForReading(path);
+    try {
+      database.prepare("VACUUM INTO ?").run(newPath);
+    } finally {
+      database.close();
+    }
+  });
+}
+
+/**
+ * Closes a file without carrying its log over, as SQLite else does when the last one closes: its pages may not be on disk.
+ * Another connection that holds the file keeps SQLite from it.
+ */
+export function closeUncarried(database: OpenDatabase, path: string): void {
+  let guard: OpenDatabase | null = null;
+  try {
+    guard = openForReading(path);
+    versionOf(guard);
+  } catch (error) {
+    if (sqliteOrSystemCode(error) === null) throw error;
+  }
+  try {
+    database.close();
+  } finally {
+    guard?.close();
+  }
+}
+
+/** Closes a file such that it holds everything without its log. @throws  Where the disk does not take that. */
+export function closeWhole(database: OpenDatabase): void {
+  try {
+    const mode = database.pragma("journal_mode = DELETE", { simple: true });
+    if (mode !== "delete") throw new Database.SqliteError("the log cannot be carried over", "SQLITE_BUSY");
+  } finally {
+    database.close();
+  }
 }
 
 /** The schema version a file carries, 0 where it is new. @throws  SQLite's error where the number is not one that was written. */

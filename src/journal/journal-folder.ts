@@ -69,15 +69,6 @@ function syncNames(folder: string): void {
   }
 }
 
-function syncName(folder: string): void {
-  const opened = openSync(folder, "r");
-  try {
-    fsyncSync(opened);
-  } finally {
-    closeSync(opened);
-  }
-}
-
 /** The names of the segments' files, oldest first. */
 export function listSegments(folder: string): string[] {
   return readdirSync(folder)

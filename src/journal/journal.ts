@@ -1,18 +1,32 @@
+import { randomInt } from "node:crypto";
 import { Worker } from "node:worker_threads";
 import type { Alert } from "../core/alert.ts";
 import { type Fault, fault } from "../core/errors.ts";
 import { type Seq, seq } from "../core/ids.ts";
 import { LIMITS } from "../core/limits.ts";
-import type { Observation } from "../core/observation.ts";
+import type { Observation, WaveformChunk } from "../core/observation.ts";
 import type { Journal, JournalHealth, JournalStats, ReaderCursor, TrendPoint } from "../core/ports.ts";
 import type { JournalRecord } from "../core/record.ts";
 import { assert, type Result, succeed } from "../core/result.ts";
 import type { Clock, Timer } from "../core/time.ts";
 import { CommitTimes } from "./commit-times.ts";
-import type { FromReader, LostRange, OpenedJournal, SegmentEntry, SimulatedDisk, StoredCursor } from "./messages.ts";
+import { OTHER_JOURNAL } from "./journal-folder.ts";
+import type {
+  FromReader,
+  LostRange,
+  OpenedJournal,
+  ReadQuery,
+  SegmentEntry,
+  SimulatedDisk,
+  StoredCursor,
+  WavePlace,
+} from "./messages.ts";
 import { buffersOf, packRecords, unpackRecords } from "./packing.ts";
 import { ReaderThread } from "./reader-thread.ts";
 import { WaitingRecords } from "./waiting-records.ts";
+import { chunkOf, factsOf, stretchesOf } from "./wave-frame.ts";
+import { WaveSender } from "./wave-sender.ts";
+import { WAVE_DEFAULTS, type WaveSettings } from "./wave-settings.ts";
 import { type WriterMessage, WriterThread } from "./writer-thread.ts";
 
 /** What a journal needs to be opened. */
@@ -25,6 +39,8 @@ export interface JournalOptions {
   readonly clock: Clock;
   /** Makes each wait for the disk longer, for honest figures; null or missing on a real ward. */
   readonly simulatedDisk?: SimulatedDisk | null;
+  /** How much of the waves is kept; `WAVE_DEFAULTS` where it is missing. */
+  readonly waves?: WaveSettings;
 }
 
 /** How the journal's two threads are started. */
@@ -36,8 +52,10 @@ export interface JournalThreads {
 /**
  * Opens the journal of a folder, or makes one. Needs two worker threads; the calling thread never touches a file.
  *
- * @returns  The journal, or `journal-locked`, `journal-too-new`, or why the disk does not let it be opened:
- *           `journal-disk-full`, `journal-write-failed`.
+ * A disk that is full, read-only or not there does not keep it from opening: it then says `failing` at once, knows what can be read, keeps
+ * what is appended in memory as it does while a disk hangs, and tries for ever to open the files.
+ *
+ * @returns  The journal, or `journal-locked` or `journal-too-new`, or `journal-write-failed` where no thread can be started.
  */
 export function openJournal(options: JournalOptions): Promise<Result<Journal, Fault>> {
   return openJournalOn(options, {
@@ -62,6 +80,7 @@ export async function openJournalOn(options: JournalOptions, threads: JournalThr
       gatewayId: options.gatewayId,
       bytesMax: options.bytesMax,
       simulatedDisk: options.simulatedDisk ?? null,
+      waves: options.waves ?? WAVE_DEFAULTS,
       epochToKeep: null,
       checkAll: false,
     },
@@ -85,9 +104,11 @@ class JournalKeeper implements Journal {
   readonly #writer: WriterThread;
   readonly #reader: ReaderThread;
   readonly #waiting: WaitingRecords;
+  readonly #waveSender: WaveSender;
   readonly #commitListeners = new Set<(upTo: Seq) => void>();
   readonly #healthListeners = new Set<(health: JournalHealth) => void>();
   readonly #lossListeners = new Set<LossListener>();
+  readonly #endListeners = new Set<(found: Fault) => void>();
   readonly #cursors = new Map<string, ReaderCursor>();
   readonly #unsentCursors = new Set<string>();
   readonly #toldRanges = new Set<string>();
@@ -101,6 +122,7 @@ class JournalKeeper implements Journal {
   #cursorTimer: Timer | null = null;
   #sendIsDue = false;
   #fault: Fault | null = null;
+  #otherJournal: Fault | null = null;
   #untold: LostRange[] = [];
   #droppedRange: LostRange | null = null;
   #droppedToldMs = Number.NEGATIVE_INFINITY;
@@ -135,12 +157,21 @@ class JournalKeeper implements Journal {
       folder: options.folder,
       news: { onDamage: (news) => this.#takeDamage(news), onTrouble: (code) => this.#takeReaderTrouble(code) },
     });
-    this.#useSegments(opened.segments);
+    this.#waveSender = new WaveSender({
+      clock: options.clock,
+      life: randomInt(2 ** 32),
+      currentSeq: () => this.#waiting.lastSeq,
+      mayGo: () => this.#writer.ready && this.#waiting.length <= LIMITS.journalBatchRecordsMax.value,
+      post: (message) => this.#writer.post(message),
+      tellLoss: (loss) => this.#tellLoss(loss),
+    });
+    this.#useSegments(opened.segments, false);
     for (const loss of opened.losses) this.#tellLoss(loss);
+    this.#fault = opened.notWritable;
     this.#writer = parts.writer;
     this.#writer.follow({
       onMessage: (message) => this.#takeFromWriter(message),
-      onTrouble: (trouble) => this.#setFault(trouble),
+      onTrouble: (trouble) => this.#takeTrouble(trouble),
       onOpenedAgain: (again) => this.#takeOpenedAgain(again),
     });
   }
@@ -154,6 +185,11 @@ class JournalKeeper implements Journal {
     if (dropped !== null) this.#countDropped(dropped);
     this.#oldestWaitingMs ??= this.#clock.monotonic();
     this.#sendSoon();
+  };
+
+  readonly recordWaves = (chunks: readonly WaveformChunk[]): void => {
+    assert(this.#closing === null, "nothing is recorded in a closed journal");
+    this.#waveSender.record(chunks);
   };
 
   readonly committedSeq = (): Seq => this.#committedSeq;
@@ -205,7 +241,7 @@ class JournalKeeper implements Journal {
         this.#takeFailed(message.fault);
         return;
       case "segments":
-        this.#useSegments(message.segments);
+        this.#useSegments(message.segments, message.renewed);
         return;
       case "lost":
         this.#takeLost(message.loss, message.fault);
@@ -213,6 +249,9 @@ class JournalKeeper implements Journal {
       case "figures":
         this.#counts.bytesOnDisk = message.bytesOnDisk;
         this.#counts.fsyncs = message.fsyncs;
+        return;
+      case "waves-taken":
+        this.#waveSender.taken(message.lastNumber, message.bytesOnDisk);
         return;
       case "closed":
         this.#whenClosed?.();
@@ -241,9 +280,14 @@ class JournalKeeper implements Journal {
     if (this.#fault === null) this.#setFault(fault("journal-write-failed", { folder: this.#folder, code: "NO_ANSWER" }));
   }
 
+  #takeTrouble(trouble: Fault): void {
+    this.#setFault(trouble);
+    if (trouble.facts["code"] === OTHER_JOURNAL) this.#takeOtherJournal(trouble);
+  }
+
   /** The batch is kept and tried again. Where a file is damaged all are checked first. */
   #takeFailed(trouble: Fault): void {
-    this.#setFault(trouble);
+    this.#takeTrouble(trouble);
     if (trouble.code === "journal-damaged") {
       void this.#writer.checkFiles();
       return;
@@ -255,9 +299,10 @@ class JournalKeeper implements Journal {
   }
 
   #takeOpenedAgain(opened: OpenedJournal): void {
-    this.#useSegments(opened.segments);
+    this.#useSegments(opened.segments, true);
     for (const loss of opened.losses) this.#tellLoss(loss);
     for (const found of opened.faults) this.#setFault(found);
+    this.#waveSender.openedAgain();
     if (this.#inFlight.length > 0) {
       this.#sendInFlight();
       return;
@@ -298,7 +343,7 @@ class JournalKeeper implements Journal {
 
   /** Each range is told once, however often the threads find it. */
   #tellLoss(loss: LostRange): void {
-    const key = `${loss.why}/${loss.fromSeq}/${loss.toSeq}`;
+    const key = `${loss.what}/${loss.why}/${loss.fromSeq}/${loss.toSeq}/${loss.what === "waveforms" ? loss.count : ""}`;
     if (loss.why !== "queue-full") {
       if (this.#toldRanges.has(key)) return;
       this.#toldRanges.add(key);
@@ -308,13 +353,18 @@ class JournalKeeper implements Journal {
   }
 
   #takeLost(loss: LostRange, found: Fault | null): void {
+    if (loss.what === "waveforms") this.#waveSender.countLost(loss);
     this.#tellLoss(loss);
     if (found === null || this.#fault !== null) return;
     this.#setFault(found);
     this.#setFault(null);
   }
 
-  #takeDamage(news: FromReader & { readonly kind: "damaged-range" | "damaged-file" }): void {
+  #takeDamage(news: Exclude<FromReader, { readonly kind: "answer" }>): void {
+    if (news.kind === "damaged-waves") {
+      this.#writer.post({ kind: "mend-waves", file: news.file });
+      return;
+    }
     if (news.kind === "damaged-file") {
       this.#writer.post({ kind: "set-aside", file: news.file });
       return;
@@ -334,9 +384,20 @@ class JournalKeeper implements Journal {
       void this.#writer.checkFiles();
   }
 
-  #useSegments(segments: readonly SegmentEntry[]): void {
-    this.#reader.useSegments(segments);
+  #useSegments(segments: readonly SegmentEntry[], renewed: boolean): void {
+    this.#reader.useSegments(segments, renewed);
   }
+
+  /** The files that came back are those of another journal: nothing is written to them, and this journal cannot go on. */
+  #takeOtherJournal(found: Fault): void {
+    this.#otherJournal = found;
+    for (const listener of [...this.#endListeners]) listener(found);
+  }
+
+  readonly onOtherJournal = (listener: (found: Fault) => void) => {
+    if (this.#otherJournal !== null) listener(this.#otherJournal);
+    return subscribe(this.#endListeners, listener);
+  };
 
   readonly onCommit = (listener: (upTo: Seq) => void) => subscribe(this.#commitListeners, listener);
 
@@ -394,6 +455,27 @@ class JournalKeeper implements Journal {
     return answer.kind === "trend" ? answer.points : [];
   };
 
+  readonly waves: Journal["waves"] = ({ deviceId, fromMs, toMs }) => this.#wavesOf({ kind: "ring", deviceId, fromMs, toMs });
+
+  readonly strip: Journal["strip"] = (alertId) => this.#wavesOf({ kind: "strip", alertId });
+
+  /** Page by page, so that the main thread never unpacks for long. A chunk that is there twice (a thread that ended after writing it, two strips) is read once. */
+  async #wavesOf(source: (ReadQuery & { readonly kind: "waves" })["source"]): Promise<readonly WaveformChunk[]> {
+    const chunks = new Map<string, WaveformChunk>();
+    let at: WavePlace | null = null;
+    do {
+      const answer = await this.#reader.ask({ kind: "waves", source, at, limit: LIMITS.journalReadWavesMax.value });
+      if (answer.kind !== "waves") break;
+      for (const stretch of stretchesOf(Buffer.from(answer.frames.buffer))) {
+        if (stretch.kind === "damage") continue;
+        const { life, number } = factsOf(stretch.content);
+        chunks.set(`${life}/${number}`, chunkOf(stretch.content));
+      }
+      at = answer.next;
+    } while (at !== null && chunks.size < LIMITS.journalWavesAnswerMax.value);
+    return [...chunks.values()];
+  }
+
   // -------------------------------------------------------------------- cursors
 
   readonly cursor = async (reader: string): Promise<ReaderCursor | null> => {
@@ -426,6 +508,7 @@ class JournalKeeper implements Journal {
     ...this.#counts,
     waitingRecords: this.#waiting.length + this.#inFlight.length,
     ...this.#commitTimes.figures(),
+    ...this.#waveSender.figures(),
   });
 
   readonly close = (): Promise<void> => {
@@ -441,6 +524,7 @@ class JournalKeeper implements Journal {
     const drained = () => this.#inFlight.length === 0 && this.#waiting.length === 0;
     if (!drained()) await this.#within(stopMs, (done) => (this.#whenDrained = done));
     this.#sendCursors();
+    await this.#within(stopMs, (done) => this.#waveSender.finish(done));
     if (this.#writer.ready) {
       await this.#within(stopMs, (done) => {
         this.#whenClosed = done;
@@ -448,6 +532,7 @@ class JournalKeeper implements Journal {
       });
     }
     for (const timer of [this.#groupTimer, this.#retryTimer, this.#answerTimer, this.#cursorTimer]) timer?.stop();
+    this.#waveSender.stop();
     await Promise.all([this.#writer.end(), this.#reader.close()]);
   }
 

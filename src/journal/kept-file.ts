@@ -1,20 +1,24 @@
 import { randomUUID } from "node:crypto";
-import { existsSync, statSync } from "node:fs";
-import Database from "better-sqlite3";
+import { existsSync } from "node:fs";
 import type { ReaderCursor } from "../core/ports.ts";
-import type { Loss } from "../core/record.ts";
+import type { LifeStart, Loss } from "../core/record.ts";
 import {
   checkSum,
+  closeUncarried,
+  closeWhole,
   type FileSchema,
   inTransaction,
   type OpenDatabase,
   openForReading,
   openForWriting,
+  openReadable,
   structureIsSound,
 } from "./database.ts";
-import { inodeOf, isDamage, setAsideDatabase } from "./journal-folder.ts";
+import { inodeOf, isDamage } from "./journal-folder.ts";
 import type { LostRange, StoredCursor } from "./messages.ts";
+import type { NumberSpan } from "./number-spans.ts";
 import type { PackedRare, RareKind } from "./packing.ts";
+import { keepAside, replaceDatabase } from "./replace-file.ts";
 
 /** The file that is never dropped: one table a kept kind, the alerts that are open, cursors, and losses not yet recorded. */
 export const KEPT_SCHEMA: FileSchema = {
@@ -44,7 +48,7 @@ function secondVersion(database: OpenDatabase): void {
   const storeLoss = database.prepare("UPDATE losses SET json = ?, crc = ? WHERE seq = ?");
   for (const { seq, crc, json } of losses) {
     if (checkSum(json, seq) !== crc) continue;
-    const mended = JSON.stringify({ ...(JSON.parse(json) as object), what: "records", reader: null });
+    const mended = mendedLoss(json);
     storeLoss.run(mended, checkSum(mended, seq), seq);
   }
   const epoch = database.prepare<[], string>("SELECT value FROM facts WHERE name = 'epoch'").pluck().get();
@@ -52,9 +56,19 @@ function secondVersion(database: OpenDatabase): void {
   const storeCursor = database.prepare("UPDATE cursors SET json = ?, crc = ? WHERE reader = ?");
   for (const { reader, crc, json } of cursors) {
     if (checkSum(json + reader, 0) !== crc || epoch === undefined) continue;
-    const mended = JSON.stringify({ epoch, ...(JSON.parse(json) as object) });
+    const mended = mendedCursor(json, epoch);
     storeCursor.run(mended, checkSum(mended + reader, 0), reader);
   }
+}
+
+/** A loss of the first version told nothing but records, for everybody. */
+function mendedLoss(json: string): string {
+  return JSON.stringify({ what: "records", reader: null, ...(JSON.parse(json) as object) });
+}
+
+/** A cursor of the first version belonged to the journal's epoch. */
+function mendedCursor(json: string, epoch: string | undefined): string {
+  return JSON.stringify({ ...(epoch === undefined ? {} : { epoch }), ...(JSON.parse(json) as object) });
 }
 
 interface CursorRow {
@@ -100,14 +114,22 @@ interface DropRow {
 }
 
 const DROP_COLUMNS = "what, reader, from_seq, to_seq, record_count, why";
+/** The same of the first version, whose table lacks the first two. */
+const FIRST_DROP_COLUMNS = "'records' AS what, '' AS reader, from_seq, to_seq, record_count, why";
 
 function lostRangeOf(row: DropRow): LostRange {
   const reader = row.reader === "" ? null : row.reader;
   return { what: row.what, reader, fromSeq: row.from_seq, toSeq: row.to_seq, count: row.record_count, why: row.why };
 }
 
-/** What is known of the journal as a whole. `reservedUpTo`: no number up to it is given by a later life. `closedAtSeq`: the last number of a life that closed, "" while one runs. */
-export type FactName = "epoch" | "gatewayId" | "reservedUpTo" | "closedAtSeq";
+/**
+ * What is known of the journal as a whole. `reservedUpTo`: no number up to it is given by a later life. `closedAtSeq`: the last number of a
+ * life that closed, "" while one runs. `leftOut`: the ranges of numbers that were left out, as JSON, the newest last.
+ */
+export type FactName = "epoch" | "gatewayId" | "reservedUpTo" | "closedAtSeq" | "leftOut";
+
+/** Ranges left out longer ago are known from the gateway's `start` records. */
+const LEFT_OUT_KEPT = 200;
 
 /** The kept file as the writing thread holds it. */
 export class KeptFile {
@@ -127,13 +149,19 @@ export class KeptFile {
     return new KeptFile(openForWriting(path, KEPT_SCHEMA), path);
   }
 
-  /** Opens the file of a running journal again. @throws  Also where it is not there, or is another journal's: its disk is then not the one it was. */
-  static reopen(path: string, epoch: string): KeptFile {
-    statSync(path);
-    const kept = KeptFile.open(path);
-    if (kept.fact("epoch") === epoch) return kept;
-    kept.close();
-    throw new Database.SqliteError("another journal lies in this folder", "SQLITE_READONLY_DBMOVED");
+  /** Opens the file for reading only, also on a disk that cannot be written. @throws  As `openReadable`. */
+  static openReadable(path: string): KeptFile {
+    return new KeptFile(openReadable(path, KEPT_SCHEMA), path);
+  }
+
+  /** The epoch of the journal that a file belongs to, looked at without changing it. @throws  Also where it is not there: its disk is then not the one it was. */
+  static epochOf(path: string): string | null {
+    const kept = KeptFile.openReadable(path);
+    try {
+      return kept.fact("epoch");
+    } finally {
+      kept.close();
+    }
   }
 
   /** Whether the file still lies where it was opened. */
@@ -171,6 +199,38 @@ export class KeptFile {
         .pluck()
         .get() ?? 0
     );
+  }
+
+  /** The numbers that no record has because they were left out, in any order. */
+  leftOut(): NumberSpan[] {
+    const starts = this.#database.prepare<[], KeptRow>("SELECT seq, crc, json FROM starts").all();
+    const told = starts
+      .filter(({ json, seq, crc }) => checkSum(json, seq) === crc)
+      .map(({ json }) => (JSON.parse(json) as LifeStart).leftOut);
+    return [...this.#newestLeftOut(), ...told.filter((span) => span !== null)];
+  }
+
+  #newestLeftOut(): NumberSpan[] {
+    return JSON.parse(this.fact("leftOut") ?? "[]") as NumberSpan[];
+  }
+
+  /** The facts with which a range is left out. */
+  withLeftOut(span: NumberSpan): { readonly leftOut: string } {
+    const others = this.#newestLeftOut().filter(({ from, to }) => from !== span.from || to !== span.to);
+    return { leftOut: JSON.stringify([...others, span].slice(-LEFT_OUT_KEPT)) };
+  }
+
+  /** Losses of records for everybody, those that have become a record and those that are owed. */
+  knownLosses(): Pick<LostRange, "fromSeq" | "toSeq" | "why">[] {
+    const rows = this.#database.prepare<[], KeptRow>("SELECT seq, crc, json FROM losses").all();
+    const recorded = rows.filter(({ json, seq, crc }) => checkSum(json, seq) === crc).map(({ json }) => JSON.parse(json) as Loss);
+    return [...recorded, ...this.owedLosses()].filter((loss) => loss.what === "records" && loss.reader === null);
+  }
+
+  /** The numbers of kept records from one to another, in any order. */
+  seqsBetween(fromSeq: number, toSeq: number): number[] {
+    const tables = Object.values(TABLES).map((table) => `SELECT seq FROM ${table} WHERE seq BETWEEN @fromSeq AND @toSeq`);
+    return this.#database.prepare<[object], number>(tables.join(" UNION ALL ")).pluck().all({ fromSeq, toSeq });
   }
 
   /** The highest number any reader was done with; such a record was committed even where its file is gone. */
@@ -259,21 +319,31 @@ export class KeptFile {
   close(): void {
     this.#database.close();
   }
+
+  /** Closes the file where its log may not be carried into it. */
+  closeUncarried(): void {
+    closeUncarried(this.#database, this.#path);
+  }
+
+  /** Closes the file such that it holds everything without its log. */
+  closeWhole(): void {
+    closeWhole(this.#database);
+  }
 }
 
 /** What could be read of a damaged kept file. */
 interface Salvage {
-  readonly epoch: string | null;
+  /** Only those whose check sum is right. */
+  readonly facts: Readonly<Partial<Record<FactName, string>>>;
   readonly rows: readonly PackedRare[];
   readonly cursors: readonly StoredCursor[];
   readonly owed: readonly LostRange[];
-  /** True where every table could be read to its end and every check sum was right. */
-  readonly whole: boolean;
 }
 
 /**
- * Sets a damaged kept file aside and makes a new one with all that can be read of it. The epoch stays only where every
- * row was read: otherwise the highest number once given out is unknown, and a key could be given out twice.
+ * Keeps a damaged kept file aside and puts a new one in its place with all that can be read of it. The epoch stays where it can be read
+ * together with the numbers that were reserved: no number up to those is given again. Otherwise the highest number once given out is
+ * unknown, a key could be given out twice, and a new epoch begins.
  *
  * @param epochToKeep  The epoch of a gateway that is running and counts on by itself, else null.
  */
@@ -282,19 +352,25 @@ export function replaceDamagedKeptFile(
   gatewayId: string,
   epochToKeep: string | null,
 ): { readonly kept: KeptFile; readonly aside: string; readonly salvagedRecords: number } {
-  const aside = existsSync(path) ? setAsideDatabase(path) : path;
-  const salvage = readDamaged(aside);
-  const kept = KeptFile.open(path);
-  const epoch = epochToKeep ?? (salvage.whole ? salvage.epoch : null) ?? randomUUID();
-  kept.setFacts({ epoch, gatewayId });
-  if (salvage.rows.length > 0) kept.append([...salvage.rows].sort((one, other) => one.seq - other.seq));
-  if (salvage.cursors.length > 0) kept.storeCursors(salvage.cursors);
-  for (const loss of salvage.owed) kept.oweLoss(loss);
-  return { kept, aside, salvagedRecords: salvage.rows.length };
+  const salvage = readDamaged(path);
+  const aside = existsSync(path) ? keepAside(path) : path;
+  const { reservedUpTo, leftOut } = salvage.facts;
+  const storedEpoch = reservedUpTo === undefined ? undefined : salvage.facts.epoch;
+  const epoch = epochToKeep ?? storedEpoch ?? randomUUID();
+  const carried = epoch === salvage.facts.epoch && reservedUpTo !== undefined ? { reservedUpTo, leftOut: leftOut ?? "[]" } : {};
+  replaceDatabase(path, (newPath) => {
+    const kept = KeptFile.open(newPath);
+    kept.setFacts({ epoch, gatewayId, ...carried });
+    if (salvage.rows.length > 0) kept.append([...salvage.rows].sort((one, other) => one.seq - other.seq));
+    if (salvage.cursors.length > 0) kept.storeCursors(salvage.cursors);
+    for (const loss of salvage.owed) kept.oweLoss(loss);
+    kept.closeWhole();
+  });
+  return { kept: KeptFile.open(path), aside, salvagedRecords: salvage.rows.length };
 }
 
 function readDamaged(path: string): Salvage {
-  const nothing: Salvage = { epoch: null, rows: [], cursors: [], owed: [], whole: false };
+  const nothing: Salvage = { facts: {}, rows: [], cursors: [], owed: [] };
   try {
     const database = openForReading(path);
     try {
@@ -310,39 +386,46 @@ function readDamaged(path: string): Salvage {
 
 /** A file whose first page is gone has no tables, or cannot be opened at all. */
 function isMissing(error: unknown): boolean {
-  return error instanceof Error && "code" in error && (error.code === "SQLITE_ERROR" || error.code === "SQLITE_CANTOPEN");
+  return error instanceof Error && "code" in error && ["SQLITE_ERROR", "SQLITE_CANTOPEN", "ENOENT"].includes(String(error.code));
 }
 
 function readWhatIsLeft(database: OpenDatabase): Salvage {
-  let whole = true;
-  const collect = <Row>(sql: string): Row[] => {
-    const rows: Row[] = [];
-    try {
-      for (const row of database.prepare<[], Row>(sql).iterate()) rows.push(row);
-    } catch (error) {
-      if (!isDamage(error) && !isMissing(error)) throw error;
-      whole = false;
-    }
-    return rows;
-  };
   const rows = new Map<number, PackedRare>();
   for (const kind of KEPT_FILE_KINDS) {
-    const wholeBefore = whole;
-    const upwards = collect<KeptRow>(`SELECT seq, crc, json FROM ${TABLES[kind]} ORDER BY seq`);
-    const downwards =
-      wholeBefore === whole ? [] : collect<KeptRow>(`SELECT seq, crc, json FROM ${TABLES[kind]} ORDER BY seq DESC`);
-    for (const { seq, crc, json } of [...upwards, ...downwards]) {
+    const upwards = readable<KeptRow>(database, `SELECT seq, crc, json FROM ${TABLES[kind]} ORDER BY seq`);
+    const downwards = upwards.whole
+      ? []
+      : readable<KeptRow>(database, `SELECT seq, crc, json FROM ${TABLES[kind]} ORDER BY seq DESC`).rows;
+    for (const { seq, crc, json } of [...upwards.rows, ...downwards])
       if (checkSum(json, seq) === crc) rows.set(seq, { seq, kind, json });
-      else whole = false;
-    }
   }
-  const facts = collect<{ name: string; value: string; crc: number }>("SELECT name, value, crc FROM facts");
-  const epoch = facts.find((fact) => fact.name === "epoch" && checkSum(fact.value, 0) === fact.crc)?.value ?? null;
-  const cursors = collect<CursorRow>("SELECT reader, crc, json FROM cursors")
-    .filter((row) => checkSum(row.json + row.reader, 0) === row.crc)
+  const facts = readable<{ name: FactName; value: string; crc: number }>(database, "SELECT name, value, crc FROM facts").rows;
+  const sound = facts.filter((fact) => checkSum(fact.value, 0) === fact.crc).map(({ name, value }) => [name, value]);
+  const cursors = readable<CursorRow>(database, "SELECT reader, crc, json FROM cursors")
+    .rows.filter((row) => checkSum(row.json + row.reader, 0) === row.crc)
     .map((row): StoredCursor => [row.reader, row.json]);
-  const owed = collect<DropRow>(`SELECT ${DROP_COLUMNS} FROM drops`).map(lostRangeOf);
-  return { epoch, rows: [...rows.values()], cursors, owed, whole };
+  const owed = [DROP_COLUMNS, FIRST_DROP_COLUMNS].flatMap(
+    (columns) => readable<DropRow>(database, `SELECT ${columns} FROM drops`).rows,
+  );
+  const known = Object.fromEntries(sound) as Salvage["facts"];
+  return {
+    facts: known,
+    rows: [...rows.values()].map((row) => (row.kind === "loss" ? { ...row, json: mendedLoss(row.json) } : row)),
+    cursors: cursors.map(([reader, json]) => [reader, mendedCursor(json, known.epoch)]),
+    owed: owed.map(lostRangeOf),
+  };
+}
+
+/** The rows of a question up to where the file is damaged. */
+function readable<Row>(database: OpenDatabase, sql: string): { readonly rows: readonly Row[]; readonly whole: boolean } {
+  const rows: Row[] = [];
+  try {
+    for (const row of database.prepare<[], Row>(sql).iterate()) rows.push(row);
+    return { rows, whole: true };
+  } catch (error) {
+    if (!isDamage(error) && !isMissing(error)) throw error;
+    return { rows, whole: false };
+  }
 }
 
 /** The kept file as the reading thread sees it. */
@@ -352,7 +435,7 @@ export class KeptReader {
 
   /** @param tellDamage  Called with the number of each record whose check sum is wrong; it is passed over. */
   constructor(path: string, tellDamage: (seq: number) => void) {
-    this.#database = openForReading(path);
+    this.#database = openReadable(path, KEPT_SCHEMA);
     this.#tellDamage = tellDamage;
   }
 
@@ -369,6 +452,11 @@ export class KeptReader {
       if (rows.length === 0) break;
     }
     return found;
+  }
+
+  /** The highest number of one kind, 0 where there is none. */
+  lastSeq(kind: KeptKind): number {
+    return this.#database.prepare<[], number | null>(`SELECT max(seq) FROM ${TABLES[kind]}`).pluck().get() ?? 0;
   }
 
   #isSound(row: KeptRow): boolean {

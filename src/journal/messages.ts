@@ -3,6 +3,7 @@ import type { TrendPoint } from "../core/ports.ts";
 import type { QuantityName } from "../core/quantities.ts";
 import type { LifeStart, Loss, LossReason, RecordKind } from "../core/record.ts";
 import type { PackedRecords } from "./packing.ts";
+import type { WaveSettings } from "./wave-settings.ts";
 
 /** A disk slower than the real one, to give figures for an SD card: how long each wait for the disk takes, and a share of slow ones. */
 export interface SimulatedDisk {
@@ -36,6 +37,25 @@ export interface LostRange {
   readonly reader: string | null;
 }
 
+/** Chunks of waves as the frames they rest in, in the order they came. */
+export interface WaveBatch {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Counts the life's chunks; names this batch in the answer. */
+  readonly lastNumber: number;
+  readonly count: number;
+  /** The sequence numbers that were current when the first and the last of them came. */
+  readonly fromSeq: number;
+  readonly toSeq: number;
+  /** How many chunks still waited on the main thread when this batch left. */
+  readonly remaining: number;
+}
+
+/** A place in a file of waves. */
+export interface WavePlace {
+  readonly file: string;
+  readonly atByte: number;
+}
+
 /** A reader's name and its cursor as JSON. */
 export type StoredCursor = readonly [reader: string, json: string];
 
@@ -45,8 +65,13 @@ export interface OpenRequest {
   readonly gatewayId: string;
   readonly bytesMax: number;
   readonly simulatedDisk: SimulatedDisk | null;
+  readonly waves: WaveSettings;
   /** The epoch of the running gateway when its worker is started again, else null. */
   readonly epochToKeep: string | null;
+  /** Numbers the running gateway left out while the files could not be written, else null. */
+  readonly leftOutToKeep?: { readonly from: number; readonly to: number } | null;
+  /** The running gateway has had the files open: they are somewhere, and are not made anew where they are not found. */
+  readonly filesAreMade?: boolean;
   /** Check every page of every file; set when damage was met while running. */
   readonly checkAll: boolean;
 }
@@ -61,6 +86,8 @@ export interface OpenedJournal {
   readonly faults: readonly Fault[];
   readonly losses: readonly LostRange[];
   readonly segments: readonly SegmentEntry[];
+  /** Why the files can be read at best and are not open for writing; null: they are. */
+  readonly notWritable: Fault | null;
 }
 
 /** From the main thread to the writing thread. */
@@ -69,6 +96,9 @@ export type ToWriter =
   | { readonly kind: "commit"; readonly upToSeq: number; readonly batch: PackedRecords }
   | { readonly kind: "cursors"; readonly cursors: readonly StoredCursor[] }
   | { readonly kind: "set-aside"; readonly file: string }
+  | { readonly kind: "waves"; readonly batch: WaveBatch }
+  /** A reader met damage in this file of the ring or in this strip. */
+  | { readonly kind: "mend-waves"; readonly file: string }
   /** `cleanUpToSeq`: the last number given, where everything up to it is on disk; else null. */
   | { readonly kind: "close"; readonly cleanUpToSeq: number | null };
 
@@ -78,9 +108,12 @@ export type FromWriter =
   | { readonly kind: "refused"; readonly fault: Fault }
   | { readonly kind: "committed"; readonly upToSeq: number; readonly commitMs: number }
   | { readonly kind: "failed"; readonly fault: Fault }
-  | { readonly kind: "segments"; readonly segments: readonly SegmentEntry[] }
+  /** `renewed`: a file in use was written anew, so that readers must open theirs again. */
+  | { readonly kind: "segments"; readonly segments: readonly SegmentEntry[]; readonly renewed: boolean }
   | { readonly kind: "lost"; readonly loss: LostRange; readonly fault: Fault | null }
   | { readonly kind: "figures"; readonly bytesOnDisk: number; readonly fsyncs: number }
+  /** The batch that ends with this chunk was taken: it is in the ring or told as lost. */
+  | { readonly kind: "waves-taken"; readonly lastNumber: number; readonly bytesOnDisk: number }
   | { readonly kind: "closed" };
 
 /** What may be asked of the reading thread. */
@@ -103,11 +136,26 @@ export type ReadQuery =
       readonly toMs: number;
       readonly pointsMax: number;
     }
+  | {
+      readonly kind: "waves";
+      readonly source:
+        | { readonly kind: "ring"; readonly deviceId: string; readonly fromMs: number; readonly toMs: number }
+        | { readonly kind: "strip"; readonly alertId: string };
+      /** Where the page begins; null: with the oldest. */
+      readonly at: WavePlace | null;
+      readonly limit: number;
+    }
   | { readonly kind: "cursor"; readonly reader: string };
 
 /** From the main thread to the reading thread. */
 export type ToReader =
-  | { readonly kind: "segments"; readonly folder: string; readonly segments: readonly SegmentEntry[] }
+  /** `generation` rises when files were written anew and must be opened again. */
+  | {
+      readonly kind: "segments";
+      readonly folder: string;
+      readonly segments: readonly SegmentEntry[];
+      readonly generation: number;
+    }
   | { readonly kind: "ask"; readonly id: number; readonly query: ReadQuery };
 
 /** What the reading thread answers. */
@@ -115,6 +163,8 @@ export type ReadAnswer =
   | { readonly kind: "records"; readonly batch: PackedRecords }
   | { readonly kind: "trend"; readonly points: readonly TrendPoint[] }
   | { readonly kind: "cursor"; readonly json: string | null }
+  /** Whole frames, and where the next page begins; null: there is none. */
+  | { readonly kind: "waves"; readonly frames: Uint8Array<ArrayBuffer>; readonly next: WavePlace | null }
   | { readonly kind: "failed"; readonly sqliteCode: string };
 
 /** From the reading thread to the main thread. */
@@ -128,5 +178,7 @@ export type FromReader =
       readonly toSeq: number;
       readonly count: number;
     }
+  /** A file of waves is not as it was written. */
+  | { readonly kind: "damaged-waves"; readonly file: string }
   /** A file SQLite itself calls damaged. */
   | { readonly kind: "damaged-file"; readonly file: string };

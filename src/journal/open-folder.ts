@@ -3,27 +3,34 @@ import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { type Fault, fault } from "../core/errors.ts";
 import { LIMITS } from "../core/limits.ts";
-import type { LifeStart } from "../core/record.ts";
+import type { LifeStart, LossReason } from "../core/record.ts";
 import { fail, type Result, succeed } from "../core/result.ts";
-import { TooNewError, versionFromHeader } from "./database.ts";
+import { renewDatabase, TooNewError, versionFromHeader } from "./database.ts";
 import {
   type FolderLock,
   firstSeqOf,
   headerVersion,
   isDamage,
+  isDamageOnDisk,
   KEPT_FILE,
   listSegments,
   lockFolder,
   makeFolder,
+  movedError,
+  otherJournalError,
   removeDatabase,
   setAsideDatabase,
 } from "./journal-folder.ts";
 import { KEPT_SCHEMA, KeptFile, replaceDamagedKeptFile } from "./kept-file.ts";
 import type { LostRange, OpenRequest, SegmentEntry } from "./messages.ts";
+import { findMissing, findMissingWithin } from "./missing-numbers.ts";
+import type { NumberSpan } from "./number-spans.ts";
+import { clearRenewal, finishReplacements, isRenewalDue } from "./replace-file.ts";
+import { salvageSegment } from "./salvage.ts";
 import { inspectSealed, SEGMENT_SCHEMA, SegmentWriter } from "./segment-file.ts";
 
 /** As many numbers as can ever have waited for the disk; left out where no reservation is known. */
-const UNRESERVED_LEFT_OUT =
+export const UNRESERVED_LEFT_OUT =
   LIMITS.journalQueueRecordsMax.value + LIMITS.journalKeptRecordsMax.value + LIMITS.journalBatchRecordsMax.value;
 
 /** A journal's files, opened, checked and locked. */
@@ -44,13 +51,15 @@ export interface OpenFolder {
 }
 
 /**
- * Opens a journal's folder, or makes it. Damaged files are set aside and the rest is used.
+ * Opens a journal's folder, or makes it. What can be read of damaged files is used, the rest is owed as lost.
  *
- * @returns  The files, or `journal-locked`, or `journal-too-new` with nothing changed.
+ * @param monotonicNow  Now, in ms of the monotonic clock.
+ * @returns  The files; or `journal-locked`, or `journal-too-new`, with nothing changed.
  * @throws   Errors of the disk, for the caller to name.
  */
-export function openFolder(request: OpenRequest, nowMonotonicMs: number): Result<OpenFolder, Fault> {
+export function openFolder(request: OpenRequest, monotonicNow: () => number): Result<OpenFolder, Fault> {
   const { folder } = request;
+  if (request.filesAreMade === true && !existsSync(join(folder, KEPT_FILE))) throw movedError();
   makeFolder(folder);
   const lock = lockFolder(folder);
   if (!lock.ok) return lock;
@@ -60,7 +69,7 @@ export function openFolder(request: OpenRequest, nowMonotonicMs: number): Result
       lock.value.release();
       return fail(tooNew);
     }
-    return succeed({ lock: lock.value, ...openFiles(request, nowMonotonicMs) });
+    return succeed({ lock: lock.value, ...openFiles(request, monotonicNow) });
   } catch (error) {
     lock.value.release();
     if (error instanceof TooNewError) return fail(tooNewFault(folder, error.foundVersion, error.knownVersion));
@@ -68,11 +77,13 @@ export function openFolder(request: OpenRequest, nowMonotonicMs: number): Result
   }
 }
 
-function tooNewFault(folder: string, foundVersion: number, knownVersion: number): Fault {
+/** The fault of a file of a later version. */
+export function tooNewFault(folder: string, foundVersion: number, knownVersion: number): Fault {
   return fault("journal-too-new", { folder, foundVersion, knownVersion });
 }
 
-function findTooNew(folder: string): Fault | null {
+/** A file of a later version, found without opening any. */
+export function findTooNew(folder: string): Fault | null {
   const files = [...listSegments(folder).map((file) => ({ file, known: SEGMENT_SCHEMA.steps.length }))];
   if (existsSync(join(folder, KEPT_FILE))) files.push({ file: KEPT_FILE, known: KEPT_SCHEMA.steps.length });
   for (const { file, known } of files) {
@@ -82,29 +93,105 @@ function findTooNew(folder: string): Fault | null {
   return null;
 }
 
-function openFiles(request: OpenRequest, nowMonotonicMs: number): Omit<OpenFolder, "lock"> {
+function openFiles(request: OpenRequest, monotonicNow: () => number): Omit<OpenFolder, "lock"> {
+  finishReplacements(request.folder);
+  renewMarked(request.folder);
   const faults: Fault[] = [];
-  const kept = openKept(request, faults);
-  const segments = openSegments({ request, nowMonotonicMs, kept, faults });
-  const storedEpoch = segments.endIsLost ? null : kept.fact("epoch");
-  const epoch = request.epochToKeep ?? storedEpoch ?? randomUUID();
+  const { kept, replaced } = openKept(request, faults);
+  let opened: OpenedSegments | null = null;
+  try {
+    opened = openSegments({
+      request,
+      monotonicNow,
+      kept,
+      faults,
+      salvageUntilMs: monotonicNow() + LIMITS.journalSalvageMsMax.value,
+    });
+    return { ...beginOn(request, { kept, replaced, faults, segments: opened }), faults };
+  } catch (error) {
+    opened?.active?.abandon();
+    kept.close();
+    throw error;
+  }
+}
+
+/** Files that a failed fsync may have left half on disk are written anew. What cannot be read that way is damaged, and is met as such. */
+function renewMarked(folder: string): void {
+  if (!isRenewalDue(folder)) return;
+  const segments = listSegments(folder);
+  const inUse = segments.filter((file) => file === segments.at(-1) || existsSync(join(folder, `${file}-wal`)));
+  for (const file of [KEPT_FILE, ...inUse]) {
+    const path = join(folder, file);
+    if (!existsSync(path) || statSync(path).size === 0) continue;
+    try {
+      renewDatabase(path);
+    } catch (error) {
+      if (!isDamageOnDisk(error)) throw error;
+    }
+  }
+  clearRenewal(folder);
+}
+
+interface Opened {
+  readonly kept: KeptFile;
+  /** Whether the kept file was damaged. */
+  readonly replaced: boolean;
+  readonly faults: readonly Fault[];
+  readonly segments: OpenedSegments;
+}
+
+/** Owes what is found to be missing, and begins a life, or goes on with the one that is running. */
+function beginOn(request: OpenRequest, opened: Opened): Omit<OpenFolder, "lock" | "faults"> {
+  const { kept, faults, segments } = opened;
   const { sealed, active } = segments;
+  // Where nothing says how high the numbers of a damaged newest segment went, they belong to an epoch that has ended.
+  const storedEpoch = segments.endIsLost && kept.fact("reservedUpTo") === null ? null : kept.fact("epoch");
+  const epoch = request.epochToKeep ?? storedEpoch ?? randomUUID();
+  const closedAtSeq = Number(kept.fact("closedAtSeq") ?? 0);
   const lastSeq = Math.max(
     kept.lastSeq(),
     active?.entry.lastSeq ?? 0,
     sealed.at(-1)?.lastSeq ?? 0,
     kept.highestCursor(),
+    Number.isSafeInteger(closedAtSeq) ? closedAtSeq : 0,
     ...faults.map(lastSeqOfFault),
   );
+  const found = { kept, epoch, lastSeq, sealed, active } as const;
+  const { gatewayId } = request;
   if (request.epochToKeep !== null) {
-    kept.setFacts({ epoch, gatewayId: request.gatewayId });
-    const life = { endedBefore: "closed", leftOut: null, reservedUpTo: Number(kept.fact("reservedUpTo") ?? 0) } as const;
-    return { kept, epoch, lastSeq, ...life, sealed, active, faults };
+    const left =
+      request.leftOutToKeep === undefined || request.leftOutToKeep === null ? {} : kept.withLeftOut(request.leftOutToKeep);
+    oweMissing({ ...opened, lastSeq, tail: null });
+    kept.setFacts({ epoch, gatewayId, closedAtSeq: "", ...left });
+    return { ...found, endedBefore: "closed", leftOut: null, reservedUpTo: Number(kept.fact("reservedUpTo") ?? 0) };
   }
-  const life = beginLife(kept, lastSeq);
-  const { reservedUpTo } = life;
-  kept.setFacts({ epoch, gatewayId: request.gatewayId, reservedUpTo: String(reservedUpTo), closedAtSeq: "" });
-  return { kept, epoch, lastSeq, ...life, sealed, active, faults };
+  const life = beginLife(lifeFactsOf(kept), lastSeq);
+  const damaged = opened.replaced || faults.length > 0 || life.endedBefore === "closed";
+  oweMissing({ ...opened, lastSeq, tail: damaged ? "journal-damaged" : "cut-off" });
+  const left = life.leftOut === null ? {} : kept.withLeftOut(life.leftOut);
+  kept.setFacts({ epoch, gatewayId, reservedUpTo: String(life.reservedUpTo), closedAtSeq: "", ...left });
+  return { ...found, ...life };
+}
+
+/** Compares the numbers there must be with those that are there, and owes what is missing without a reason on record. */
+function oweMissing(given: Opened & { readonly lastSeq: number; readonly tail: LossReason | null }): void {
+  const { kept, segments, lastSeq, tail, replaced } = given;
+  const missing = findMissing({ kept, covered: segments.covered, lastSeq, tail });
+  // Of a kept file that was damaged, records may be missing whose numbers lie among those of a segment.
+  const within = replaced ? findMissingWithin(kept, segments) : [];
+  for (const loss of [...missing, ...within]) kept.oweLoss(loss);
+}
+
+/** What the journal says of the life before. */
+export interface LifeFacts {
+  readonly reservedUpTo: number | null;
+  readonly closedAtSeq: string | null;
+}
+
+/** What the kept file says of the life before. */
+export function lifeFactsOf(kept: Pick<KeptFile, "fact">): LifeFacts {
+  const stored = kept.fact("reservedUpTo");
+  return { reservedUpTo: stored === null ? null : Number(stored), closedAtSeq: kept.fact("closedAtSeq") };
 }
 
 /**
@@ -112,14 +199,12 @@ function openFiles(request: OpenRequest, nowMonotonicMs: number): Omit<OpenFolde
  * same, marked as not durable; its number must not be given to another record, or a receiver that keeps each key once would drop the new
  * one. So each life reserves numbers on disk before it gives any, and what a life that was cut off had reserved is left out.
  */
-function beginLife(kept: KeptFile, lastSeq: number): Pick<OpenFolder, "endedBefore" | "leftOut" | "reservedUpTo"> {
+export function beginLife(facts: LifeFacts, lastSeq: number): Pick<OpenFolder, "endedBefore" | "leftOut" | "reservedUpTo"> {
   const reserved = LIMITS.journalNumbersReserved.value;
-  const storedUpTo = kept.fact("reservedUpTo");
-  if (lastSeq === 0 && storedUpTo === null) return { endedBefore: "first", leftOut: null, reservedUpTo: reserved };
-  if (kept.fact("closedAtSeq") === String(lastSeq))
-    return { endedBefore: "closed", leftOut: null, reservedUpTo: lastSeq + reserved };
+  if (lastSeq === 0 && facts.reservedUpTo === null) return { endedBefore: "first", leftOut: null, reservedUpTo: reserved };
+  if (facts.closedAtSeq === String(lastSeq)) return { endedBefore: "closed", leftOut: null, reservedUpTo: lastSeq + reserved };
   // A journal of the first version, or one whose kept file was damaged, has no reservation that could be trusted.
-  const to = Math.max(Number(storedUpTo ?? 0), lastSeq + UNRESERVED_LEFT_OUT);
+  const to = Math.max(facts.reservedUpTo ?? 0, lastSeq + (facts.reservedUpTo === null ? UNRESERVED_LEFT_OUT : 0));
   return { endedBefore: "cut-off", leftOut: { from: lastSeq + 1, to }, reservedUpTo: to + reserved };
 }
 
@@ -129,22 +214,31 @@ function lastSeqOfFault(found: Fault): number {
   return typeof toSeq === "number" ? toSeq : 0;
 }
 
-function openKept(request: OpenRequest, faults: Fault[]): KeptFile {
+function openKept(request: OpenRequest, faults: Fault[]): { readonly kept: KeptFile; readonly replaced: boolean } {
   const path = join(request.folder, KEPT_FILE);
-  const isNew = !existsSync(path) && listSegments(request.folder).length === 0;
-  if (isNew) return KeptFile.open(path);
-  const opened = existsSync(path) ? openSoundKept(path) : null;
-  if (opened !== null) return opened;
+  const holdsSegments = listSegments(request.folder).length > 0;
+  // An empty file is what a power cut leaves of a journal that was just being made.
+  const isNew = !holdsSegments && (!existsSync(path) || statSync(path).size === 0);
+  if (isNew) return { kept: KeptFile.open(path), replaced: false };
+  const kept = existsSync(path) ? openSoundKept(path, holdsSegments) : null;
+  if (kept !== null) {
+    const epoch = kept.fact("epoch");
+    if (request.epochToKeep === null || epoch === null || epoch === request.epochToKeep) return { kept, replaced: false };
+    kept.close();
+    throw otherJournalError();
+  }
   const replaced = replaceDamagedKeptFile(path, request.gatewayId, request.epochToKeep);
   faults.push(fault("journal-damaged", { file: replaced.aside, salvagedRecords: replaced.salvagedRecords }));
-  return replaced.kept;
+  return { kept: replaced.kept, replaced: true };
 }
 
-function openSoundKept(path: string): KeptFile | null {
+/** The kept file, or null where it is damaged. Without an epoch it is one that was just being made, or damaged. */
+function openSoundKept(path: string, holdsSegments: boolean): KeptFile | null {
   if (statSync(path).size === 0) return null;
   try {
     const kept = KeptFile.open(path);
-    if (kept.isSound() && kept.fact("epoch") !== null) return kept;
+    const isBegun = kept.fact("epoch") !== null || (!holdsSegments && kept.lastSeq() === 0);
+    if (kept.isSound() && isBegun) return kept;
     kept.close();
     return null;
   } catch (error) {
@@ -155,56 +249,81 @@ function openSoundKept(path: string): KeptFile | null {
 
 interface Opening {
   readonly request: OpenRequest;
-  readonly nowMonotonicMs: number;
+  readonly monotonicNow: () => number;
+  /** Damaged segments met later are set aside whole. */
+  readonly salvageUntilMs: number;
   readonly kept: KeptFile;
   readonly faults: Fault[];
 }
 
-interface OpenedSegments {
+/** Segments that were opened. */
+export interface OpenedSegments {
   readonly sealed: readonly SegmentEntry[];
   readonly active: SegmentWriter | null;
-  /** True where the newest segment was damaged: the highest number once given out is then unknown, and a new epoch begins. */
+  /** Whether the newest segment was damaged. */
   readonly endIsLost: boolean;
+  /** The numbers there are, in rising order. */
+  readonly covered: readonly NumberSpan[];
 }
 
 function openSegments(opening: Opening): OpenedSegments {
   const files = listSegments(opening.request.folder);
   const sealed: SegmentEntry[] = [];
+  const covered: NumberSpan[] = [];
   let active: SegmentWriter | null = null;
   let endIsLost = false;
-  for (const [index, file] of files.entries()) {
-    const opened = openSegment(opening, file, files[index + 1]);
-    endIsLost = opened === "damaged";
-    if (opened === "damaged" || opened === "empty") continue;
-    if (active !== null) sealed.push(active.seal());
-    active = null;
-    if (opened instanceof SegmentWriter) active = opened;
-    else sealed.push(opened);
+  try {
+    for (const [index, file] of files.entries()) {
+      const { opened, spans } = openOrSalvage(opening, file, files[index + 1]);
+      endIsLost = spans !== null;
+      if (opened === null) continue;
+      if (active !== null) sealed.push(active.seal());
+      active = opened instanceof SegmentWriter ? opened : null;
+      const entry = opened instanceof SegmentWriter ? opened.entry : opened;
+      if (active === null) sealed.push(entry);
+      covered.push(...(spans ?? [{ from: firstSeqOf(file), to: entry.lastSeq }]));
+    }
+    return { sealed, active, endIsLost, covered };
+  } catch (error) {
+    active?.abandon();
+    throw error;
   }
-  return { sealed, active, endIsLost };
 }
 
-/** A sealed segment is looked at, an unsealed one is opened and every page checked; an empty one is removed, a damaged one set aside. */
-function openSegment(
-  opening: Opening,
-  file: string,
-  nextFile: string | undefined,
-): SegmentEntry | SegmentWriter | "empty" | "damaged" {
+interface OpenedSegment {
+  /** Null where nothing is left of it. */
+  readonly opened: SegmentEntry | SegmentWriter | null;
+  /** The numbers that were saved where it was damaged, else null. */
+  readonly spans: readonly NumberSpan[] | null;
+}
+
+/** What can still be made out of a damaged segment takes its place; where there is no more time for that it is set aside whole. */
+function openOrSalvage(opening: Opening, file: string, nextFile: string | undefined): OpenedSegment {
   const path = join(opening.request.folder, file);
   try {
-    const entry = statSync(path).size === 0 ? null : inspectSealed(path, opening.request.checkAll);
-    if (entry !== null) return entry;
-    const writer = new SegmentWriter(path, opening.nowMonotonicMs, { check: true });
-    if (writer.entry.recordCount > 0) return writer;
-    writer.abandon();
-    removeDatabase(path);
-    return "empty";
+    return { opened: openSegment(opening, path), spans: null };
   } catch (error) {
-    if (!isDamage(error)) throw error;
+    if (!isDamageOnDisk(error)) throw error;
+  }
+  if (opening.monotonicNow() >= opening.salvageUntilMs) {
     const loss = lossByNames(file, nextFile);
     opening.faults.push(setAsideSegment({ folder: opening.request.folder, file, loss, kept: opening.kept }));
-    return "damaged";
+    return { opened: null, spans: [] };
   }
+  const { aside, spans, recordCount } = salvageSegment(path);
+  opening.faults.push(fault("journal-damaged", { file: aside, salvagedRecords: recordCount }));
+  return { opened: openSegment(opening, path), spans };
+}
+
+/** A sealed segment is looked at, an unsealed one is opened and every page checked; an empty one is removed. */
+function openSegment(opening: Opening, path: string): SegmentEntry | SegmentWriter | null {
+  const entry = statSync(path).size === 0 ? null : inspectSealed(path, opening.request.checkAll);
+  if (entry !== null) return entry;
+  const writer = new SegmentWriter(path, opening.monotonicNow(), { check: true });
+  if (writer.entry.recordCount > 0) return writer;
+  writer.abandon();
+  removeDatabase(path);
+  return null;
 }
 
 /**
@@ -212,7 +331,7 @@ function openSegment(
  *
  * @returns  The fault to tell.
  */
-export function setAsideSegment(damaged: {
+function setAsideSegment(damaged: {
   readonly folder: string;
   readonly file: string;
   readonly loss: LostRange;

@@ -11,7 +11,7 @@ interface Question {
 
 /** What the reading thread tells beside its answers. */
 export interface ReaderNews {
-  readonly onDamage: (news: FromReader & { readonly kind: "damaged-range" | "damaged-file" }) => void;
+  readonly onDamage: (news: Exclude<FromReader, { readonly kind: "answer" }>) => void;
   /** SQLite's code, where a question could not be answered; it is asked again. */
   readonly onTrouble: (sqliteCode: string) => void;
 }
@@ -36,7 +36,7 @@ export class ReaderThread {
     this.#start = options.start;
     this.#clock = options.clock;
     this.#news = options.news;
-    this.#segments = { kind: "segments", folder: options.folder, segments: [] };
+    this.#segments = { kind: "segments", folder: options.folder, segments: [], generation: 0 };
     this.#worker = this.#begin();
   }
 
@@ -61,9 +61,10 @@ export class ReaderThread {
     this.#worker.postMessage(message);
   }
 
-  /** Tells which files there are now. */
-  useSegments(segments: readonly SegmentEntry[]): void {
-    this.#segments = { ...this.#segments, segments };
+  /** Tells which files there are now. @param renewed  Whether some were written anew. */
+  useSegments(segments: readonly SegmentEntry[], renewed: boolean): void {
+    const generation = this.#segments.generation + (renewed ? 1 : 0);
+    this.#segments = { ...this.#segments, segments, generation };
     this.#send(this.#segments);
   }
 
@@ -85,6 +86,7 @@ export class ReaderThread {
         this.#settle(message.id, message.answer);
         return;
       case "damaged-range":
+      case "damaged-waves":
       case "damaged-file":
         this.#news.onDamage(message);
         return;

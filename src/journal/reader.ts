@@ -15,6 +15,7 @@ import { buffersOf, observationOf, packRecords, rareOf } from "./packing.ts";
 import { ROLLUP_CELL_MS, shownValue, visitCells } from "./rollup.ts";
 import { type BlockRow, blockIsSound, type RollupRow, rollupIsSound, SegmentReader } from "./segment-file.ts";
 import { TrendThinner } from "./trend.ts";
+import { readWaves } from "./wave-reader.ts";
 
 /** Work of one question that is done before another may have its turn. */
 const SLICE_MS = 5;
@@ -23,13 +24,14 @@ const SLICE_MS = 5;
  * The reading thread: its own connections, read-only, so that no question ever stands before a commit. Questions take
  * turns, so that a trend over a day does not hold up an upstream. No statement is left open across a turn.
  */
-class JournalReader {
+export class JournalReader {
   readonly #clock: Clock;
   readonly #say: (message: FromReader, transfer: ArrayBuffer[]) => void;
   #folder = "";
   #entries: readonly SegmentEntry[] = [];
   #segments = new Map<string, SegmentReader>();
   #kept: KeptReader | null = null;
+  #generation = 0;
   readonly #toldDamage = new Set<string>();
 
   constructor(clock: Clock, say: (message: FromReader, transfer: ArrayBuffer[]) => void) {
@@ -40,6 +42,8 @@ class JournalReader {
   async take(message: ToReader): Promise<void> {
     switch (message.kind) {
       case "segments":
+        if (message.generation !== this.#generation) this.#closeAll();
+        this.#generation = message.generation;
         return this.#useSegments(message.folder, message.segments);
       case "ask": {
         const answer = await this.#answer(message.query);
@@ -83,6 +87,10 @@ class JournalReader {
           return { kind: "records", batch: packRecords(await this.#latest(query)) };
         case "trend":
           return { kind: "trend", points: await this.#trend(query) };
+        case "waves": {
+          const tellDamage = (file: string) => this.#say({ kind: "damaged-waves", file }, []);
+          return { kind: "waves", ...(await readWaves(this.#folder, query, { tellDamage, turn: this.#turns() })) };
+        }
         case "cursor":
           return { kind: "cursor", json: this.#keptFile().cursor(query.reader) };
       }

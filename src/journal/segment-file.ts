@@ -8,11 +8,13 @@ import { ALL_KIND_BITS, BLOCK_KIND_BITS, type Block, encodeBlock, isBlockKind, v
 import { DamagedBytesError } from "./block-bytes.ts";
 import {
   checkSum,
+  closeUncarried,
   type FileSchema,
   inTransaction,
   type OpenDatabase,
   openForReading,
   openForWriting,
+  openReadable,
   structureIsSound,
   versionOf,
 } from "./database.ts";
@@ -133,8 +135,8 @@ class ContextTable {
       .prepare<[number], ContextRow>("SELECT id, crc, json FROM contexts WHERE id > ? ORDER BY id")
       .all(this.#lastId);
     for (const row of rows) {
-      const context = checkSum(row.json, row.id) === row.crc ? (JSON.parse(row.json) as ObservationContext) : null;
-      if (context !== null && isQuantityName(context.quantity)) this.#byId.set(row.id, context);
+      const context = checkSum(row.json, row.id) === row.crc ? parseContext(row.json) : null;
+      if (context !== null) this.#byId.set(row.id, context);
       this.#lastId = row.id;
     }
     return this.#byId;
@@ -153,7 +155,14 @@ class ContextTable {
   }
 }
 
-function seriesKey(context: ObservationContext): string {
+/** A stored context whose check sum is right, or null where its quantity is no longer known. */
+export function parseContext(json: string): ObservationContext | null {
+  const context = JSON.parse(json) as ObservationContext;
+  return isQuantityName(context.quantity) ? context : null;
+}
+
+/** Equal for contexts of the same device, patient and quantity. */
+export function seriesKey(context: ObservationContext): string {
   return JSON.stringify([context.deviceId, context.patientId, context.quantity]);
 }
 
@@ -330,7 +339,7 @@ export class SegmentWriter {
   }
 
   /** Ends the segment: its table of contents is complete and nothing is added any more. */
-  seal(): SegmentEntry {
+  seal(): SegmentEntry & { readonly carriedOver: boolean } {
     const entry = { ...this.#entry, sealed: true };
     inTransaction(this.#database, () => {
       this.#storeRollup();
@@ -339,33 +348,40 @@ export class SegmentWriter {
         .prepare("INSERT OR REPLACE INTO facts (name, value, crc) VALUES (?, ?, ?)")
         .run(SEALED, value, checkSum(value, 0));
     });
-    this.#endQuietly();
-    return entry;
+    return { ...entry, carriedOver: this.#endQuietly() };
   }
 
-  /** What was committed is safe in the log, so that a disk that refuses to carry it over now does no harm. */
-  #endQuietly(): void {
+  /** What was committed is safe in the log, so that a disk that refuses to carry it over now does no harm. @returns  Whether it was carried over. */
+  #endQuietly(): boolean {
     try {
       this.#database.pragma("wal_checkpoint(TRUNCATE)");
+      this.#database.close();
+      return true;
     } catch (error) {
       if (sqliteOrSystemCode(error) === null) throw error;
-    } finally {
-      this.#database.close();
+      this.abandon();
+      return false;
     }
   }
 
-  /** Stores the table of contents so far and closes the file; it can be opened and written again. */
-  close(): void {
+  /**
+   * Stores the table of contents so far and closes the file; it can be opened and written again.
+   *
+   * @returns  False where the log could not be carried over.
+   */
+  close(): boolean {
     try {
       inTransaction(this.#database, () => this.#storeRollup());
-    } finally {
-      this.#endQuietly();
+    } catch (error) {
+      this.abandon();
+      throw error;
     }
+    return this.#endQuietly();
   }
 
-  /** Closes the file whatever its state. */
+  /** Closes the file whatever its state, and carries nothing over. */
   abandon(): void {
-    this.#database.close();
+    closeUncarried(this.#database, this.path);
   }
 }
 
@@ -376,11 +392,12 @@ export class SegmentReader {
   readonly #contexts: ContextTable;
   readonly #blocks;
   readonly #blocksBack;
+  readonly #blocksAfter;
   readonly #rollups;
 
   constructor(path: string) {
     this.file = basename(path);
-    this.#database = openForReading(path);
+    this.#database = openReadable(path, null);
     this.#contexts = new ContextTable(this.#database);
     this.#blocks = this.#database.prepare<[number, number, number, number, number, number], BlockRow>(
       `SELECT first_seq, last_seq, record_count, crc, data FROM blocks
@@ -390,6 +407,9 @@ export class SegmentReader {
     this.#blocksBack = this.#database.prepare<[number], BlockRow>(
       `SELECT first_seq, last_seq, record_count, crc, data FROM blocks
        WHERE first_seq <= ? AND kinds & ${BLOCK_KIND_BITS.observation} ORDER BY first_seq DESC LIMIT 16`,
+    );
+    this.#blocksAfter = this.#database.prepare<[number], BlockRow>(
+      "SELECT first_seq, last_seq, record_count, crc, data FROM blocks WHERE first_seq > ? ORDER BY first_seq LIMIT 8",
     );
     this.#rollups = this.#database.prepare<[number, number, number], RollupRow>(
       `SELECT to_seq, from_seq, crc, data FROM rollups
@@ -415,6 +435,16 @@ export class SegmentReader {
       if (recordCount >= BLOCK_PAGE_RECORDS) break;
     }
     return rows;
+  }
+
+  /** The next few blocks whose first number is over one, whatever they say of their last. */
+  blocksAfter(firstSeq: number): BlockRow[] {
+    return this.#blocksAfter.all(firstSeq);
+  }
+
+  /** The last number of the newest block, 0 where there is none. */
+  lastSeq(): number {
+    return readLastSeq(this.#database);
   }
 
   /** The few blocks with observations that begin at a number or before it, newest first. */
@@ -479,16 +509,32 @@ export function inspectSealed(path: string, checkAll: boolean): SegmentEntry | n
   }
 }
 
-/** Takes a sealed segment out of write-ahead mode, so that looking at it makes no further files. @returns  False where a reader holds it just now. */
+/** What a segment holds, looked at without changing anything, also on a disk that cannot be written. @throws  SQLite's error where it is damaged. */
+export function lookAtSegment(path: string): SegmentEntry {
+  const database = openReadable(path, null);
+  try {
+    return readSealed(database, path) ?? countEntry(database, path);
+  } finally {
+    database.close();
+  }
+}
+
+/**
+ * Takes a sealed segment out of write-ahead mode, so that looking at it makes no further files.
+ *
+ * @returns  False where a reader holds it just now.
+ * @throws   The disk's error; nothing of the log was then carried over on closing.
+ */
 export function settleSealed(path: string): boolean {
   const database = openForWriting(path, SEGMENT_SCHEMA);
   try {
     database.pragma("busy_timeout = 0");
-    return database.pragma("journal_mode = DELETE", { simple: true }) === "delete";
-  } catch (error) {
-    if (sqliteOrSystemCode(error) === null) throw error;
-    return false;
-  } finally {
+    const settled = database.pragma("journal_mode = DELETE", { simple: true }) === "delete";
     database.close();
+    return settled;
+  } catch (error) {
+    closeUncarried(database, path);
+    if (sqliteOrSystemCode(error)?.startsWith("SQLITE_BUSY") === true) return false;
+    throw error;
   }
 }

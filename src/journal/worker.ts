@@ -1,34 +1,49 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { setImmediate } from "node:timers/promises";
 import { type MessagePort, parentPort } from "node:worker_threads";
 import { createSystemClock } from "../clock.ts";
+import { type Fault, fault } from "../core/errors.ts";
 import { LIMITS } from "../core/limits.ts";
-import { assert } from "../core/result.ts";
-import type { Clock } from "../core/time.ts";
+import { assert, fail } from "../core/result.ts";
+import type { Clock, Timer } from "../core/time.ts";
+import { renewDatabase } from "./database.ts";
 import {
   bytesOf,
   faultOf,
   isDamage,
   KEPT_FILE,
   movedError,
+  otherJournalError,
   removeDatabase,
   segmentFileName,
   sqliteOrSystemCode,
 } from "./journal-folder.ts";
 import { isKeptKind, KeptFile } from "./kept-file.ts";
-import type { FromWriter, OpenRequest, SegmentEntry, StoredCursor, ToWriter } from "./messages.ts";
-import { type OpenFolder, openFolder, setAsideSegment } from "./open-folder.ts";
+import type { FromWriter, LostRange, OpenRequest, SegmentEntry, StoredCursor, ToWriter } from "./messages.ts";
+import { missingBetween } from "./missing-numbers.ts";
+import { type OpenFolder, openFolder } from "./open-folder.ts";
 import type { PackedRecords } from "./packing.ts";
-import { SegmentWriter, settleSealed } from "./segment-file.ts";
+import { readFolder } from "./read-folder.ts";
+import { clearRenewal, finishReplacement, markRenewal, syncFolder } from "./replace-file.ts";
+import { keepReserve, releaseReserve } from "./reserve-file.ts";
+import { RoomMaker } from "./room-maker.ts";
+import { salvageSegment } from "./salvage.ts";
+import { lookAtSegment, SegmentWriter, settleSealed } from "./segment-file.ts";
 import { SlowDisk } from "./slow-disk.ts";
+import { WaveStore } from "./wave-store.ts";
 
 /** How many segments a budget is cut into at least, so that dropping one is never dropping most. */
 const SEGMENTS_PER_BUDGET = 16;
 const SEGMENT_BYTES_MIN = 262_144;
 const HOUSEKEEPING_MS = 1000;
+/** Looking through files of waves gives other work its turn after so long. */
+const SLICE_MS = 5;
+/** The ring is looked after at least so often in its length. */
+const TICKS_PER_RING = 40;
 
 /** The writing thread: the only one that changes the journal's files. */
-class JournalWriter {
+export class JournalWriter {
   readonly #clock: Clock;
   readonly #say: (message: FromWriter) => void;
   #request: OpenRequest | null = null;
@@ -43,7 +58,18 @@ class JournalWriter {
   #bytesOnDisk = 0;
   #reservedUpTo = 0;
   /** The segment in use when the files were let go. */
-  #letGoFile: string | null = null;
+  #letGoEntry: SegmentEntry | null = null;
+  /** Files that may not be on disk as the kernel says. */
+  readonly #mustRenew = new Set<string>();
+  /** Whether a file was written anew since the readers were told of the files. */
+  #renewed = false;
+  /** The highest number in the kept file. */
+  #keptSeq = 0;
+  readonly #room = new RoomMaker();
+  #waves: WaveStore | null = null;
+  #waveTimer: Timer | null = null;
+  /** The highest number that was committed or that came with a chunk of waves. */
+  #lastSeq = 0;
 
   constructor(clock: Clock, say: (message: FromWriter) => void) {
     this.#clock = clock;
@@ -64,6 +90,14 @@ class JournalWriter {
       case "set-aside":
         this.#setAside(message.file);
         return;
+      case "waves":
+        this.#lastSeq = Math.max(this.#lastSeq, message.batch.toSeq);
+        this.#waves?.append(message.batch);
+        this.#say({ kind: "waves-taken", lastNumber: message.batch.lastNumber, bytesOnDisk: this.#waves?.bytes ?? 0 });
+        return;
+      case "mend-waves":
+        this.#waves?.mend(message.file);
+        return;
       case "close":
         this.#close(message.cleanUpToSeq);
         return;
@@ -72,13 +106,15 @@ class JournalWriter {
 
   #openFolder(request: OpenRequest): void {
     this.#request = request;
-    this.#slowDisk = request.simulatedDisk === null ? null : new SlowDisk(request.simulatedDisk);
+    this.#slowDisk = request.simulatedDisk === null ? null : new SlowDisk(request.simulatedDisk, this.#clock);
     try {
-      const opened = openFolder(request, this.#clock.monotonic());
+      const opened = openFolder(request, () => this.#clock.monotonic());
       if (!opened.ok) {
         this.#say({ kind: "refused", fault: opened.error });
         return;
       }
+      this.#keptSeq = opened.value.kept.lastSeq();
+      keepReserve(request.folder);
       const { kept, active, sealed, epoch, lastSeq, endedBefore, leftOut, faults } = opened.value;
       this.#open = opened.value;
       this.#reservedUpTo = opened.value.reservedUpTo;
@@ -88,31 +124,86 @@ class JournalWriter {
       this.#unsettled = sealed.map((entry) => entry.file).filter((file) => existsSync(join(request.folder, `${file}-wal`)));
       this.#say({
         kind: "opened",
-        opened: { epoch, lastSeq, endedBefore, leftOut, faults, losses: kept.owedLosses(), segments: this.#segments() },
+        opened: {
+          ...{ epoch, lastSeq, endedBefore, leftOut, faults },
+          losses: kept.owedLosses(),
+          segments: this.#segments(),
+          notWritable: null,
+        },
       });
-      this.#tolerating(() => this.#keepToBudget(kept));
+      this.#tolerating(() => this.#keepToBudget());
+      this.#lastSeq = lastSeq;
+      this.#openWaves(request);
     } catch (error) {
-      this.#say({ kind: "refused", fault: faultOf(error, request.folder) });
+      this.#sayNotWritable(request, faultOf(error, request.folder));
     }
   }
 
+  /** A gateway that starts gets what can be read, so that it watches; one that runs has that already and tries again. */
+  #sayNotWritable(request: OpenRequest, why: Fault): void {
+    const read = request.epochToKeep === null ? readFolder(request.folder, why) : fail(why);
+    this.#say(read.ok ? { kind: "opened", opened: read.value } : { kind: "refused", fault: read.error });
+  }
+
+  /** Waves are kept beside the records; whatever happens to them never stops a commit. */
+  #openWaves(request: OpenRequest): void {
+    let turnBeganMs = this.#clock.monotonic();
+    const waves = new WaveStore(
+      {
+        clock: this.#clock,
+        folder: request.folder,
+        lastSeq: () => this.#lastSeq,
+        owe: (loss) => {
+          if (this.#waves !== waves) throw movedError();
+          this.#onDisk(() => this.#keptFile().oweLoss(loss));
+        },
+        tell: (loss, found) => this.#say({ kind: "lost", loss, fault: found }),
+        waitAside: async () => {
+          this.#fsyncCount += 1;
+          await this.#slowDisk?.waitAside();
+        },
+        turn: async () => {
+          if (this.#clock.monotonic() - turnBeganMs < SLICE_MS) return;
+          await setImmediate();
+          turnBeganMs = this.#clock.monotonic();
+        },
+      },
+      request.waves,
+    );
+    this.#waves = waves;
+    waves.open();
+    this.#waveTimer = this.#clock.every(Math.min(HOUSEKEEPING_MS, request.waves.ringMs / TICKS_PER_RING), () => waves.tick());
+  }
+
   #segments(): SegmentEntry[] {
-    return this.#active === null ? [...this.#sealed] : [...this.#sealed, this.#active.entry];
+    const inUse = this.#active?.entry ?? this.#letGoEntry;
+    return inUse === null ? [...this.#sealed] : [...this.#sealed, inUse];
+  }
+
+  #tellSegments(): void {
+    this.#say({ kind: "segments", segments: this.#segments(), renewed: this.#renewed });
+    this.#renewed = false;
   }
 
   #commit(upToSeq: number, batch: PackedRecords): void {
     const folder = this.#folder();
     const startedMs = this.#clock.monotonic();
     try {
-      this.#reserveNumbers(upToSeq);
-      this.#store(batch, folder);
+      this.#onDisk(() => {
+        this.#reserveNumbers(upToSeq);
+        this.#store(batch, folder);
+      });
     } catch (error) {
-      const fault = faultOf(error, folder);
-      if (fault.code !== "journal-disk-full") this.#letGo();
-      this.#say({ kind: "failed", fault });
+      const found = faultOf(error, folder);
+      if (found.code === "journal-disk-full") this.#tolerating(() => this.#makeRoom());
+      this.#say({ kind: "failed", fault: found });
       return;
     }
+    this.#room.worked();
+    if (this.#renewed) this.#tellSegments();
     this.#say({ kind: "committed", upToSeq, commitMs: this.#clock.monotonic() - startedMs });
+    this.#lastSeq = Math.max(this.#lastSeq, upToSeq);
+    this.#waves?.committed(batch.rare);
     this.#keepHouse();
   }
 
@@ -130,6 +221,7 @@ class JournalWriter {
     const kept = batch.rare.filter((record) => isKeptKind(record.kind));
     if (kept.length > 0) {
       this.#keptFile().append(kept);
+      this.#keptSeq = Math.max(this.#keptSeq, kept.at(-1)?.seq ?? 0);
       this.#waited();
     }
     const rare = batch.rare.filter((record) => !isKeptKind(record.kind));
@@ -155,9 +247,18 @@ class JournalWriter {
 
   /** The kept file, opened again where it was let go. */
   #keptFile(): KeptFile {
+    if (this.#kept !== null) return this.#kept;
     assert(this.#open !== null, "the journal is opened before anything else");
-    this.#kept ??= KeptFile.reopen(join(this.#folder(), KEPT_FILE), this.#open.epoch);
-    return this.#kept;
+    const path = join(this.#folder(), KEPT_FILE);
+    if (KeptFile.epochOf(path) !== this.#open.epoch) throw otherJournalError();
+    this.#renew(KEPT_FILE);
+    const kept = KeptFile.open(path);
+    this.#kept = kept;
+    const lastSeq = kept.lastSeq();
+    if (lastSeq < this.#keptSeq)
+      this.#tellVanished({ fromSeq: lastSeq + 1, toSeq: this.#keptSeq, count: this.#keptSeq - lastSeq });
+    this.#keptSeq = lastSeq;
+    return kept;
   }
 
   /** The segment to write to: the one in use, or one that was let go, or a new one. Null where the batch is already in a sealed one. */
@@ -165,24 +266,66 @@ class JournalWriter {
     if (this.#active !== null) return this.#active;
     if (firstSeq <= (this.#sealed.at(-1)?.lastSeq ?? 0)) return null;
     this.#keptFile();
-    const letGo = this.#letGoFile !== null && existsSync(join(folder, this.#letGoFile)) ? this.#letGoFile : null;
-    const file = letGo ?? segmentFileName(firstSeq);
+    const before = this.#letGoEntry;
+    const isThere = before !== null && existsSync(join(folder, before.file));
+    if (isThere) this.#renew(before.file);
+    const file = isThere ? before.file : segmentFileName(firstSeq);
     this.#active = new SegmentWriter(join(folder, file), this.#clock.monotonic(), { check: false });
-    this.#letGoFile = null;
-    this.#say({ kind: "segments", segments: this.#segments() });
+    this.#letGoEntry = null;
+    if (before !== null)
+      this.#lookForVanished(before, isThere ? this.#active.entry : { lastSeq: before.firstSeq - 1, recordCount: 0 });
+    this.#tellSegments();
     return this.#active;
+  }
+
+  /** What was acknowledged and is not there after trouble is told, though nobody can bring it back. */
+  #lookForVanished(before: SegmentEntry, found: Pick<SegmentEntry, "lastSeq" | "recordCount">): void {
+    if (found.lastSeq >= before.lastSeq) return;
+    this.#tellVanished({ fromSeq: found.lastSeq + 1, toSeq: before.lastSeq, count: before.recordCount - found.recordCount });
+  }
+
+  #tellVanished(range: Pick<LostRange, "fromSeq" | "toSeq" | "count">): void {
+    const loss = { ...range, why: "journal-damaged", what: "records", reader: null } as const;
+    this.#keptFile().oweLoss(loss);
+    const { fromSeq, toSeq } = range;
+    this.#say({ kind: "lost", loss, fault: fault("journal-damaged", { folder: this.#folder(), fromSeq, toSeq }) });
+  }
+
+  /** A file that met trouble is written anew before it is used again. */
+  #renew(file: string): void {
+    if (!this.#mustRenew.has(file)) return;
+    const path = join(this.#folder(), file);
+    finishReplacement(path);
+    renewDatabase(path);
+    this.#renewed = true;
+    this.#mustRenew.delete(file);
+    if (this.#mustRenew.size === 0) clearRenewal(this.#folder());
+  }
+
+  /** Runs what writes. After any trouble but a full disk no file that was written lately is trusted. */
+  #onDisk(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      // A full disk refuses before a page is taken: what the log holds already stays good, and what is half in it is written over.
+      if (faultOf(error, this.#folder()).code !== "journal-disk-full") this.#letGo();
+      throw error;
+    }
   }
 
   /** After trouble the files are closed and opened again with the next try: a disk that was taken away and came back has new ones. */
   #letGo(): void {
     const folder = this.#folder();
     const { active, kept } = { active: this.#active, kept: this.#kept };
-    if (active !== null) this.#letGoFile = active.entry.file;
+    if (active !== null) this.#letGoEntry = active.entry;
     this.#active = null;
     this.#kept = null;
-    for (const file of [active === null ? null : () => active.abandon(), kept === null ? null : () => kept.close()]) {
+    const inUse = this.#letGoEntry === null ? [] : [this.#letGoEntry.file];
+    for (const file of [KEPT_FILE, ...inUse, ...this.#unsettled]) this.#mustRenew.add(file);
+    markRenewal(folder);
+    for (const close of [() => active?.abandon(), () => kept?.closeUncarried()]) {
       try {
-        file?.();
+        close();
       } catch (error) {
         faultOf(error, folder);
       }
@@ -196,7 +339,7 @@ class JournalWriter {
   /** Work that is done again later anyway: what the disk refuses now is not told twice, the next commit tells it. */
   #tolerating(work: () => void): void {
     try {
-      work();
+      this.#onDisk(work);
     } catch (error) {
       if (sqliteOrSystemCode(error) === null) throw error;
       if (isDamage(error)) this.#say({ kind: "failed", fault: faultOf(error, this.#folder()) });
@@ -211,10 +354,19 @@ class JournalWriter {
     if (nowMs - this.#housekeptMs < HOUSEKEEPING_MS) return;
     this.#housekeptMs = nowMs;
     this.#tolerating(() => {
-      this.#unsettled = this.#unsettled.filter((file) => !settleSealed(join(this.#folder(), file)));
-      this.#keepToBudget(this.#keptFile());
+      this.#unsettled = this.#unsettled.filter((file) => !this.#settle(file));
+      this.#keepToBudget();
+      if (this.#room.hasRoom(nowMs)) keepReserve(this.#folder());
     });
     this.#say({ kind: "figures", bytesOnDisk: this.#bytesOnDisk, fsyncs: this.#fsyncCount });
+  }
+
+  /** @returns  False where it must be tried again. */
+  #settle(file: string): boolean {
+    if (!this.#mustRenew.has(file)) return settleSealed(join(this.#folder(), file));
+    this.#renew(file);
+    this.#tellSegments();
+    return true;
   }
 
   #carryOver(): void {
@@ -235,73 +387,101 @@ class JournalWriter {
 
   #sealActive(): void {
     if (this.#active === null) return;
-    const entry = this.#active.seal();
+    const { carriedOver, ...entry } = this.#active.seal();
     this.#active = null;
     this.#sealed.push(entry);
     this.#unsettled.push(entry.file);
+    if (!carriedOver) this.#mustRenew.add(entry.file);
     this.#fsyncCount += 3;
     this.#slowDisk?.wait();
-    this.#say({ kind: "segments", segments: this.#segments() });
+    this.#tellSegments();
   }
 
   /** Drops the oldest segments whole until the budget is kept; never the kept file, never the segment in use. */
-  #keepToBudget(kept: KeptFile): void {
+  #keepToBudget(): void {
     assert(this.#request !== null, "the journal is opened before anything else");
     const { folder, bytesMax } = this.#request;
     const sizes = this.#segments().map((entry) => bytesOf(join(folder, entry.file)));
     let total = sizes.reduce((sum, bytes) => sum + bytes, bytesOf(join(folder, KEPT_FILE)));
     for (let index = 0; total > bytesMax && this.#sealed.length > 0; index++) {
-      const oldest = this.#sealed[0];
-      assert(oldest !== undefined, "a list that is not empty has a first element");
-      const loss = {
-        fromSeq: oldest.firstSeq,
-        toSeq: oldest.lastSeq,
-        count: oldest.recordCount,
-        why: "byte-budget",
-        what: "records",
-        reader: null,
-      } as const;
-      kept.oweLoss(loss);
-      this.#sealed.shift();
-      this.#unsettled = this.#unsettled.filter((file) => file !== oldest.file);
-      this.#say({ kind: "segments", segments: this.#segments() });
-      removeDatabase(join(folder, oldest.file));
+      this.#dropOldest("byte-budget");
       total -= sizes[index] ?? 0;
-      this.#say({ kind: "lost", loss, fault: null });
     }
     this.#bytesOnDisk = total;
   }
 
-  /** A reader met damage in a file: it is renamed, its range is owed, and the rest is used. */
+  /** Drops the oldest sealed segment, where there is one. Its loss is owed first; a disk too full for that is told by the gap at the next start. */
+  #dropOldest(why: "byte-budget" | "disk-full"): void {
+    const oldest = this.#sealed[0];
+    if (oldest === undefined) return;
+    const { firstSeq, lastSeq, recordCount } = oldest;
+    const loss = { fromSeq: firstSeq, toSeq: lastSeq, count: recordCount, why, what: "records", reader: null } as const;
+    try {
+      this.#keptFile().oweLoss(loss);
+    } catch (error) {
+      if (why === "byte-budget" || faultOf(error, this.#folder()).code !== "journal-disk-full") throw error;
+    }
+    this.#sealed.shift();
+    this.#unsettled = this.#unsettled.filter((file) => file !== oldest.file);
+    this.#mustRenew.delete(oldest.file);
+    this.#tellSegments();
+    removeDatabase(join(this.#folder(), oldest.file));
+    syncFolder(this.#folder());
+    this.#say({ kind: "lost", loss, fault: null });
+  }
+
+  /** Others filled the disk: waves go first, then the oldest segments of observations; the kept file and the segment in use never. */
+  #makeRoom(): void {
+    const nowMs = this.#clock.monotonic();
+    if (!this.#room.met(nowMs)) return;
+    releaseReserve(this.#folder());
+    if (this.#waves !== null && this.#waves.giveUpOldest() !== null) return;
+    if (!this.#room.mayTakeSegment(nowMs)) return;
+    if (this.#sealed.length === 0 && (this.#active?.entry.bytes ?? 0) >= SEGMENT_BYTES_MIN) this.#sealActive();
+    if (this.#sealed.length === 0) return;
+    this.#dropOldest("disk-full");
+    this.#room.tookSegment(nowMs);
+  }
+
+  /** A reader met damage in a file: what can still be made out of it takes its place, the rest is owed. */
   #setAside(file: string): void {
     this.#tolerating(() => {
-      const folder = this.#folder();
-      const entries = this.#segments();
-      const place = entries.findIndex((entry) => entry.file === file);
-      const entry = entries[place];
+      const entry = this.#segments().find((one) => one.file === file);
       if (entry === undefined) return;
-      if (this.#active?.entry.file === file) {
-        this.#active.abandon();
+      const wasInUse = (this.#active?.entry ?? this.#letGoEntry)?.file === file;
+      if (wasInUse) {
+        this.#active?.abandon();
         this.#active = null;
-      } else {
-        this.#sealed = this.#sealed.filter((one) => one.file !== file);
+        this.#letGoEntry = null;
       }
+      const path = join(this.#folder(), file);
+      const { aside, spans, recordCount } = salvageSegment(path);
       this.#unsettled = this.#unsettled.filter((one) => one !== file);
-      const loss = {
-        fromSeq: entry.firstSeq,
-        toSeq: entry.lastSeq,
-        count: entry.recordCount,
-        why: "journal-damaged",
-        what: "records",
-        reader: null,
-      } as const;
-      const fault = setAsideSegment({ folder, file, loss, kept: this.#keptFile() });
-      this.#say({ kind: "segments", segments: this.#segments() });
-      this.#say({ kind: "lost", loss, fault });
+      const kept = this.#keptFile();
+      const losses = missingBetween(kept, { from: entry.firstSeq, to: entry.lastSeq }, spans);
+      for (const loss of losses) kept.oweLoss(loss);
+      this.#takeSalvaged(entry, { isEmpty: recordCount === 0, wasInUse });
+      const found = fault("journal-damaged", { file: aside, salvagedRecords: recordCount });
+      for (const loss of losses) this.#say({ kind: "lost", loss, fault: found });
     });
   }
 
+  #takeSalvaged(before: SegmentEntry, is: { readonly isEmpty: boolean; readonly wasInUse: boolean }): void {
+    const path = join(this.#folder(), before.file);
+    let entry: SegmentEntry | null = null;
+    if (is.isEmpty) removeDatabase(path);
+    else if (is.wasInUse) this.#letGoEntry = lookAtSegment(path);
+    else entry = new SegmentWriter(path, this.#clock.monotonic(), { check: false }).seal();
+    this.#sealed = this.#sealed.flatMap((one) => (one.file !== before.file ? [one] : entry === null ? [] : [entry]));
+    if (entry !== null) this.#unsettled.push(entry.file);
+    this.#renewed = true;
+    this.#tellSegments();
+  }
+
   #close(cleanUpToSeq: number | null): void {
+    this.#waveTimer?.stop();
+    this.#waves?.close();
+    this.#waves = null;
     this.#tolerating(() => this.#active?.close());
     this.#active = null;
     if (cleanUpToSeq !== null) this.#tolerating(() => this.#kept?.setFacts({ closedAtSeq: String(cleanUpToSeq) }));

@@ -21,7 +21,7 @@ export interface WriterNews {
 export class WriterThread {
   readonly #start: () => Worker;
   readonly #clock: Clock;
-  readonly #request: OpenRequest;
+  #request: OpenRequest;
   #news: WriterNews | null = null;
   #worker: Worker | null = null;
   #ready = false;
@@ -47,9 +47,11 @@ export class WriterThread {
     return new Promise((resolve) => {
       const settle = (result: Result<OpenedJournal, Fault>) => {
         for (const name of ["message", "error", "exit"]) worker.removeAllListeners(name);
-        if (result.ok) this.#attend(worker, result.value.epoch);
+        if (result.ok) this.#keepLife(result.value);
+        if (result.ok) this.#attend(worker);
         else void worker.terminate();
-        this.#ready = result.ok;
+        this.#ready = result.ok && result.value.notWritable === null;
+        if (result.ok && !this.#ready) this.#openLater(worker);
         resolve(result);
       };
       worker.once("message", (message: FromWriter) => {
@@ -62,6 +64,24 @@ export class WriterThread {
     });
   }
 
+  /** From now on every opening goes on with this life's epoch. */
+  #keepLife(opened: OpenedJournal): void {
+    const leftOutToKeep = opened.notWritable === null ? null : opened.leftOut;
+    const filesAreMade = opened.notWritable === null;
+    this.#request = { ...this.#request, epochToKeep: opened.epoch, leftOutToKeep, filesAreMade };
+  }
+
+  /** The files cannot be opened: the same thread tries again for as long as it takes. */
+  #openLater(worker: Worker): void {
+    this.#clock.after(LIMITS.journalRetryMs.value, () => {
+      if (!this.#closed && this.#worker === worker) this.#sendOpen(worker);
+    });
+  }
+
+  #sendOpen(worker: Worker): void {
+    this.#send(worker, { kind: "open", request: { ...this.#request, checkAll: this.#checkAll } });
+  }
+
   /** From here on messages go to `news`. */
   follow(news: WriterNews): void {
     this.#news = news;
@@ -70,7 +90,7 @@ export class WriterThread {
     for (const message of early) news.onMessage(message);
   }
 
-  #attend(worker: Worker, epoch: string): void {
+  #attend(worker: Worker): void {
     let code = "WORKER_ENDED";
     worker.on("message", (message: FromWriter) => {
       if (this.#worker === worker) this.#take(worker, message);
@@ -85,29 +105,29 @@ export class WriterThread {
       if (!this.#troubleIsTold) this.#news?.onTrouble(fault("journal-write-failed", { folder: this.#request.folder, code }));
       this.#troubleIsTold = false;
       const restMs = LIMITS.journalRetryMs.value - (this.#clock.monotonic() - this.#startedMs);
-      if (restMs <= 0) this.#startAgain(epoch);
-      else this.#clock.after(restMs, () => this.#startAgain(epoch));
+      if (restMs <= 0) this.#startAgain();
+      else this.#clock.after(restMs, () => this.#startAgain());
     });
   }
 
-  #startAgain(epoch: string): void {
+  #startAgain(): void {
     if (this.#closed) return;
     const worker = this.#start();
     this.#worker = worker;
     this.#startedMs = this.#clock.monotonic();
-    this.#attend(worker, epoch);
-    this.#send(worker, { kind: "open", request: { ...this.#request, epochToKeep: epoch, checkAll: this.#checkAll } });
-    this.#checkAll = false;
+    this.#attend(worker);
+    this.#sendOpen(worker);
   }
 
   #take(worker: Worker, message: FromWriter): void {
     if (message.kind === "opened") {
       this.#ready = true;
+      this.#checkAll = false;
+      this.#request = { ...this.#request, filesAreMade: true };
       this.#news?.onOpenedAgain(message.opened);
     } else if (message.kind === "refused") {
       this.#news?.onTrouble(message.fault);
-      this.#troubleIsTold = true;
-      void worker.terminate();
+      this.#openLater(worker);
     } else if (this.#news === null) {
       this.#early.push(message);
     } else {

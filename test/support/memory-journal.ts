@@ -2,7 +2,7 @@ import type { Alert } from "../../src/core/alert.ts";
 import type { Seq } from "../../src/core/ids.ts";
 import { seq } from "../../src/core/ids.ts";
 import { LIMITS } from "../../src/core/limits.ts";
-import type { Observation } from "../../src/core/observation.ts";
+import type { Observation, WaveformChunk } from "../../src/core/observation.ts";
 import type { Journal, JournalHealth, ReaderCursor, TrendPoint } from "../../src/core/ports.ts";
 import type { JournalRecord } from "../../src/core/record.ts";
 
@@ -43,6 +43,7 @@ export function createMemoryJournal(
 ): MemoryJournal {
   let committed: JournalRecord[] = [...disk.records];
   let waiting: JournalRecord[] = [];
+  const waves: WaveformChunk[] = [];
   let committing = true;
   let closed = false;
   let committedUpTo = committed.at(-1)?.seq ?? seq(0);
@@ -88,9 +89,19 @@ export function createMemoryJournal(
       waiting.push(...records);
       if (committing) queueMicrotask(commit);
     },
+    recordWaves: (chunks) => void waves.push(...chunks),
+    waves: async ({ deviceId, fromMs, toMs }) =>
+      waves.filter(
+        ({ times, ...chunk }) => chunk.deviceId === deviceId && times.measuredAtMs >= fromMs && times.measuredAtMs <= toMs,
+      ),
+    strip: async (alertId) => {
+      const alert = committed.find((record) => record.kind === "alert" && record.id === alertId);
+      return alert?.kind !== "alert" ? [] : waves.filter((chunk) => chunk.patientId === alert.subject.patientId);
+    },
     committedSeq: () => committedUpTo,
     onCommit: (listener) => listen(commitListeners, listener),
     onHealth: (listener) => listen(healthListeners, listener),
+    onOtherJournal: () => () => undefined,
     onLoss: (listener) => listen(lossListeners, listener),
     read: async ({ afterSeq, upToSeq, limit, kinds }) => {
       const countMax = Math.min(limit, LIMITS.journalReadRecordsMax.value);
@@ -119,8 +130,9 @@ export function createMemoryJournal(
       }
       return [...latest.values()];
     },
-    trend: async ({ patientId, quantity, fromMs, toMs, pointsMax }) => {
+    trend: async ({ patientId, quantity, fromMs, toMs, pointsMax, fromSeq, toSeq }) => {
       const points: TrendPoint[] = observations()
+        .filter((record) => record.seq >= (fromSeq ?? 0) && record.seq <= (toSeq ?? Number.POSITIVE_INFINITY))
         .filter((record) => record.patientId === patientId && record.quantity === quantity)
         .filter((record) => record.times.measuredAtMs >= fromMs && record.times.measuredAtMs <= toMs)
         .map((record) => ({
@@ -142,6 +154,9 @@ export function createMemoryJournal(
       commitMsP50: 0,
       commitMsP99: 0,
       commitMsMax: 0,
+      keptWaves: waves.length,
+      droppedWaves: 0,
+      waveBytesOnDisk: 0,
     }),
     close: async () => {
       commit();

@@ -1,0 +1,87 @@
+import { randomInt, randomUUID } from "node:crypto";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import type { Fault } from "../core/errors.ts";
+import { LIMITS } from "../core/limits.ts";
+import { fail, type Result, succeed } from "../core/result.ts";
+import { TooNewError } from "./database.ts";
+import { isDamageOnDisk, KEPT_FILE, listSegments, sqliteOrSystemCode } from "./journal-folder.ts";
+import { KeptFile } from "./kept-file.ts";
+import type { OpenedJournal, SegmentEntry } from "./messages.ts";
+import { beginLife, findTooNew, lifeFactsOf, tooNewFault, UNRESERVED_LEFT_OUT } from "./open-folder.ts";
+import { lookAtSegment } from "./segment-file.ts";
+
+/** Twice what a life reserves at once, so that two lives in neighbouring places do not meet within days. */
+const PLACE_NUMBERS = 2 * LIMITS.journalNumbersReserved.value;
+const PLACES = 2 ** 17;
+/** Room above it is left for the lives to come. */
+const HIGHEST_START = 2 ** 52;
+
+/**
+ * What there is to know of a journal whose files cannot be written: its disk is full, read-only or gone. Nothing is locked or changed.
+ * Where it cannot be read either, a new epoch begins in memory.
+ *
+ * @param why  What the disk said.
+ * @returns    `journal-too-new` where a file is of a later version.
+ */
+export function readFolder(folder: string, why: Fault): Result<OpenedJournal, Fault> {
+  try {
+    const tooNew = existsSync(folder) ? findTooNew(folder) : null;
+    return tooNew === null ? succeed(readFiles(folder, why) ?? nothingRead(why)) : fail(tooNew);
+  } catch (error) {
+    if (error instanceof TooNewError) return fail(tooNewFault(folder, error.foundVersion, error.knownVersion));
+    if (sqliteOrSystemCode(error) === null) throw error;
+    return succeed(nothingRead(why));
+  }
+}
+
+function nothingRead(why: Fault): OpenedJournal {
+  const none = { faults: [], losses: [], segments: [], leftOut: null } as const;
+  return { epoch: randomUUID(), lastSeq: 0, endedBefore: "first", ...none, notWritable: why };
+}
+
+function readFiles(folder: string, why: Fault): OpenedJournal | null {
+  const path = join(folder, KEPT_FILE);
+  if (!existsSync(path)) return null;
+  const kept = KeptFile.openReadable(path);
+  try {
+    const epoch = kept.fact("epoch");
+    if (epoch === null) return null;
+    const segments = lookAtSegments(folder);
+    const facts = lifeFactsOf(kept);
+    const lastSeq = Math.max(kept.lastSeq(), kept.highestCursor(), segments.at(-1)?.lastSeq ?? 0, Number(facts.closedAtSeq ?? 0));
+    const to = farBeyond(Math.max(facts.reservedUpTo ?? 0, lastSeq + UNRESERVED_LEFT_OUT), randomInt);
+    if (to === null) return null;
+    const { endedBefore } = beginLife(facts, lastSeq);
+    const leftOut = { from: lastSeq + 1, to };
+    return { epoch, lastSeq, endedBefore, leftOut, faults: [], losses: kept.owedLosses(), segments, notWritable: why };
+  } finally {
+    kept.close();
+  }
+}
+
+/** A damaged segment is passed over; it is mended when the files can be written. */
+function lookAtSegments(folder: string): SegmentEntry[] {
+  return listSegments(folder).flatMap((file) => {
+    try {
+      return [lookAtSegment(join(folder, file))];
+    } catch (error) {
+      if (!isDamageOnDisk(error)) throw error;
+      return [];
+    }
+  });
+}
+
+/**
+ * The last number that is left out before a life whose reservation cannot be written. No number up to `reservedUpTo` may be given, and
+ * other lives of this kind may have begun above it, unwritten as well: so this one begins at one of 131,072 places, two thousand million
+ * numbers apart, drawn by lot. With ten such lives in a row two of them begin at the same place with a chance of 45 in 131,072; each takes
+ * up to 2.6 * 10^14 numbers of the 9 * 10^15 there are, so places are drawn from fewer where fewer are left.
+ *
+ * @param drawInt  A whole number from 0 to under its argument.
+ * @returns        Null where no numbers are left: the epoch must end.
+ */
+export function farBeyond(reservedUpTo: number, drawInt: (below: number) => number): number | null {
+  const places = Math.min(PLACES, Math.floor((HIGHEST_START - reservedUpTo) / PLACE_NUMBERS / 8));
+  return places < 1 ? null : reservedUpTo + PLACE_NUMBERS * (1 + drawInt(places));
+}

@@ -1,0 +1,103 @@
+import { closeSync, copyFileSync, existsSync, fsyncSync, linkSync, openSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { COMPANIONS, sqliteOrSystemCode } from "./journal-folder.ts";
+
+/** A new file while it is made; worth nothing. */
+const MAKING = ".renewing";
+/** A new file that is whole and on disk; from then on it counts and what lies under the old name does not. */
+const MADE = ".renewed";
+
+/** Says that files in use must be written anew before they are used again. */
+const RENEWAL_MARK = "renew.mark";
+
+/**
+ * Marks a folder whose files met trouble, for whoever opens it next. Not waited for: pages that the kernel falsely calls clean go with its
+ * memory, and so does this.
+ */
+export function markRenewal(folder: string): void {
+  try {
+    closeSync(openSync(join(folder, RENEWAL_MARK), "w", 0o600));
+  } catch (error) {
+    if (sqliteOrSystemCode(error) === null) throw error;
+  }
+}
+
+/** Whether files in use must be written anew. */
+export function isRenewalDue(folder: string): boolean {
+  return existsSync(join(folder, RENEWAL_MARK));
+}
+
+/** All files in use were written anew. */
+export function clearRenewal(folder: string): void {
+  rmSync(join(folder, RENEWAL_MARK), { force: true });
+}
+
+/** Waits until the names in a folder are on disk: a file that was made, renamed or removed is so only then. */
+export function syncFolder(folder: string): void {
+  syncPath(folder);
+}
+
+function syncPath(path: string): void {
+  const opened = openSync(path, "r");
+  try {
+    fsyncSync(opened);
+  } finally {
+    closeSync(opened);
+  }
+}
+
+/**
+ * Puts a database that `make` writes in the place of another, such that a crash or power cut at any moment leaves the old one with its log,
+ * or the new one without. A write-ahead log counts for whatever database lies beside it, so the old log must be gone for good before
+ * the new file has the old name; between the two moments the new file has a name of its own, which opening knows.
+ *
+ * @param make  Writes the database at the path it is given, without companions beside it at the end.
+ * @throws      What `make` or the disk throws; the old database is then still the one in use, or `finishReplacement` ends the work.
+ */
+export function replaceDatabase(path: string, make: (newPath: string) => void): void {
+  const making = path + MAKING;
+  for (const ending of ["", ...COMPANIONS]) rmSync(making + ending, { force: true });
+  make(making);
+  syncPath(making);
+  renameSync(making, path + MADE);
+  syncFolder(dirname(path));
+  finishReplacement(path);
+}
+
+/** Ends a replacement that was cut short after its new file was whole; else nothing happens. */
+export function finishReplacement(path: string): void {
+  if (!existsSync(path + MADE)) return;
+  const folder = dirname(path);
+  for (const ending of COMPANIONS) rmSync(path + ending, { force: true });
+  syncFolder(folder);
+  renameSync(path + MADE, path);
+  syncFolder(folder);
+}
+
+/** Ends all replacements of a folder that were cut short, and removes what was only begun. */
+export function finishReplacements(folder: string): void {
+  const names = readdirSync(folder);
+  for (const name of names) if (name.endsWith(MADE)) finishReplacement(join(folder, name.slice(0, -MADE.length)));
+  const begun = names.filter((name) => name.includes(MAKING));
+  for (const name of begun) rmSync(join(folder, name), { force: true });
+  if (begun.length > 0) syncFolder(folder);
+}
+
+/** Gives a database and its companions a second name, `*.damaged`, without overwriting an earlier one, and returns the new path. */
+export function keepAside(path: string): string {
+  let aside = `${path}.damaged`;
+  for (let number = 2; existsSync(aside); number++) aside = `${path}.${number}.damaged`;
+  for (const ending of [...COMPANIONS, ""]) if (existsSync(path + ending)) nameAgain(path + ending, aside + ending);
+  syncFolder(dirname(path));
+  return aside;
+}
+
+/** A second name costs no space; a file system without them (FAT) gets a copy. */
+function nameAgain(from: string, to: string): void {
+  try {
+    linkSync(from, to);
+  } catch (error) {
+    if (sqliteOrSystemCode(error) === null) throw error;
+    copyFileSync(from, to);
+  }
+}
