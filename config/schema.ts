@@ -132,6 +132,30 @@ export const configSchema = z
           .max(1_000_000)
           .default(2048)
           .describe("Oldest observations are dropped beyond it; alerts, acts and receipts never."),
+        waves: z
+          .strictObject({
+            ringMinutes: z.number().min(1).max(1440).default(10).describe("Waves older than this are dropped."),
+            ringMegabytesMax: z
+              .int()
+              .min(1)
+              .max(1_000_000)
+              .default(256)
+              .describe("Beyond it the oldest waves go early, and the loss is recorded. Fifty beds with four waves are 40 MB."),
+            stripSecondsBefore: z
+              .number()
+              .min(0)
+              .max(300)
+              .default(30)
+              .describe("The waves so long before a patient's alert are kept with it."),
+            stripSecondsAfter: z.number().min(0).max(300).default(30).describe("And so long after it."),
+            stripMegabytesMax: z
+              .int()
+              .min(1)
+              .max(1_000_000)
+              .default(256)
+              .describe("All strips together; beyond it the oldest goes, and the loss is recorded."),
+          })
+          .prefault({}),
       })
       .prefault({}),
     dashboard: z

@@ -1,5 +1,6 @@
 import type { ConditionChange, Subject } from "./core/alert.ts";
 import type { BedId, DeviceId, PatientId, Seq } from "./core/ids.ts";
+import type { WaveformChunk } from "./core/observation.ts";
 import type { DeviceEvent, JournalRecord } from "./core/record.ts";
 import type { Clock } from "./core/time.ts";
 import type { AlertDesk } from "./gateway/alert-desk.ts";
@@ -21,6 +22,8 @@ export interface Route {
   readonly record: (records: readonly JournalRecord[]) => void;
   /** Records what was counted since the last tally, where there was anything. */
   readonly recordTally: () => void;
+  /** Hands waves to the journal's ring. */
+  readonly recordWaves: (chunks: readonly WaveformChunk[]) => void;
   readonly nextSeq: () => Seq;
   /** Hands conditions to the desk; every change of the watch goes this way. */
   readonly settle: (changes: readonly ConditionChange[]) => void;
@@ -46,6 +49,7 @@ export function route(parts: Route, id: DeviceId, judgement: Judgement): void {
     parts.record([deviceEvent(parts, id, "quarantined", judgement.quarantined.facts)]);
     parts.desk.setFault(`device:${id}`, judgement.quarantined, deviceSubject(parts, id));
   }
+  parts.recordWaves(judgement.waveforms);
   const bed = parts.pictures.bedOf(id);
   if (bed === null) {
     parts.feed.devicesChanged();

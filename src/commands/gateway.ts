@@ -21,9 +21,11 @@ import { type Gateway, startGateway } from "../gateway/assembly.ts";
 import { type ControlSocket, openControlSocket } from "../gateway/control-socket.ts";
 import { createSystemTime } from "../gateway/system-time.ts";
 import { openJournal } from "../journal/journal.ts";
+import type { WaveSettings } from "../journal/wave-settings.ts";
 import { createLog, type Log } from "../log.ts";
 import { createMqttSink } from "../sinks/mqtt.ts";
 import { type Outbox, startOutbox } from "../sinks/outbox.ts";
+import { openReceiptBook } from "../sinks/receipt-book.ts";
 import { type GatewayMessage, parseSupervisorMessage, SUPERVISOR_VARIABLES } from "../supervisor/messages.ts";
 import { openLink } from "../transports/link.ts";
 import type { ScoreModel } from "../watch/score-model.ts";
@@ -83,11 +85,17 @@ The gateway without its supervisor. Use \`vigil run\`.`,
       process.exit(1);
     }
     circumstances.tell({ kind: "ready" });
-    await stop;
-    await circumstances.tellLast({ kind: "stopping" });
+    const otherJournal = await Promise.race([stop.then(() => null), otherJournalCame(running.value.journal)]);
+    if (otherJournal === null) {
+      await circumstances.tellLast({ kind: "stopping" });
+    } else {
+      // Ending as after a crash, so that whoever started it starts it again, on what is there now.
+      tellFault(otherJournal, io);
+      await circumstances.tellLast({ kind: "crashed", reason: "another journal lies on the disk" });
+    }
     await close(running.value, createSystemClock());
     // A link or socket that does not end by itself must not hold the process beyond its bound.
-    process.exit(0);
+    process.exit(otherJournal === null ? 0 : 1);
   },
 };
 
@@ -116,6 +124,11 @@ function stopAsked(): Promise<void> {
   });
 }
 
+/** Resolves when the disk has come back with another journal than the one this process began without it. */
+function otherJournalCame(journal: Journal): Promise<Fault> {
+  return new Promise((resolve) => journal.onOtherJournal(resolve));
+}
+
 function tellFault(reason: Fault, io: CommandIo): void {
   const { title, remedy } = ERRORS[reason.code];
   io.stderr(`${title.en}: ${JSON.stringify(reason.facts)} ${remedy.en} ${title.zh}。${remedy.zh}`);
@@ -123,13 +136,15 @@ function tellFault(reason: Fault, io: CommandIo): void {
 
 async function open(config: Config, circumstances: Circumstances, io: CommandIo): Promise<Result<Running, Fault>> {
   const clock = createSystemClock();
-  await mkdir(config.gateway.dataFolder, { recursive: true, mode: 0o700 });
+  // Where the disk does not let it be made, the journal says so and watching begins all the same.
+  await mkdir(config.gateway.dataFolder, { recursive: true, mode: 0o700 }).catch(() => undefined);
   const opened = await openJournal({
     folder: join(config.gateway.dataFolder, "journal"),
     gatewayId: config.gateway.id,
     bytesMax: config.journal.sizeMegabytesMax * 1_000_000,
     clock,
     simulatedDisk: simulatedDiskOf(process.env),
+    waves: waveSettings(config),
   });
   if (!opened.ok) return opened;
   const journal = opened.value;
@@ -167,6 +182,16 @@ async function open(config: Config, circumstances: Circumstances, io: CommandIo)
   const closePage = config.dashboard.enabled ? servePage(config, { clock, gateway, io }) : async () => {};
   const socket = await openControl(config, { gateway, journal, view });
   return succeed({ gateway, journal, outboxes, stopOutboxes, closePage, socket });
+}
+
+function waveSettings({ journal: { waves } }: Config): WaveSettings {
+  return {
+    ringMs: waves.ringMinutes * 60_000,
+    ringBytesMax: waves.ringMegabytesMax * 1_000_000,
+    stripBeforeMs: waves.stripSecondsBefore * 1000,
+    stripAfterMs: waves.stripSecondsAfter * 1000,
+    stripBytesMax: waves.stripMegabytesMax * 1_000_000,
+  };
 }
 
 /** For `vigil bench`: a disk as slow as an SD card, in the journal's worker. */
@@ -255,17 +280,25 @@ function openUpstream(
   const { config, clock, journal, gateway } = parts;
   const name = `upstream:${upstream.name}`;
   const subject = { patientId: null, bedId: null, deviceId: null, part: name };
+  const receipts = openReceiptBook({
+    reader: name,
+    journal,
+    clock,
+    record: ({ key, state, by }) => {
+      if (state === "accepted") parts.io.stdout(`alert confirmed ${key} by ${by} through ${upstream.name}`);
+      return gateway.addReceipt({ atMs: clock.wall(), of: key, reader: name, state, by });
+    },
+    onFault: (reason) => gateway.setFault(`${name}:receipts-many`, reason, subject),
+    stop: parts.stop,
+  });
   const sink = createMqttSink(
     { ...upstream, gatewayId: config.gateway.id, epoch: journal.epoch },
     {
       clock,
       textOf: (alert) => ({ en: alertText(alert, "en"), zh: alertText(alert, "zh") }),
       heartbeat: () => ({ committedSeq: journal.committedSeq(), state: heartbeatState(gateway, parts.view()) }),
-      onReceipt: (receipt) => {
-        gateway.addReceipt({ atMs: clock.wall(), of: receipt.key, reader: name, state: receipt.state, by: receipt.by });
-        if (receipt.state === "accepted")
-          parts.io.stdout(`alert confirmed ${receipt.key} by ${receipt.by} through ${upstream.name}`);
-      },
+      lastSeq: gateway.lastSeq,
+      onReceipt: receipts.take,
       onFault: (reason) => gateway.setFault(`${name}:receipts`, reason, subject),
     },
   );

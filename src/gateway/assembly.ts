@@ -222,7 +222,8 @@ function join(parts: GatewayParts, begun: Begun): Joined {
   });
   const feed = createPageFeed({ clock, bedView: pictures.bed, unassigned: pictures.unassigned, gatewayView });
   const bedOfPatient: Route["bedOfPatient"] = (id) => door.plant().patients.get(id)?.bedId ?? null;
-  const shared = { clock, watch, desk, feed, pictures, tally, record, recordTally, nextSeq, settle, bedOfPatient };
+  const { recordWaves } = journal;
+  const shared = { clock, watch, desk, feed, pictures, tally, record, recordTally, recordWaves, nextSeq, settle, bedOfPatient };
   return { shared, probe, door, lines, plan, lastSeq: lastGiven };
 }
 

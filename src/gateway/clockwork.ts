@@ -61,7 +61,8 @@ export function watchJournal(shared: Route, journal: Journal, lines: ReadonlyMap
     shared.record([{ kind: "loss", seq: shared.nextSeq(), atMs: shared.clock.wall(), ...loss }]);
     // The byte budget drops the oldest by plan; only a full queue is trouble.
     if (loss.why !== "queue-full") return;
-    for (const line of lines.values()) line.lost({ from: loss.fromSeq, to: loss.toSeq });
+    // A sender of waves is not made to send again: they are the first thing to go.
+    if (loss.what === "records") for (const line of lines.values()) line.lost({ from: loss.fromSeq, to: loss.toSeq });
     shared.desk.setFault("queue", fault("queue-full", { fromSeq: loss.fromSeq, toSeq: loss.toSeq, count: loss.count }));
     quiet?.stop();
     quiet = shared.clock.after(LOSS_QUIET_MS, () => shared.desk.setFault("queue", null));

@@ -1,0 +1,23 @@
+import { createSystemClock } from "../../src/clock.ts";
+import { openJournal } from "../../src/journal/journal.ts";
+import { WAVE_DEFAULTS } from "../../src/journal/wave-settings.ts";
+import { chunkOf, patientAlertOf } from "./wave-records.ts";
+
+/**
+ * A process that records a wave until it is killed: node wave-appender.ts <folder>. Once a second of it is in the ring it appends one alert
+ * and says `alert <id>` when that is committed.
+ */
+const [folder = ""] = process.argv.slice(2);
+const opened = await openJournal({
+  folder,
+  gatewayId: "gateway-1",
+  bytesMax: 1e9,
+  clock: createSystemClock(),
+  waves: { ...WAVE_DEFAULTS, stripBeforeMs: 1000, stripAfterMs: 3000 },
+});
+if (!opened.ok) process.exit(3);
+const journal = opened.value;
+let index = 0;
+setInterval(() => journal.recordWaves([chunkOf({ index: index++, samples: 25 })]), 100);
+setTimeout(() => journal.append([patientAlertOf({ seq: journal.lastSeqAtOpen + 1, id: "alert-1" })]), 1500);
+journal.onCommit(() => process.stdout.write("alert alert-1\n"));

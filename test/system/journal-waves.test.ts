@@ -1,0 +1,163 @@
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { alertId } from "../../src/core/ids.ts";
+import type { Journal } from "../../src/core/ports.ts";
+import { WAVE_DEFAULTS } from "../../src/journal/wave-settings.ts";
+import { committed, openOrFail, readAll, until } from "../support/journal-folder.ts";
+import { observationOf } from "../support/journal-records.ts";
+import {
+  everything,
+  folderOfTest,
+  indicesOf,
+  lossesOf,
+  recordFor,
+  sleep,
+  stripsWritten,
+  taken,
+  waveFilesIn,
+} from "../support/wave-journal.ts";
+import { chunkOf, patientAlertOf } from "../support/wave-records.ts";
+
+const isRoot = process.getuid?.() === 0;
+if (!isRoot) process.stderr.write("NOT TESTED: waves on a full disk, because only root may mount one\n");
+
+describe.concurrent("waves over time", () => {
+  const settings = { ...WAVE_DEFAULTS, stripBeforeMs: 1000, stripAfterMs: 1000 };
+  const stripOf = (journal: Journal, id: string) => journal.strip(alertId(id));
+
+  test("drops whole files once they are older than the ring, and nobody is told: that is the plan", async () => {
+    const folder = folderOfTest();
+    const journal = await openOrFail(folder, { waves: { ...WAVE_DEFAULTS, ringMs: 2000 } });
+    const losses = lossesOf(journal);
+    const startedMs = performance.now();
+    let index = 0;
+    while (performance.now() - startedMs < 5000) {
+      journal.recordWaves([chunkOf({ index: index++ })]);
+      await sleep(50);
+    }
+    await taken(journal, index);
+    await sleep(100);
+    const kept = await everything(journal);
+    const indices = indicesOf(kept);
+    expect(indices).toEqual(Array.from({ length: indices.length }, (_, place) => index - indices.length + place));
+    const oldestMs = performance.now() - (kept[0]?.times.receivedMonotonicMs ?? 0);
+    expect(oldestMs).toBeGreaterThan(1500);
+    expect(oldestMs).toBeLessThan(4500);
+    expect(losses).toEqual([]);
+    expect(journal.stats().droppedWaves).toBe(0);
+    await journal.close();
+  });
+
+  test("the waves of the patient around an alert stay when the ring has gone on, and after a restart", async () => {
+    const folder = folderOfTest();
+    const journal = await openOrFail(folder, { waves: { ...settings, ringMs: 6000 } });
+    await recordFor(journal, 2500);
+    const raisedMs = performance.now();
+    journal.append([
+      patientAlertOf({ seq: 1, id: "alert-1" }),
+      patientAlertOf({ seq: 2, id: "technical", nature: "technical" }),
+      patientAlertOf({ seq: 3, id: "milder", phase: "deescalate" }),
+    ]);
+    await recordFor(journal, 3500, 100);
+    await stripsWritten(folder, 1);
+    const chunks = await stripOf(journal, "alert-1");
+    expect(new Set(chunks.map((chunk) => chunk.patientId))).toEqual(new Set(["patient-1"]));
+    const ends = chunks.map((chunk) => chunk.times.receivedMonotonicMs - raisedMs);
+    // Chunks of 100 ms, one every 100 ms and a little: none further off than the setting and one chunk.
+    expect(ends[0]).toBeGreaterThan(-1050);
+    expect(ends[0]).toBeLessThan(-700);
+    expect(ends.at(-1)).toBeGreaterThan(800);
+    expect(ends.at(-1)).toBeLessThan(1250);
+    expect(await stripOf(journal, "technical")).toEqual([]);
+    expect(await stripOf(journal, "milder")).toEqual([]);
+    await sleep(7000);
+    expect(await everything(journal)).toEqual([]);
+    await journal.close();
+    const again = await openOrFail(folder, { waves: settings });
+    expect(await stripOf(again, "alert-1")).toEqual(chunks);
+    await again.close();
+  }, 40_000);
+
+  test("a kill -9 between an alert and its strip costs nothing that was in the ring: the next life writes it", async () => {
+    const folder = folderOfTest();
+    const appender = new URL("../support/wave-appender.ts", import.meta.url).pathname;
+    const child = spawn(process.execPath, [appender, folder], { stdio: ["ignore", "pipe", "inherit"] });
+    onTestFinished(() => void child.kill("SIGKILL"));
+    await once(child.stdout, "data");
+    await sleep(1200);
+    const ended = once(child, "close");
+    child.kill("SIGKILL");
+    await ended;
+    expect(waveFilesIn(folder, "strips")).toEqual([]);
+    const journal = await openOrFail(folder, { waves: { ...settings, stripAfterMs: 3000 } });
+    await recordFor(journal, 1000, 1000);
+    await stripsWritten(folder, 1);
+    const chunks = await stripOf(journal, "alert-1");
+    const [alert] = await readAll(journal);
+    const alertMs = alert?.kind === "alert" ? alert.changedAtMs : 0;
+    const offsets = chunks.map((chunk) => chunk.times.receivedAtMs - alertMs);
+    expect(offsets[0]).toBeLessThan(-700);
+    expect(offsets.filter((offset) => offset > 0 && offset < 700).length).toBeGreaterThan(4);
+    // Chunks of the new life belong to it as well: they came within three seconds of the alert by the wall clock, if the restart was as quick.
+    const ofNewLife = indicesOf(chunks).filter((index) => index >= 1000);
+    const wanted = indicesOf(
+      (await everything(journal)).filter((chunk) => chunk.times.receivedAtMs - 100 < alertMs + 3000),
+    ).filter((index) => index >= 1000);
+    expect(ofNewLife).toEqual(wanted);
+    await journal.close();
+  }, 40_000);
+});
+
+describe.skipIf(!isRoot)("a full disk", () => {
+  test("takes waves before any observation: all observations are there, and each chunk of waves is there or in a told loss", async () => {
+    const disk = folderOfTest();
+    mkdirSync(disk, { recursive: true });
+    execFileSync("mount", ["-t", "tmpfs", "-o", "size=8m", "tmpfs", disk]);
+    onTestFinished(() => void execFileSync("umount", ["-l", disk]));
+    const folder = join(disk, "journal");
+    const journal = await openOrFail(folder, { waves: { ...WAVE_DEFAULTS, ringMs: 60_000 } });
+    const losses = lossesOf(journal);
+    const states: string[] = [];
+    journal.onHealth((health) => states.push(health.state === "failing" ? health.fault.code : health.state));
+    const filler = join(disk, "filler");
+    let number = 0;
+    let index = 0;
+    const recordSome = async (turns: number) => {
+      for (let turn = 0; turn < turns; turn++) {
+        journal.append(Array.from({ length: 20 }, () => observationOf({ seq: ++number, value: number / 7 })));
+        journal.recordWaves(Array.from({ length: 4 }, () => chunkOf({ index: index++, samples: 1000 })));
+        await sleep(20);
+      }
+    };
+    await recordSome(350);
+    await taken(journal, index);
+    // Others take all that is left, so that nothing can be written but into what is given up.
+    for (let part = 0, bytes = 1 << 20; bytes >= 4096; bytes >>= 1)
+      for (let fits = true; fits; part++) {
+        try {
+          writeFileSync(`${filler}-${part}`, Buffer.alloc(bytes, 1));
+        } catch {
+          rmSync(`${filler}-${part}`, { force: true });
+          fits = false;
+        }
+      }
+    await recordSome(500);
+    await committed(journal, number).catch((error: unknown) => {
+      throw new Error(`${String(error)}; states ${states.join(" ")}; losses ${JSON.stringify(losses)}`);
+    });
+    await until("the loss of waves is told", () => losses.length > 0);
+    const observations = (await readAll(journal)).filter((record) => record.kind === "observation");
+    expect(observations.map((record) => record.seq as number)).toEqual(Array.from({ length: number }, (_, place) => place + 1));
+    expect(new Set(losses.map(({ what, why }) => `${what} ${why}`))).toEqual(new Set(["waveforms disk-full"]));
+    await journal.close();
+    const again = await openOrFail(folder, { waves: { ...WAVE_DEFAULTS, ringMs: 60_000 } });
+    const more = lossesOf(again).filter((loss) => !losses.some((told) => JSON.stringify(told) === JSON.stringify(loss)));
+    const kept = new Set(indicesOf(await everything(again)));
+    const lostCount = [...losses, ...more].reduce((sum, loss) => sum + loss.count, 0);
+    expect(kept.size + lostCount).toBe(index);
+    await again.close();
+  }, 60_000);
+});
