@@ -1,16 +1,4 @@
-import {
-  closeSync,
-  copyFileSync,
-  existsSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  truncateSync,
-  writeSync,
-} from "node:fs";
+import { copyFileSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync, truncateSync } from "node:fs";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import Database from "better-sqlite3";
@@ -20,7 +8,7 @@ import { seq } from "../src/core/ids.ts";
 import type { JournalHealth } from "../src/core/ports.ts";
 import { openJournal, openJournalOn } from "../src/journal/journal.ts";
 import { SegmentWriter, settleSealed } from "../src/journal/segment-file.ts";
-import { committed, openOrFail, readAll, temporaryFolder } from "./support/journal-folder.ts";
+import { committed, flipBytes, openOrFail, readAll, temporaryFolder } from "./support/journal-folder.ts";
 import { attackWithKills, endAppenders, startAppender } from "./support/journal-killing.ts";
 import { actOf, alertOf, observationOf } from "./support/journal-records.ts";
 
@@ -103,12 +91,6 @@ function segments(): string[] {
   return readdirSync(place.folder)
     .filter((name) => /^observations-\d+\.sqlite$/.test(name))
     .sort();
-}
-
-function flipBytes(path: string, fromByte: number, count: number): void {
-  const file = openSync(path, "r+");
-  writeSync(file, Buffer.alloc(count, 0xa5), 0, count, fromByte);
-  closeSync(file);
 }
 
 const observationSeqs = async (journal: Awaited<ReturnType<typeof openOrFail>>) =>

@@ -40,9 +40,11 @@ function secondVersion(database: OpenDatabase): void {
   database.exec(
     `CREATE TABLE starts (seq INTEGER PRIMARY KEY, crc INTEGER NOT NULL, json TEXT NOT NULL);
      CREATE TABLE clocks (seq INTEGER PRIMARY KEY, crc INTEGER NOT NULL, json TEXT NOT NULL);
-     DROP TABLE drops;
+     ALTER TABLE drops RENAME TO first_drops;
      CREATE TABLE drops (what TEXT NOT NULL, reader TEXT NOT NULL, from_seq INTEGER NOT NULL, to_seq INTEGER NOT NULL,
-       record_count INTEGER NOT NULL, why TEXT NOT NULL, PRIMARY KEY (what, reader, from_seq)) WITHOUT ROWID;`,
+       record_count INTEGER NOT NULL, why TEXT NOT NULL, PRIMARY KEY (what, reader, from_seq)) WITHOUT ROWID;
+     INSERT INTO drops SELECT ${FIRST_DROP_COLUMNS} FROM first_drops;
+     DROP TABLE first_drops;`,
   );
   const losses = database.prepare<[], KeptRow>("SELECT seq, crc, json FROM losses").all();
   const storeLoss = database.prepare("UPDATE losses SET json = ?, crc = ? WHERE seq = ?");

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createSystemClock } from "../../src/clock.ts";
@@ -44,4 +44,11 @@ export async function readAll(journal: Journal, limit = 1000): Promise<JournalRe
     if (last === undefined) return all;
     afterSeq = last.seq;
   }
+}
+
+/** Overwrites bytes of a file with the same strange one. */
+export function flipBytes(path: string, fromByte: number, count: number): void {
+  const file = openSync(path, "r+");
+  writeSync(file, Buffer.alloc(count, 0xa5), 0, count, fromByte);
+  closeSync(file);
 }
