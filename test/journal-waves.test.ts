@@ -15,7 +15,7 @@ import { alertOf, observationOf } from "./support/journal-records.ts";
 import { seededRandom } from "./support/seeded-random.ts";
 import {
   everything,
-  folderOfTest,
+  foldersOfTests,
   indicesOf,
   lossesOf,
   recordFor,
@@ -27,6 +27,7 @@ import {
 import { chunkOf, patientAlertOf } from "./support/wave-records.ts";
 
 const SEED = 20_261_122;
+const folderOfTest = foldersOfTests();
 
 describe("a chunk as bytes", () => {
   const rec = <Shape>(shape: { [Key in keyof Shape]: fc.Arbitrary<Shape[Key]> }) => fc.record(shape, { noNullPrototype: true });

@@ -1,6 +1,6 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import { onTestFinished } from "vitest";
+import { afterAll } from "vitest";
 import { deviceId } from "../../src/core/ids.ts";
 import type { WaveformChunk } from "../../src/core/observation.ts";
 import type { Journal } from "../../src/core/ports.ts";
@@ -9,11 +9,17 @@ import type { LostRange } from "../../src/journal/messages.ts";
 import { temporaryFolder, until } from "./journal-folder.ts";
 import { chunkOf } from "./wave-records.ts";
 
-/** A folder that goes when the test ends. */
-export function folderOfTest(): string {
-  const place = temporaryFolder();
-  onTestFinished(place.remove);
-  return place.folder;
+/** Gives folders that go when all tests of the file have ended: tests that run side by side cannot clean up one by one. */
+export function foldersOfTests(): () => string {
+  const removals: (() => void)[] = [];
+  afterAll(() => {
+    for (const remove of removals) remove();
+  });
+  return () => {
+    const place = temporaryFolder();
+    removals.push(place.remove);
+    return place.folder;
+  };
 }
 
 /** Waits. */

@@ -10,7 +10,7 @@ import { committed, openOrFail, readAll, until } from "../support/journal-folder
 import { observationOf } from "../support/journal-records.ts";
 import {
   everything,
-  folderOfTest,
+  foldersOfTests,
   indicesOf,
   lossesOf,
   recordFor,
@@ -21,6 +21,7 @@ import {
 } from "../support/wave-journal.ts";
 import { chunkOf, patientAlertOf } from "../support/wave-records.ts";
 
+const folderOfTest = foldersOfTests();
 const isRoot = process.getuid?.() === 0;
 if (!isRoot) process.stderr.write("NOT TESTED: waves on a full disk, because only root may mount one\n");
 
@@ -85,7 +86,6 @@ describe.concurrent("waves over time", () => {
     const folder = folderOfTest();
     const appender = new URL("../support/wave-appender.ts", import.meta.url).pathname;
     const child = spawn(process.execPath, [appender, folder], { stdio: ["ignore", "pipe", "inherit"] });
-    onTestFinished(() => void child.kill("SIGKILL"));
     await once(child.stdout, "data");
     await sleep(1200);
     const ended = once(child, "close");
