@@ -275,10 +275,10 @@ describe("backlog", () => {
     expect(Math.max(...receiver.batches.map((batch) => batch.length))).toBe(200);
   });
 
-  test("what the journal gave up before it was sent is passed by, and its loss record is sent", async () => {
+  test("what the journal gave up before it was sent is passed by and stated as this reader's loss; both losses are sent", async () => {
     const { clock, receiver, journal } = ward();
     receiver.state.up = false;
-    const { outbox } = start({ journal, sink: receiver.sink, clock });
+    const { outbox, losses } = start({ journal, sink: receiver.sink, clock });
     journal.append(numbers(1, 20).map(observationAt));
     await pass(clock, 500);
     journal.drop({ from: 1, to: 15, kinds: ["observation"] });
@@ -297,9 +297,11 @@ describe("backlog", () => {
     ]);
     receiver.state.up = true;
     await pass(clock, 5000);
-    expect([...receiver.seqs()].sort((a, b) => a - b)).toEqual(numbers(16, 21));
-    expect(outbox.view().backlogRecords).toBe(0);
-    expect(journal.cursors().get("upstream:hospital")).toEqual({ epoch: journal.epoch, upTo: 21, open: [] });
+    expect([...receiver.seqs()].sort((a, b) => a - b)).toEqual(numbers(16, 22));
+    expect(losses).toMatchObject([{ fromSeq: 1, toSeq: 15, count: 15, why: "reader-limit", reader: "upstream:hospital" }]);
+    expect(outbox.view()).toMatchObject({ backlogRecords: 0, missedCount: 15 });
+    await pass(clock, 12_000);
+    expect(journal.cursors().get("upstream:hospital")).toEqual({ epoch: journal.epoch, upTo: 22, open: [] });
   });
 
   test("receipts are not sent back to where they came from", async () => {

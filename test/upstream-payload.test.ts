@@ -3,13 +3,14 @@ import { describe, expect, test } from "vitest";
 import { backoffMs } from "../src/core/backoff.ts";
 import { seq } from "../src/core/ids.ts";
 import type { Delivery } from "../src/core/ports.ts";
-import type { JournalRecord } from "../src/core/record.ts";
-import { upstreamTopics } from "../src/core/upstream.ts";
+import type { JournalRecord, Loss } from "../src/core/record.ts";
+import { monotonicMs, wallMs } from "../src/core/time.ts";
+import { LEAVING_KINDS, leavesFor, upstreamTopics } from "../src/core/upstream.ts";
 import { parseReceipt } from "../src/sinks/receipt-message.ts";
 import { addRange, countSeqs, joinNearest, removeRange, type SeqRange } from "../src/sinks/seq-ranges.ts";
 import { toMessages } from "../src/sinks/upstream-payload.ts";
 import { numbers } from "./support/upstream-ends.ts";
-import { actAt, alertAt, observationAt } from "./support/upstream-records.ts";
+import { actAt, alertAt, observationAt, startAt } from "./support/upstream-records.ts";
 
 const parts = {
   topics: upstreamTopics({ prefix: "hospital/vigil", gatewayId: "ward-3" }),
@@ -60,6 +61,68 @@ describe("payloads", () => {
     expect(JSON.parse(messages[2]?.payload ?? "")).toMatchObject({ text: null, codes: null, receipts: parts.topics.receipts });
   });
 
+  test("starts, clock records and tallies leave too, on topics of their own", () => {
+    const clock = {
+      kind: "clock",
+      seq: seq(2),
+      atMs: wallMs(9),
+      atMonotonicMs: monotonicMs(4),
+      movedMs: 5,
+      why: "step",
+      trust: "trusted",
+    } as const;
+    const tally = {
+      kind: "tally",
+      seq: seq(3),
+      atMs: wallMs(9),
+      fromSeq: seq(1),
+      toSeq: seq(3),
+      given: { start: 1 },
+      devices: [],
+    } as const;
+    const messages = toMessages([outgoing(startAt(1, null)), outgoing(clock), outgoing(tally)], parts);
+    expect(messages.map(({ topic, kind }) => `${topic.split("/").at(-1)} ${kind}`)).toEqual([
+      "gateway start",
+      "gateway clock",
+      "tallies tally",
+    ]);
+    expect(JSON.parse(messages[0]?.payload ?? "")).toMatchObject({ kind: "start", key: "ward-3/e/1", text: null, codes: null });
+    expect(JSON.parse(messages[2]?.payload ?? "").records[0]).toMatchObject({ key: "ward-3/e/3", codes: null });
+  });
+
+  test("every kind but the receipt leaves; a loss of one reader goes to that reader alone, and what a receiver refused to none", () => {
+    expect([...LEAVING_KINDS].sort()).toEqual(
+      ["act", "alert", "clock", "event", "loss", "observation", "prediction", "start", "tally"].sort(),
+    );
+    const loss = (more: Pick<Loss, "why" | "reader">): Loss => ({
+      kind: "loss",
+      seq: seq(9),
+      atMs: wallMs(9),
+      fromSeq: seq(1),
+      toSeq: seq(5),
+      count: 5,
+      what: "records",
+      ...more,
+    });
+    const receipt = { kind: "receipt", seq: seq(1), atMs: wallMs(9), of: "k", reader: "r", state: "seen", by: "x" } as const;
+    expect(leavesFor(receipt, "upstream:a")).toBe(false);
+    expect(leavesFor(observationAt(1), "upstream:a")).toBe(true);
+    expect(leavesFor(loss({ why: "byte-budget", reader: null }), "upstream:a")).toBe(true);
+    expect(leavesFor(loss({ why: "reader-limit", reader: "upstream:a" }), "upstream:a")).toBe(true);
+    expect(leavesFor(loss({ why: "reader-limit", reader: "upstream:b" }), "upstream:a")).toBe(false);
+    expect(leavesFor(loss({ why: "receiver-refused", reader: "upstream:a" }), "upstream:a")).toBe(false);
+  });
+
+  test("a key of the former epoch travels with the new one, and only where there is one", () => {
+    const again = { ...outgoing(observationAt(5), true), formerKey: "ward-3/e0/5" };
+    const alertAgain = { ...outgoing(alertAt(6), true), formerKey: "ward-3/e0/6" };
+    const [alert, batch] = toMessages([again, outgoing(observationAt(7), true), alertAgain], parts).map(({ payload }) =>
+      JSON.parse(payload),
+    );
+    expect(alert).toMatchObject({ key: "ward-3/e/6", formerKey: "ward-3/e0/6" });
+    expect(batch.records.map((one: { formerKey?: string }) => one.formerKey ?? null)).toEqual(["ward-3/e0/5", null]);
+  });
+
   test("resent and fresh observations never share a publish", () => {
     const messages = toMessages(
       [outgoing(observationAt(1), true), outgoing(observationAt(2)), outgoing(observationAt(3), true)],
@@ -73,7 +136,7 @@ describe("payloads", () => {
 });
 
 describe("receipts", () => {
-  const of = { gatewayId: "ward-3", epoch: "e1" };
+  const of = { gatewayId: "ward-3", epoch: "e1", lastSeq: seq(12) };
   const parse = (text: string) => parseReceipt(Buffer.from(text), of);
   const receipt = (more: object) => JSON.stringify({ key: "ward-3/e1/12", state: "seen", by: "nurse Li", ...more });
 
@@ -91,7 +154,8 @@ describe("receipts", () => {
     ["a key without a number", receipt({ key: "ward-3/e1/" }), "bad-key"],
     ["number zero", receipt({ key: "ward-3/e1/0" }), "bad-key"],
     ["another gateway's key", receipt({ key: "ward-4/e1/12" }), "other-gateway"],
-    ["an older journal's key", receipt({ key: "ward-3/e0/12" }), "other-gateway"],
+    ["an older journal's key", receipt({ key: "ward-3/e0/12" }), "other-epoch"],
+    ["a number that no record has yet", receipt({ key: "ward-3/e1/13" }), "unknown-record"],
     ["an unknown state", receipt({ state: "eaten" }), "bad-state"],
     ["nobody", receipt({ by: "" }), "bad-by"],
     ["a name of 201 characters", receipt({ by: "x".repeat(201) }), "bad-by"],
@@ -152,6 +216,23 @@ describe("ranges of sequence numbers", () => {
       }),
       { seed: 73 },
     );
+  });
+
+  test("numbers that no record has are no distance: a range behind a billion of them is nearer than one ten records away", () => {
+    const ranges = build([
+      { from: seq(1), to: seq(2) },
+      { from: seq(13), to: seq(20) },
+      { from: seq(1_000_000_026), to: seq(1_000_000_030) },
+    ]);
+    const leftOut = [{ from: seq(23), to: seq(1_000_000_022) }];
+    expect(joinNearest(ranges, 2, leftOut)).toEqual([
+      { from: 1, to: 2 },
+      { from: 13, to: 1_000_000_030 },
+    ]);
+    expect(joinNearest(ranges, 2)).toEqual([
+      { from: 1, to: 20 },
+      { from: 1_000_000_026, to: 1_000_000_030 },
+    ]);
   });
 
   test("the two nearest are joined first", () => {

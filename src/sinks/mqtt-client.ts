@@ -50,6 +50,8 @@ export interface MqttArrival {
   readonly topic: string;
   readonly payload: Uint8Array;
   readonly retained: boolean;
+  /** The server sends it again because it did not see our thanks. */
+  readonly redelivered: boolean;
   readonly responseTopic: string | null;
   readonly correlationData: string | null;
 }
@@ -79,7 +81,14 @@ export interface MqttConnection {
 /** What a connection needs from outside. */
 export interface MqttParts {
   readonly clock: Clock;
-  readonly onMessage: (arrival: MqttArrival) => void;
+  /** `thank` sends the server its PUBACK; without `thanksByHand` that has been sent already. */
+  readonly onMessage: (arrival: MqttArrival, thank: () => void) => void;
+  /**
+   * True: a message is thanked for when `thank` is called, and not at all where the connection ends first: the server keeps it and sends
+   * it again. At most `upstreamReceiptsWaitingMax` wait for that; what comes beyond is left to the server unread, and the connection ends,
+   * to get it again, as soon as none waits any more.
+   */
+  readonly thanksByHand?: boolean;
   readonly stop: AbortSignal;
 }
 
@@ -87,6 +96,8 @@ export interface MqttParts {
 const KEEPALIVE_SECONDS = 15;
 /** Longest wait for the server to take our good-bye, in ms. */
 const GOODBYE_MS_MAX = 250;
+/** First byte of a PUBACK. Source: MQTT 5.0, 3.4.1. */
+const PUBACK = 0x40;
 
 interface Secrets {
   readonly password: Buffer | null;
@@ -120,7 +131,9 @@ export async function connectMqtt(
     firstError ??= error;
   };
   socket.on("error", note);
-  const client = new MqttClient(() => socket, clientOptions(server, session, secrets.value));
+  const client = new MqttClient(() => socket, clientOptions(server, session, secrets.value, parts.thanksByHand === true));
+  const thanks = new HeldThanks(socket);
+  if (parts.thanksByHand === true) thanks.holdFor(client);
   client.on("error", note);
   client.on("disconnect", (packet) => note(new ReasonError(packet.reasonCode ?? 0)));
   return new Promise((resolve) => {
@@ -140,13 +153,17 @@ export async function connectMqtt(
     parts.stop.addEventListener("abort", stopped);
     client.once("close", closed);
     client.on("message", (topic, payload, packet) => {
-      parts.onMessage({
+      const thank = parts.thanksByHand === true ? thanks.hold(packet) : () => {};
+      if (thank === null) return;
+      const arrival = {
         topic,
         payload,
         retained: packet.retain,
+        redelivered: packet.dup,
         responseTopic: packet.properties?.responseTopic ?? null,
         correlationData: packet.properties?.correlationData?.toString("utf8") ?? null,
-      });
+      };
+      parts.onMessage(arrival, thank);
     });
     client.once("connect", (connack) => {
       timer.stop();
@@ -155,9 +172,66 @@ export async function connectMqtt(
       const places = Math.min(LIMITS.upstreamInFlightMax.value, connack.properties?.receiveMaximum ?? Number.POSITIVE_INFINITY);
       const connection = new Connection({ client, socket, clock: parts.clock, places, address: address.text });
       client.once("close", () => connection.end(classify(firstError, address.text)));
+      thanks.whenLeftOver(() => connection.end(fault("upstream-slow", { address: address.text, reason: "receipts-left-over" })));
       resolve(succeed(connection));
     });
   });
+}
+
+/** A message that came and is not yet thanked for. */
+interface HeldThank {
+  readonly messageId: number;
+  isDue: boolean;
+}
+
+/**
+ * PUBACKs that wait for a word. The library would wait with everything else that comes, confirmations of our own messages included, so it
+ * is told that the message failed, which makes it go on without a PUBACK, and the PUBACK is written here. They leave in the order in
+ * which the messages came. Source: MQTT 5.0, 4.6; a PUBACK of four bytes is right in 3.1.1 and in 5.0, where it means success (3.4.2.1).
+ */
+class HeldThanks {
+  readonly #socket: Socket;
+  readonly #held: HeldThank[] = [];
+  #leftOverCount = 0;
+  #onLeftOver: () => void = () => {};
+
+  constructor(socket: Socket) {
+    this.#socket = socket;
+  }
+
+  holdFor(client: MqttClient): void {
+    const notNow = new Error("thanked for later");
+    client.handleMessage = (packet, callback) => (packet.qos === 1 ? callback(notNow) : callback());
+  }
+
+  /** How to thank for a message, or null where too many wait: it is then as if it had not come. */
+  hold(packet: { readonly qos: number; readonly messageId?: number | undefined }): (() => void) | null {
+    const { qos, messageId } = packet;
+    if (qos !== 1 || messageId === undefined) return () => {};
+    if (this.#held.length >= LIMITS.upstreamReceiptsWaitingMax.value) {
+      this.#leftOverCount += 1;
+      return null;
+    }
+    const held: HeldThank = { messageId, isDue: false };
+    this.#held.push(held);
+    return () => {
+      held.isDue = true;
+      this.#sendDue();
+    };
+  }
+
+  /** Called when some were left to the server and none waits any more. */
+  whenLeftOver(listener: () => void): void {
+    this.#onLeftOver = listener;
+  }
+
+  #sendDue(): void {
+    while (this.#held[0]?.isDue === true) {
+      const messageId = this.#held.shift()?.messageId ?? 0;
+      if (this.#socket.writable) this.#socket.write(Buffer.from([PUBACK, 2, messageId >> 8, messageId & 0xff]));
+    }
+    if (this.#held.length === 0 && this.#leftOverCount > 0) this.#onLeftOver();
+  }
 }
 
 interface Job {
@@ -322,7 +396,10 @@ function openSocket(address: Address, secrets: Secrets): Result<Socket, Fault> {
   }
 }
 
-function clientOptions(server: MqttServer, session: MqttSession, secrets: Secrets): IClientOptions {
+function clientOptions(server: MqttServer, session: MqttSession, secrets: Secrets, thanksByHand: boolean): IClientOptions {
+  const expiry = session.sessionExpirySeconds > 0 ? { sessionExpiryInterval: session.sessionExpirySeconds } : {};
+  // The server itself then keeps what would be too much.
+  const bound = thanksByHand ? { receiveMaximum: LIMITS.upstreamReceiptsWaitingMax.value } : {};
   return {
     clientId: session.clientId,
     protocolId: "MQTT",
@@ -338,9 +415,7 @@ function clientOptions(server: MqttServer, session: MqttSession, secrets: Secret
     ...(session.will === null
       ? {}
       : { will: { topic: session.will.topic, payload: Buffer.from(session.will.payload), qos: 1 as const, retain: true } }),
-    ...(server.protocolVersion === 5 && session.sessionExpirySeconds > 0
-      ? { properties: { sessionExpiryInterval: session.sessionExpirySeconds } }
-      : {}),
+    ...(server.protocolVersion === 5 ? { properties: { ...expiry, ...bound } } : {}),
   };
 }
 

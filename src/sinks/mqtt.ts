@@ -1,4 +1,5 @@
 import { type Fault, fault } from "../core/errors.ts";
+import type { Seq } from "../core/ids.ts";
 import { LIMITS } from "../core/limits.ts";
 import type { Delivery, DeliveryOutcome, Sink } from "../core/ports.ts";
 import { fail, type Result, succeed } from "../core/result.ts";
@@ -31,8 +32,14 @@ export interface MqttSinkParts {
   readonly textOf: AlertWords;
   /** What the next heartbeat says. */
   readonly heartbeat: () => { readonly committedSeq: number; readonly state: string };
-  readonly onReceipt: (receipt: ReceiptMessage) => void;
-  /** Trouble with receipts: `upstream-receipt-unreadable` or `upstream-denied` (may not subscribe), or null when a minute passed without. */
+  /** The last number given to any record: a receipt about a later one is about nothing. */
+  readonly lastSeq: () => Seq;
+  /** Takes a receipt; the server has its PUBACK when `thank` is called, and sends it again with the next connection where it is not. */
+  readonly onReceipt: (receipt: ReceiptMessage, thank: () => void) => void;
+  /**
+   * Trouble with receipts: `upstream-receipt-unreadable`, `upstream-receipt-unknown` (about nothing in this journal) or `upstream-denied`
+   * (may not subscribe), or null when a minute passed without. Such receipts are thanked for: they would be the same the next time.
+   */
   readonly onFault: (reason: Fault | null) => void;
 }
 
@@ -156,8 +163,13 @@ class MqttSink implements Sink {
       sessionExpirySeconds: SESSION_EXPIRY_SECONDS,
       will: { topic: this.#topics.state, payload: JSON.stringify(this.#state("offline")) },
     };
-    const onMessage = (arrival: MqttArrival) => this.#take(arrival);
-    const opened = await connectMqtt(this.#options, session, { clock, onMessage, stop: this.#stop.signal });
+    const onMessage = (arrival: MqttArrival, thank: () => void) => this.#take(arrival, thank);
+    const opened = await connectMqtt(this.#options, session, {
+      clock,
+      onMessage,
+      thanksByHand: true,
+      stop: this.#stop.signal,
+    });
     if (!opened.ok) return opened;
     const connection = opened.value;
     const subscribed = await connection.subscribe([this.#topics.receipts]);
@@ -208,15 +220,26 @@ class MqttSink implements Sink {
     await connection.publish({ topic: this.#topics.heartbeat, payload, retain: false, urgent: true, properties: null });
   }
 
-  #take(arrival: MqttArrival): void {
-    if (arrival.topic !== this.#topics.receipts) return;
-    const parsed = parseReceipt(arrival.payload, this.#options);
-    if (parsed.ok) this.#parts.onReceipt(parsed.value);
-    else if (parsed.error !== "other-gateway") this.#badReceipts.count(parsed.error);
+  #take(arrival: MqttArrival, thank: () => void): void {
+    if (arrival.topic !== this.#topics.receipts) {
+      thank();
+      return;
+    }
+    const { gatewayId, epoch } = this.#options;
+    const parsed = parseReceipt(arrival.payload, { gatewayId, epoch, lastSeq: this.#parts.lastSeq() });
+    if (parsed.ok) {
+      this.#parts.onReceipt(parsed.value, thank);
+      return;
+    }
+    this.#badReceipts.count(parsed.error);
+    thank();
   }
 }
 
-/** Counts receipts that cannot be read; tells the first, and again once they have stopped for a minute. */
+/** What is well written and about nothing here. */
+const UNKNOWN_PROBLEMS: ReadonlySet<ReceiptProblem> = new Set<ReceiptProblem>(["other-gateway", "other-epoch", "unknown-record"]);
+
+/** Counts receipts that are of no use; tells the first, and again once they have stopped for a minute. */
 class BadReceipts {
   readonly #parts: MqttSinkParts;
   #count = 0;
@@ -228,7 +251,8 @@ class BadReceipts {
 
   count(problem: ReceiptProblem): void {
     this.#count += 1;
-    if (this.#quiet === null) this.#parts.onFault(fault("upstream-receipt-unreadable", { problem, count: this.#count }));
+    const code = UNKNOWN_PROBLEMS.has(problem) ? "upstream-receipt-unknown" : "upstream-receipt-unreadable";
+    if (this.#quiet === null) this.#parts.onFault(fault(code, { problem, count: this.#count }));
     this.#quiet?.stop();
     this.#quiet = this.#parts.clock.after(RECEIPT_FAULT_MS, () => {
       this.#quiet = null;

@@ -69,6 +69,8 @@ export function startOutbox(parts: OutboxParts): Outbox {
 
 const KEPT: readonly RecordKind[] = RECORD_MESSAGE_KINDS;
 const BULK: readonly RecordKind[] = BATCH_MESSAGE_KINDS;
+/** Receipts do not leave, but a page that has them shows that nothing is missing in it. */
+const LIVE: readonly RecordKind[] = [...KEPT, ...BULK, "receipt"];
 /** Alerts, acts or losses in one delivery: small, so that little is sent again after a failure. */
 const KEPT_BATCH_RECORDS_MAX = 10;
 /** Deliveries of new records under way; with those of alerts and backlog they fill `upstreamInFlightMax`. */
@@ -79,14 +81,19 @@ const BACKLOG_BATCH_MS_MAX = 500;
 /** And larger when it takes less than this. */
 const BACKLOG_BATCH_MS_MIN = 150;
 const BACKLOG_BATCH_RECORDS_MIN = 10;
+/** A batch of the backlog is made smaller as well when the main thread works longer than this for it, in ms, and larger below half of it. */
+const BACKLOG_WORK_MS_MAX = 2;
+/** The part of the main thread's time that making and publishing a backlog may take; for the rest it waits, so that alerts find it free. */
+const BACKLOG_WORK_SHARE_MAX = 0.2;
 /** How often the cursor goes to the journal, in ms. */
 const CURSOR_EVERY_MS = 250;
 /** How often the journal's new losses are looked at, in ms. */
 const LOSSES_EVERY_MS = 1000;
-/** A stretch of so many numbers without a record may be one that was dropped and is not yet known to be; shorter ones are other kinds. */
-const HOLE_NUMBERS_MIN = 100;
-/** A hole that was no loss after so long, in ms, was none. */
-const HOLE_MS_MAX = 60_000;
+/** A hole that is no loss after so long, in ms, is none: the journal tells of a drop as soon as the file is gone. */
+const HOLE_MS_MAX = 5000;
+/** How many holes are told apart; beyond, the nearest are joined. */
+const HOLES_MAX = 500;
+const MINUTE_MS = 60_000;
 
 /** Failures in a row of one kind of delivery, while the connection itself may be well (a forbidden topic). */
 interface Lane {
@@ -116,7 +123,7 @@ class OutboxRunner {
   #losses: ReaderLosses;
   #leftOut: readonly SeqRange[] = [];
   #former: ReaderCursor["former"];
-  /** Holes that deliveries went past, of this minute and the one before. */
+  /** Holes that deliveries went past lately, and in the time before. */
   #holes: readonly SeqRange[] = [];
   #olderHoles: readonly SeqRange[] = [];
   /** Losses for refused records that may be stated in this minute. */
@@ -170,10 +177,17 @@ class OutboxRunner {
     const { journal, clock, name, stop } = this.#parts;
     const begun = await this.#begin();
     const stopListening = journal.onCommit((upTo) => this.#committed(upTo));
+    const stopLosses = journal.onLoss((loss) => {
+      this.#losses.hear(loss);
+      this.#giveUpDropped();
+    });
     const timers = [
       clock.every(CURSOR_EVERY_MS, () => this.#storeCursor()),
       clock.every(LOSSES_EVERY_MS, () => void this.#lookForLosses()),
-      clock.every(HOLE_MS_MAX, () => this.#nextMinute()),
+      clock.every(HOLE_MS_MAX, () => this.#forgetHoles()),
+      clock.every(MINUTE_MS, () => {
+        this.#refusalsLeft = LIMITS.upstreamRefusalsPerMinuteMax.value;
+      }),
     ];
     const onStop = () => {
       if (this.#session !== null) this.#end(this.#session);
@@ -183,6 +197,7 @@ class OutboxRunner {
     await this.#connectAndServe();
     stop.removeEventListener("abort", onStop);
     stopListening();
+    stopLosses();
     for (const timer of timers) timer.stop();
     this.#lane.close();
     if (begun) journal.release(name, this.#cursor());
@@ -257,9 +272,9 @@ class OutboxRunner {
 
   async #lookForLosses(): Promise<void> {
     if (!(await this.#losses.readNew()) || this.#parts.stop.aborted) return;
-    // Without a connection what is new joins the backlog only at the next one; what was dropped of it is missed already.
-    if (this.#session === null && this.#losses.droppedUpTo > this.#livePosition) this.#takeOver();
-    this.#giveUpDropped();
+    // Without a connection what is new, or was under way, would join the backlog only at the next one; what was dropped of it is missed now.
+    if (this.#session === null) this.#takeOver();
+    else this.#giveUpDropped();
   }
 
   /** What the journal gave up before this reader had it is stated as its loss, and waits no more. */
@@ -282,18 +297,22 @@ class OutboxRunner {
     );
   }
 
-  /** Notes a stretch that a page found empty: a segment may have been dropped that the journal has not yet said so of. */
+  /**
+   * Notes where a page found nothing before its first observation, prediction, event or tally: the journal drops the oldest first, and a
+   * page may have gone past what was dropped before the journal could say so.
+   */
   #noteHole(page: Page): void {
-    const firstSeq = page.records[0]?.seq;
+    const firstSeq = page.records.find((record) => !KEPT_KINDS.has(record.kind))?.seq;
     const hole = { from: page.covered.from, to: firstSeq === undefined ? page.covered.to : seq(firstSeq - 1) };
-    const holes = subtract(addRange([], hole), this.#leftOut).filter(({ from, to }) => to - from >= HOLE_NUMBERS_MIN);
-    if (holes.length > 0) this.#holes = joinNearest(unite(this.#holes, holes), LIMITS.upstreamBacklogRangesMax.value);
+    const found = page.records.map((record) => ({ from: record.seq, to: record.seq }));
+    const holes = subtract(subtract(addRange([], hole), this.#leftOut), found);
+    if (holes.length > 0) this.#holes = joinNearest(unite(this.#holes, holes), HOLES_MAX);
   }
 
-  #nextMinute(): void {
+  #forgetHoles(): void {
+    if (this.#olderHoles.length > 0) this.#cursorIsStale = true;
     this.#olderHoles = this.#holes;
     this.#holes = [];
-    this.#refusalsLeft = LIMITS.upstreamRefusalsPerMinuteMax.value;
   }
 
   async #connectAndServe(): Promise<void> {
@@ -398,7 +417,7 @@ class OutboxRunner {
         continue;
       }
       const range = { from: seq(this.#livePosition + 1), to: upTo };
-      const page = await this.#read(session, range, [...KEPT, ...BULK], LIMITS.upstreamBatchRecordsMax.value);
+      const page = await this.#read(session, range, LIVE, LIMITS.upstreamBatchRecordsMax.value);
       if (page === null) {
         await this.#parts.clock.sleep(LIMITS.journalRetryMs.value, session.over.signal);
         continue;
@@ -453,26 +472,31 @@ class OutboxRunner {
   }
 
   async #backlogPass(session: Session, pass: Pass): Promise<void> {
+    const { clock } = this.#parts;
     const running = new Set<Promise<void>>();
     for (const range of pass.ranges) {
       let next = range.from;
       while (next <= range.to && !session.ended) {
         if (running.size >= pass.inFlightMax) {
-          await Promise.race(running);
+          await unlessStopped(Promise.race(running), session.over.signal);
           continue;
         }
         const page = await this.#read(session, { from: next, to: range.to }, pass.kinds, this.#backlogLimit(pass.lane));
         if (page === null) {
-          await this.#parts.clock.sleep(LIMITS.journalRetryMs.value, session.over.signal);
+          await clock.sleep(LIMITS.journalRetryMs.value, session.over.signal);
           continue;
         }
         next = seq(page.covered.to + 1);
+        const begunMs = clock.monotonic();
         const work = this.#start(session, () => this.#sendBacklog(page, pass, session));
         running.add(work);
         void work.finally(() => running.delete(work));
+        const workMs = clock.monotonic() - begunMs;
+        const restMs = workMs / BACKLOG_WORK_SHARE_MAX - workMs;
+        if (restMs > 0) await clock.sleep(restMs, session.over.signal);
       }
     }
-    await Promise.all(running);
+    await unlessStopped(Promise.all(running), session.over.signal);
   }
 
   #backlogLimit(lane: Lane): number {
@@ -484,14 +508,16 @@ class OutboxRunner {
     if (pass.lane === this.#bulk) this.#noteHole(page);
     const records = page.records.filter((record) => !this.#lane.has(record.seq));
     const begunMs = clock.monotonic();
-    if (!(await this.#send(this.#batch(records, true), pass.lane, session))) return;
+    const sending = this.#send(this.#batch(records, true), pass.lane, session);
+    const workMs = clock.monotonic() - begunMs;
+    if (!(await sending)) return;
     pass.done(page.covered);
     this.#settleFault();
     if (records.length === 0 || pass.lane === this.#kept) return;
     const tookMs = clock.monotonic() - begunMs;
-    if (tookMs > BACKLOG_BATCH_MS_MAX) {
+    if (tookMs > BACKLOG_BATCH_MS_MAX || workMs > BACKLOG_WORK_MS_MAX) {
       this.#backlogBatchRecords = Math.max(BACKLOG_BATCH_RECORDS_MIN, Math.floor(this.#backlogBatchRecords / 2));
-    } else if (tookMs < BACKLOG_BATCH_MS_MIN) {
+    } else if (tookMs < BACKLOG_BATCH_MS_MIN && workMs < BACKLOG_WORK_MS_MAX / 2) {
       this.#backlogBatchRecords = Math.min(LIMITS.upstreamBatchRecordsMax.value, this.#backlogBatchRecords * 2);
     }
   }
@@ -501,7 +527,8 @@ class OutboxRunner {
     while (!session.ended) {
       await this.#parts.clock.sleep(LIMITS.upstreamProbeMs.value, session.over.signal);
       if (session.ended) return;
-      const answer = await this.#deliver([], session.giveUp.signal);
+      const answer = await unlessStopped(this.#deliver([], session.giveUp.signal), session.over.signal);
+      if (answer === null) return;
       if (answer.kind !== "delivered") this.#lose(session, answer.fault);
       else this.#settleFault();
     }

@@ -52,10 +52,15 @@ export class ReaderLosses {
     return true;
   }
 
+  /** Takes in what the journal says it has lost, before that is a record. */
+  hear(loss: Pick<Loss, "toSeq" | "why" | "what" | "reader">): void {
+    const dropped = loss.what === "records" && loss.reader === null && (loss.why === "byte-budget" || loss.why === "disk-full");
+    if (dropped) this.#droppedUpTo = seq(Math.max(this.#droppedUpTo, loss.toSeq));
+  }
+
   #take(loss: JournalRecord): void {
     if (loss.kind !== "loss" || loss.what !== "records") return;
-    const dropped = loss.reader === null && (loss.why === "byte-budget" || loss.why === "disk-full");
-    if (dropped) this.#droppedUpTo = seq(Math.max(this.#droppedUpTo, loss.toSeq));
+    this.hear(loss);
     if (loss.reader !== this.#reader) return;
     const range = { from: loss.fromSeq, to: loss.toSeq };
     if (loss.why === "reader-limit") this.#stated = addRange(this.#stated, range);

@@ -1,6 +1,7 @@
 import { type Receiver, type ReceiverArrival, startReceiver } from "../../simulator/receiver.ts";
 import { createSystemClock } from "../../src/clock.ts";
 import type { Fault } from "../../src/core/errors.ts";
+import type { Seq } from "../../src/core/ids.ts";
 import type { Journal } from "../../src/core/ports.ts";
 import { succeed } from "../../src/core/result.ts";
 import type { ReceiptMessage } from "../../src/core/upstream.ts";
@@ -28,6 +29,10 @@ export function startSending(of: {
   readonly server: MqttServer;
   readonly journal: Journal;
   readonly factor?: number;
+  /** The last number given, where it is not the last one on disk. */
+  readonly lastSeq?: () => Seq;
+  /** What becomes of a receipt; left out: it is thanked for at once. */
+  readonly onReceipt?: (receipt: ReceiptMessage, thank: () => void) => void;
 }): SendingEnd {
   const clock = hurry(createSystemClock(), of.factor ?? 5);
   const faults: (Fault | null)[] = [];
@@ -42,7 +47,12 @@ export function startSending(of: {
       clock,
       textOf: (alert) => ({ en: `Oxygen saturation low ${alert.seq}`, zh: `血氧低 ${alert.seq}` }),
       heartbeat: () => ({ committedSeq: of.journal.committedSeq(), state: "working" }),
-      onReceipt: (receipt) => void receipts.push(receipt),
+      lastSeq: of.lastSeq ?? of.journal.committedSeq,
+      onReceipt: (receipt, thank) => {
+        receipts.push(receipt);
+        if (of.onReceipt === undefined) thank();
+        else of.onReceipt(receipt, thank);
+      },
       onFault: (reason) => void receiptFaults.push(reason),
     },
   );
