@@ -41,6 +41,13 @@ describe("the control socket", () => {
     });
   });
 
+  test("an answer as long as the picture of a large ward comes whole", async () => {
+    const beds = Array.from({ length: 200 }, (_, index) => ({ bed: index, title: "床".repeat(1500) }));
+    const opened = await openControlSocket(path, async () => beds);
+    if (opened.ok) socket = opened.value;
+    expect(await askGateway(path, { name: "picture", body: null }, clock)).toEqual({ ok: true, value: beds });
+  });
+
   test("nobody there is a fault that names the path, not an exception", async () => {
     expect(await askGateway(path, { name: "picture", body: null }, clock)).toEqual({
       ok: false,

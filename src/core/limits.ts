@@ -118,5 +118,6 @@ export const LIMITS = {
   verifyPagesMax: bound(40000, "pages of 1,024 numbers per receiver", "The receiver's record file is too scattered to be compared (over 40 million records, or numbers that nobody gave): told as a finding, its further lines are only counted."),
   verifyLineBytesMax: bound(65536, "bytes per line", "The line of the receiver's record file counts as unreadable."),
   controlRequestBytesMax: bound(65536, "bytes", "The request is refused and the connection closed."),
+  controlAnswerBytesMax: bound(16777216, "bytes", "The command says that the gateway does not answer. The picture of 200 beds is under 1 MB."),
   stopMsMax: bound(3000, "ms", "What is not yet committed is waited for no longer; the process ends."),
 } as const satisfies Record<string, Bound>;

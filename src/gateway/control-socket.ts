@@ -57,7 +57,7 @@ export async function openControlSocket(path: string, handle: ControlHandler): P
 }
 
 async function serve(socket: Socket, handle: ControlHandler): Promise<void> {
-  const line = await readLine(socket);
+  const line = await readLine(socket, LIMITS.controlRequestBytesMax.value);
   if (line === null) return void socket.destroy();
   let answer: unknown;
   try {
@@ -73,15 +73,18 @@ function isRequest(value: unknown): value is ControlRequest {
   return typeof value === "object" && value !== null && "name" in value && typeof value.name === "string" && "body" in value;
 }
 
-/** The first line, or null where the other side closes first or sends more than a request may hold. */
-async function readLine(socket: Socket): Promise<string | null> {
-  let text = "";
+/** The first line, or null where the other side closes first or sends more than may be. */
+async function readLine(socket: Socket, bytesMax: number): Promise<string | null> {
+  const chunks: string[] = [];
+  let length = 0;
   try {
     for await (const chunk of socket.setEncoding("utf8").iterator({ destroyOnReturn: false })) {
-      text += String(chunk);
+      const text = String(chunk);
       const end = text.indexOf("\n");
-      if (end >= 0) return text.slice(0, end);
-      if (text.length > LIMITS.controlRequestBytesMax.value) return null;
+      chunks.push(end >= 0 ? text.slice(0, end) : text);
+      if (end >= 0) return chunks.join("");
+      length += text.length;
+      if (length > bytesMax) return null;
     }
   } catch {
     return null;
@@ -101,10 +104,12 @@ export async function askGateway(path: string, request: ControlRequest, clock: C
     .sleep(ANSWER_MS_MAX)
     .then((): Result<unknown, Fault> => fail(fault("control-socket-failed", { path, why: "no answer" })));
   socket.write(`${JSON.stringify(request)}\n`);
-  const answered = readLine(socket).then((line): Result<unknown, Fault> | Promise<Result<unknown, Fault>> => {
-    if (line === null) return failed;
-    return succeed(JSON.parse(line));
-  });
+  const answered = readLine(socket, LIMITS.controlAnswerBytesMax.value).then(
+    (line): Result<unknown, Fault> | Promise<Result<unknown, Fault>> => {
+      if (line === null) return failed;
+      return succeed(JSON.parse(line));
+    },
+  );
   const result = await Promise.race([failed, late, answered]);
   socket.destroy();
   return result;
