@@ -161,24 +161,28 @@ function beginOn(request: OpenRequest, opened: Opened): Omit<OpenFolder, "lock" 
   if (request.epochToKeep !== null) {
     const left =
       request.leftOutToKeep === undefined || request.leftOutToKeep === null ? {} : kept.withLeftOut(request.leftOutToKeep);
-    oweMissing({ ...opened, lastSeq, tail: null });
+    oweMissing({ ...opened, lastSeq, tail: null, mayLackKept: opened.replaced });
     kept.setFacts({ epoch, gatewayId, closedAtSeq: "", ...left });
     return { ...found, endedBefore: "closed", leftOut: null, reservedUpTo: Number(kept.fact("reservedUpTo") ?? 0) };
   }
   const life = beginLife(lifeFactsOf(kept), lastSeq);
   const damaged = opened.replaced || faults.length > 0 || life.endedBefore === "closed";
-  oweMissing({ ...opened, lastSeq, tail: damaged ? "journal-damaged" : "cut-off" });
+  const mayLackKept = opened.replaced || life.endedBefore === "cut-off";
+  oweMissing({ ...opened, lastSeq, tail: damaged ? "journal-damaged" : "cut-off", mayLackKept });
   const left = life.leftOut === null ? {} : kept.withLeftOut(life.leftOut);
   kept.setFacts({ epoch, gatewayId, reservedUpTo: String(life.reservedUpTo), closedAtSeq: "", ...left });
   return { ...found, ...life };
 }
 
 /** Compares the numbers there must be with those that are there, and owes what is missing without a reason on record. */
-function oweMissing(given: Opened & { readonly lastSeq: number; readonly tail: LossReason | null }): void {
-  const { kept, segments, lastSeq, tail, replaced } = given;
+function oweMissing(
+  given: Opened & { readonly lastSeq: number; readonly tail: LossReason | null; readonly mayLackKept: boolean },
+): void {
+  const { kept, segments, lastSeq, tail, mayLackKept } = given;
   const missing = findMissing({ kept, covered: segments.covered, lastSeq, tail });
-  // Of a kept file that was damaged, records may be missing whose numbers lie among those of a segment.
-  const within = replaced ? findMissingWithin(kept, segments) : [];
+  // Of a kept file that was damaged, records may be missing whose numbers lie among those of a segment. So they may of one whose log was
+  // damaged: SQLite takes what stands in a log behind a damaged page for what a crash left half written, and passes over it in silence.
+  const within = mayLackKept ? findMissingWithin(kept, segments) : [];
   for (const loss of [...missing, ...within]) kept.oweLoss(loss);
 }
 
