@@ -276,8 +276,10 @@ static void copy_dirty(int fd, uint64_t inode) {
 }
 
 static int sync_file(int fd, uint64_t inode) {
-  lock();
+  /* Before anything is kept, so that a cut in the middle of an fsync finds all of it still on its way. */
   uint32_t delay_us = control->delay_us;
+  if (delay_us > 0) usleep(delay_us);
+  lock();
   int failed = shall_fail(fd);
   if (failed) {
     memset(dirty_pages(inode), 0, PAGES_MAX);
@@ -289,7 +291,6 @@ static int sync_file(int fd, uint64_t inode) {
     control->syncs += 1;
   }
   unlock();
-  if (delay_us > 0) usleep(delay_us);
   if (!failed) return 0;
   errno = EIO;
   return -1;

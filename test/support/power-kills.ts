@@ -3,7 +3,7 @@ import { expect } from "vitest";
 import { type Audit, audit, type Kept, NOTHING_WRONG, readJournal } from "./delivery-audit.ts";
 import type { Mosquitto } from "./mosquitto.ts";
 import { type BusyWard, keepBusy, lostActs, startConfirming, type Victim, victimOf } from "./power-load.ts";
-import { admitWard, type Files, picture, runSupervised, type SupervisedGateway, verify, writeConfig } from "./real-gateway.ts";
+import { admitWard, backlogOf, type Files, runSupervised, type SupervisedGateway, verify, writeConfig } from "./real-gateway.ts";
 import { type SeededRandom, seededRandom } from "./seeded-random.ts";
 import type { SettableWard } from "./settable-ward.ts";
 import { pause, type Stage, until } from "./stage.ts";
@@ -142,10 +142,14 @@ async function killOnce(
 async function stopWell(files: Files, of: { readonly gateway: SupervisedGateway; readonly recorder: Recorder }): Promise<void> {
   const sent = of.recorder.heartbeats().length;
   await until("a heartbeat came", () => of.recorder.heartbeats().length > sent, 30_000);
-  await until(
-    "the upstream is level with the journal",
-    async () => ((await picture(files))?.gateway.upstreams[0]?.backlogRecords ?? Number.POSITIVE_INFINITY) < 2000,
-    90_000,
+  const waiting: number[] = [];
+  const endMs = performance.now() + 90_000;
+  do {
+    await pause(1000);
+    waiting.push((await backlogOf(files)) ?? Number.POSITIVE_INFINITY);
+  } while ((waiting.at(-1) ?? 0) > 2000 && performance.now() < endMs);
+  expect(waiting.at(-1), `the upstream is level with the journal; records waiting second by second: ${waiting}`).toBeLessThan(
+    2000,
   );
   of.gateway.supervisor.signal("SIGTERM");
   expect(await of.gateway.supervisor.exited).toBe(0);

@@ -1,9 +1,9 @@
 import { crc32 } from "node:zlib";
+import { canonicalJson } from "../../src/core/canonical-json.ts";
 import type { Observation } from "../../src/core/observation.ts";
 import type { Delivery } from "../../src/core/ports.ts";
 import { type JournalRecord, KEPT_KINDS } from "../../src/core/record.ts";
 import { leavesFor } from "../../src/core/upstream.ts";
-import { canonical } from "./upstream-recorder.ts";
 
 /** What is known of one number. */
 const FREE = 0;
@@ -97,7 +97,7 @@ export class RecordLedger {
     }
     if (this.#hashes[slot] !== this.#hasher.of(delivery.record)) {
       this.#counts.changed += 1;
-      this.#find(`${seq} has another content: ${canonical(delivery.record).slice(0, 300)}`);
+      this.#find(`${seq} has another content: ${canonicalJson(delivery.record).slice(0, 300)}`);
     }
     if (this.#states[slot] !== ARRIVED) {
       if (this.#states[slot] === OWED) this.#owedCount -= 1;
@@ -199,7 +199,7 @@ export class RecordHasher {
 
   /** The content as 32 bits; the same for the same content, whatever order its fields came in. */
   of(record: JournalRecord): number {
-    return record.kind === "observation" ? this.#hashOfObservation(record) : crc32(canonical(record)) >>> 0;
+    return record.kind === "observation" ? this.#hashOfObservation(record) : crc32(canonicalJson(record)) >>> 0;
   }
 
   #hashOfObservation(record: Observation): number {
@@ -223,11 +223,11 @@ export class RecordHasher {
     return hash.end();
   }
 
-  /** A small number for each of the few words of a ward. */
+  /** A number for each of the few words of a ward. */
   #idOf(text: string): number {
     const known = this.#ids.get(text);
     if (known !== undefined) return known;
-    const id = this.#ids.size + 1;
+    const id = crc32(text) | 1;
     this.#ids.set(text, id);
     return id;
   }

@@ -1,6 +1,7 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { appendFileSync } from "node:fs";
 import type { Alert } from "../../src/core/alert.ts";
+import { canonicalJson } from "../../src/core/canonical-json.ts";
 import type { JournalRecord } from "../../src/core/record.ts";
 import type { BatchMessage, HeartbeatMessage, RecordMessage } from "../../src/core/upstream.ts";
 import { GATEWAY_ID } from "./real-gateway.ts";
@@ -73,7 +74,7 @@ export async function startRecorder(
     const atMs = performance.now();
     for (const line of program.takeStdout()) {
       const { records, heartbeat, known } = readLine(line, { atMs, epochs });
-      for (const each of records) {
+      for (const { delivered: each } of records) {
         delivered.push(each);
         if (each.record?.kind === "alert") alerts.push({ ...each, key: keyOf(each), record: each.record });
       }
@@ -103,23 +104,33 @@ export async function startRecorder(
   };
 }
 
-/** Writes a line for each key the first time it comes, in the format of the demonstration's receiver. */
-function keepRecordFile(file: string): (records: readonly Delivered[]) => void {
+/** Writes a line for each arrival, in the format of the demonstration's receiver. */
+function keepRecordFile(file: string): (arrivals: readonly Arrival[]) => void {
   const known = new Map<string, Set<number>>();
-  return (records) => {
-    const lines = records.flatMap(({ epoch, seq, kind, resent }) => {
+  return (arrivals) => {
+    const lines = arrivals.map(({ delivered, hash, madeAtMs }) => {
+      const { epoch, seq, kind, resent, durable } = delivered;
       const seqs = known.get(epoch) ?? new Set();
       known.set(epoch, seqs);
-      if (seqs.has(seq)) return [];
+      const again = seqs.has(seq) ? { again: true } : {};
       seqs.add(seq);
-      return [`${JSON.stringify({ key: keyOf({ epoch, seq }), kind, seq, resent, receivedAtMs: Date.now() })}\n`];
+      const key = keyOf(delivered);
+      return `${JSON.stringify({ key, kind, seq, resent, receivedAtMs: Date.now(), madeAtMs, durable, content: hash, ...again })}\n`;
     });
     if (lines.length > 0) appendFileSync(file, lines.join(""));
   };
 }
 
+/** One record of a line, with what is needed once. */
+interface Arrival {
+  readonly delivered: Delivered;
+  /** First 16 digits of the SHA-256 of its canonical text. */
+  readonly hash: string;
+  readonly madeAtMs: number | null;
+}
+
 interface ReadLine {
-  readonly records: readonly Delivered[];
+  readonly records: readonly Arrival[];
   readonly heartbeat: Heard | null;
   /** `ready` is the recorder's own word. */
   readonly known: "yes" | "no" | "ready";
@@ -139,10 +150,10 @@ function readLine(line: string, at: { readonly atMs: number; readonly epochs: Ep
     case "vigil.heartbeat/1":
       return { records: [], heartbeat: { message, atMs: at.atMs }, known: "yes" };
     case "vigil.record/1":
-      return { records: [deliveredOf(message, { ...at, ...message, keepsRecord: true })], heartbeat: null, known: "yes" };
+      return { records: [arrivalOf(message, { ...at, ...message, keepsRecord: true })], heartbeat: null, known: "yes" };
     case "vigil.batch/1": {
       const marks = { ...at, kind: message.kind, resent: message.resent, durable: true, keepsRecord: false };
-      return { records: message.records.map((entry) => deliveredOf(entry, marks)), heartbeat: null, known: "yes" };
+      return { records: message.records.map((entry) => arrivalOf(entry, marks)), heartbeat: null, known: "yes" };
     }
     case undefined:
       return { ...nothing, known: "no" };
@@ -157,17 +168,28 @@ function parse(text: string): HeartbeatMessage | RecordMessage | BatchMessage | 
   }
 }
 
-function deliveredOf(
+function arrivalOf(
   entry: { readonly key: string; readonly record: JournalRecord },
   marks: Pick<Delivered, "kind" | "resent" | "durable" | "atMs"> & { readonly epochs: Epochs; readonly keepsRecord: boolean },
-): Delivered {
+): Arrival {
   const [, epoch = "", seq = ""] = entry.key.split("/");
   const { record } = entry;
   const { kind, resent, durable, atMs, epochs, keepsRecord } = marks;
   if (!epochs.has(epoch)) epochs.set(epoch, Buffer.from(epoch).toString());
   const known = epochs.get(epoch) ?? epoch;
-  const content = contentOf(record);
-  return { epoch: known, seq: Number(seq), kind, resent, durable, content, record: keepsRecord ? record : null, atMs };
+  const text = hashOf(record);
+  const content = contentOfHash(text);
+  return {
+    delivered: { epoch: known, seq: Number(seq), kind, resent, durable, content, record: keepsRecord ? record : null, atMs },
+    hash: text,
+    madeAtMs: madeAtMsOf(record),
+  };
+}
+
+function madeAtMsOf(record: JournalRecord): number | null {
+  if (record.kind === "observation") return record.times.receivedAtMs;
+  if (record.kind === "alert") return record.changedAtMs;
+  return "atMs" in record ? record.atMs : null;
 }
 
 /** The key of a record that came. */
@@ -177,14 +199,13 @@ export function keyOf({ epoch, seq }: Pick<Delivered, "epoch" | "seq">): string 
 
 /** A number that two records share only where their content is the same: 52 bits of a hash. */
 export function contentOf(record: JournalRecord): number {
-  return Number.parseInt(createHash("sha1").update(canonical(record)).digest("hex").slice(0, 13), 16);
+  return contentOfHash(hashOf(record));
 }
 
-/** The same text for the same content, whatever order the fields came in. */
-export function canonical(value: unknown): string {
-  return JSON.stringify(value, (_name, inner: unknown) =>
-    typeof inner === "object" && inner !== null && !Array.isArray(inner)
-      ? Object.fromEntries(Object.entries(inner).sort(([left], [right]) => (left < right ? -1 : 1)))
-      : inner,
-  );
+function hashOf(record: JournalRecord): string {
+  return hash("sha256", canonicalJson(record), "hex").slice(0, 16);
+}
+
+function contentOfHash(text: string): number {
+  return Number.parseInt(text.slice(0, 13), 16);
 }

@@ -1,8 +1,11 @@
+import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { patientId } from "../../src/core/ids.ts";
 import { audit, NOTHING_WRONG, readJournal } from "../support/delivery-audit.ts";
 import { type Mosquitto, mosquittoIsMissing, prepareMosquitto } from "../support/mosquitto.ts";
-import { admitWard, openFaults, perform, runSupervised, writeConfig } from "../support/real-gateway.ts";
+import { keepBusy, lostActs } from "../support/power-load.ts";
+import { admitWard, openFaults, perform, runSupervised, verify, writeConfig } from "../support/real-gateway.ts";
+import { seededRandom } from "../support/seeded-random.ts";
 import { BAD_PRESSURE, GOOD_PRESSURE, openSettableWard, type SettableWard } from "../support/settable-ward.ts";
 import { mountSmallDisk } from "../support/small-disk.ts";
 import { openStage, pause, type Stage, until } from "../support/stage.ts";
@@ -11,19 +14,23 @@ import { type Recorder, startRecorder } from "../support/upstream-recorder.ts";
 const DISK_MEGABYTES = 48;
 /** How long the disk is full: long enough for some thousand records to wait, far below the bound of the queue. */
 const FULL_MS = 20_000;
-const BEDS = 6;
+const BEDS = 8;
+const CYCLES = 5;
+const SEED = 20260909;
 
 let stage: Stage;
 let ward: SettableWard;
 let broker: Mosquitto;
 let recorder: Recorder;
+let recordFile: string;
 
 beforeEach(async () => {
   stage = await openStage();
   ward = await openSettableWard(BEDS);
   broker = await prepareMosquitto(["allow_anonymous true"]);
   await broker.start();
-  recorder = await startRecorder(stage, broker);
+  recordFile = join(stage.folder, "received.jsonl");
+  recorder = await startRecorder(stage, { port: broker.port, recordFile });
 });
 
 afterEach(async () => {
@@ -107,6 +114,58 @@ describe.skipIf(mosquittoIsMissing)("a full disk", () => {
       recorder.alerts().filter(({ record }) => record.rule === "fault.journal-disk-full" && record.phase === "start"),
     ).toHaveLength(1);
     expect(recorder.alerts().filter(({ record }) => record.rule === "fault.journal-write-failed")).toEqual([]);
+  });
+
+  test(`${CYCLES} times full and freed in one life: each time it is told and ends, and at the end nothing is missing`, {
+    timeout: 240_000,
+  }, async (context) => {
+    const disk = mountSmallDisk(stage, DISK_MEGABYTES);
+    if (typeof disk === "string") {
+      process.stderr.write(`NOT TESTED: a disk that is full again and again, because it may not be mounted here: ${disk}\n`);
+      context.skip();
+      return;
+    }
+    const files = await writeConfig(stage, { ward, brokerPort: broker.port, dataFolder: disk.folder, journalMegabytes: 32 });
+    const gateway = await runSupervised(stage, files);
+    await admitWard(files, ward);
+    const load = keepBusy(stage, { files, ward, random: seededRandom(SEED) });
+    const earlyActs = new Map<number, string>();
+    for (let cycle = 0; cycle < CYCLES; cycle++) {
+      const patient = ward.beds[cycle % BEDS]?.patientId ?? "";
+      disk.fill();
+      await until("the full disk is told", async () => (await openFaults(files, "journal-disk-full")).length > 0, 60_000);
+      const act = await perform(files, { kind: "enter-oxygen", patientId: patientId(patient), onOxygen: true });
+      expect(act, `cycle ${cycle}`).toMatchObject({ ok: true, value: { durable: false } });
+      if (act?.ok === true) earlyActs.set(act.value.seq, patient);
+      await pause(2000 + cycle * 1000);
+      disk.free();
+      await until("it is over", async () => (await openFaults(files, "journal-disk-full")).length === 0, 30_000);
+      await pause(1500);
+    }
+    await load.stop();
+    await pause(2000);
+    gateway.supervisor.signal("SIGTERM");
+    expect(await gateway.supervisor.exited).toBe(0);
+    await pause(300);
+    const told = recorder.alerts().filter(({ record }) => record.rule === "fault.journal-disk-full");
+    const kept = await readJournal(files);
+    const figures = `${CYCLES} times full, seed ${SEED}: ${kept.bySeq.size} records, ${recorder.delivered().length} deliveries, ${recorder.alerts().length} alerts (${recorder.alerts().filter(({ durable }) => !durable).length} before they were on disk), ${load.durableActs.size} durable acts`;
+    process.stdout.write(`${figures}\n`);
+    expect(audit(recorder.delivered(), kept), figures).toEqual(NOTHING_WRONG);
+    expect(kept.faultsAtOpen, figures).toEqual([]);
+    expect(
+      [...kept.bySeq.values()].filter(({ kind }) => kind === "loss"),
+      figures,
+    ).toEqual([]);
+    expect(lostActs(new Map([...load.durableActs, ...earlyActs]), kept), figures).toEqual([]);
+    expect(new Set(told.filter(({ record }) => record.phase === "start").map(({ record }) => record.id)).size, figures).toBe(
+      CYCLES,
+    );
+    expect(
+      gateway.events().filter((event) => event.kind === "gateway-started"),
+      figures,
+    ).toHaveLength(1);
+    expect(await verify(stage, { ...files, recordFile }), figures).toMatchObject({ exitCode: 0 });
   });
 
   test("a gateway killed while the disk is full alarms again on the full disk, and never gives a number again that had left", {
