@@ -560,12 +560,12 @@ describe("a journal whose epoch changed because it was damaged", () => {
   });
 });
 
-/** Overwrites the beginning of the page of a database that holds a text, as a disk does that lost a sector. */
+/** Overwrites the beginning of the page of a database that holds a text, as a disk does that lost a sector; its log, carried over, goes. */
 async function spoilPageWith(path: string, text: string): Promise<void> {
-  const pageBytes = 4096;
   const bytes = await readFile(path);
-  const at = bytes.lastIndexOf(text);
+  const [at, pageBytes] = [bytes.lastIndexOf(text), bytes.readUInt16BE(16)];
   expect(at, "the text is in the file, not on its first page").toBeGreaterThan(pageBytes);
   bytes.fill(0x5a, at - (at % pageBytes), at - (at % pageBytes) + 64);
   await writeFile(path, bytes);
+  for (const ending of ["-wal", "-shm"]) await rm(path + ending, { force: true });
 }

@@ -200,6 +200,8 @@ class OutboxRunner {
     stopLosses();
     for (const timer of timers) timer.stop();
     this.#lane.close();
+    // Whoever stops in order has heard what was dropped; only a crash needs the holes.
+    [this.#holes, this.#olderHoles] = [[], []];
     if (begun) journal.release(name, this.#cursor());
     await this.#carrier.close();
   }
