@@ -49,6 +49,11 @@ export function useOf(pids: readonly number[]): ProcessUse {
   };
 }
 
+/** How long the main thread of a process has waited for a core since it began, in ms. Source: /proc/PID/schedstat, second number. */
+export function coreWaitMs(pid: number): number {
+  return Number(readOrEmpty(`/proc/${pid}/schedstat`).split(" ")[1] ?? 0) / 1e6;
+}
+
 function readOrEmpty(path: string): string {
   try {
     return readFileSync(path, "utf8");
