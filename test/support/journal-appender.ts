@@ -4,8 +4,8 @@ import { actOf, alertOf, observationOf } from "./journal-records.ts";
 
 /**
  * A process that appends until it is killed: node journal-appender.ts <folder> <records per 10 ms>.
- * Says `open <epoch> <lastSeq>` first and then `committed <seq>` after each commit. Every 97th record is an alert, every
- * 101st an act. With 0 records it only holds the journal.
+ * Says `open <epoch> <the number before its first>` first and then `committed <seq>` after each commit. Every 97th record is an
+ * alert, every 101st an act. With 0 records it only holds the journal.
  */
 const [folder = "", perTurn = "0"] = process.argv.slice(2);
 const clock = createSystemClock();
@@ -15,9 +15,11 @@ if (!opened.ok) {
   process.exit(3);
 }
 const journal = opened.value;
-process.stdout.write(`open ${journal.epoch} ${journal.lastSeqAtOpen}\n`);
+const beforeFirst = journal.leftOutAtOpen?.to ?? journal.lastSeqAtOpen;
+process.stdout.write(`open ${journal.epoch} ${beforeFirst}\n`);
+journal.onHealth((health) => process.stdout.write(`${health.state}\n`));
 journal.onCommit((upTo) => process.stdout.write(`committed ${upTo}\n`));
-let next = journal.lastSeqAtOpen + 1;
+let next = beforeFirst + 1;
 const turn = () => {
   const records = [];
   for (let count = 0; count < Number(perTurn); count++, next++) {

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { expect } from "vitest";
+import type { Journal } from "../../src/core/ports.ts";
 import { openOrFail, readAll, until } from "./journal-folder.ts";
 
 const APPENDER = new URL("./journal-appender.ts", import.meta.url).pathname;
@@ -12,25 +13,30 @@ export interface Appender {
   readonly child: ChildProcess;
   /** What it said, line by line; the first is `open <epoch> <lastSeq>`. */
   readonly lines: readonly string[];
+  readonly epoch: string;
+  /** The number of its first record. */
+  readonly firstSeq: number;
+  /** The last number it said committed; the one before its first where it said none. */
   readonly committedSeq: () => number;
   readonly kill: () => Promise<void>;
 }
 
 /** Starts a process that appends so many records every 10 ms to the folder's journal. */
-export async function startAppender(folder: string, perTurn: number): Promise<Appender> {
-  const child = spawn(process.execPath, [APPENDER, folder, String(perTurn)], { stdio: ["ignore", "pipe", "inherit"] });
+export async function startAppender(folder: string, perTurn: number, env: NodeJS.ProcessEnv = process.env): Promise<Appender> {
+  const child = spawn(process.execPath, [APPENDER, folder, String(perTurn)], { stdio: ["ignore", "pipe", "inherit"], env });
   children.add(child);
   const lines: string[] = [];
   createInterface({ input: child.stdout }).on("line", (line) => lines.push(line));
   await until("the appender has opened the journal", () => lines.length > 0, 20_000);
-  const committedSeq = () => Number(lines.findLast((line) => line.startsWith("committed"))?.split(" ")[1] ?? 0);
+  const [, epoch = "", beforeFirst = "0"] = lines[0]?.split(" ") ?? [];
+  const committedSeq = () => Number(lines.findLast((line) => line.startsWith("committed"))?.split(" ")[1] ?? beforeFirst);
   const kill = async () => {
     const ended = once(child, "close");
     child.kill("SIGKILL");
     await ended;
     children.delete(child);
   };
-  return { child, lines, committedSeq, kill };
+  return { child, lines, epoch, firstSeq: Number(beforeFirst) + 1, committedSeq, kill };
 }
 
 /** Ends every appender that still runs. */
@@ -58,30 +64,43 @@ export async function attackWithKills(attack: {
 }): Promise<void> {
   const random = randomFrom(attack.seed);
   const epochs = new Set<string>();
-  // What was never said committed may be missing before a kept record of the same batch that was written first.
-  const neverSaid = new Set<number>();
+  const lives: Life[] = [];
   for (let kill = 0; kill < attack.kills; kill++) {
     const about = `kill ${kill}, seed ${attack.seed}`;
     const appender = await startAppender(attack.folder, 25);
-    const [, epoch = "", firstSeq = "0"] = appender.lines[0]?.split(" ") ?? [];
-    epochs.add(epoch);
+    epochs.add(appender.epoch);
     await new Promise((resolve) => setTimeout(resolve, 20 + random() * 450));
     await appender.kill();
-    const said = Math.max(appender.committedSeq(), Number(firstSeq));
+    lives.push({ from: appender.firstSeq, said: appender.committedSeq() });
     const journal = await openOrFail(attack.folder);
-    expect(journal.lastSeqAtOpen, about).toBeGreaterThanOrEqual(said);
-    expect(journal.faultsAtOpen, about).toEqual([]);
-    const seqs = (await readAll(journal)).map((record) => record.seq as number);
-    const present = new Set(seqs);
-    expect(present.size, `no number twice, ${about}`).toBe(seqs.length);
-    expect(seqs, `in order, ${about}`).toEqual([...seqs].sort((one, other) => one - other));
-    const missing = Array.from({ length: said }, (_, index) => index + 1).filter((number) => !present.has(number));
-    expect(
-      missing.filter((number) => !neverSaid.has(number)),
-      about,
-    ).toEqual([]);
-    for (let number = said + 1; number <= journal.lastSeqAtOpen; number++) if (!present.has(number)) neverSaid.add(number);
+    await expectAllSaid(journal, lives, about);
     await journal.close();
   }
   expect(epochs.size, `one epoch over all kills, seed ${attack.seed}`).toBe(1);
+}
+
+/** The numbers of one life of an appender: what it said committed goes from one to the other. */
+export interface Life {
+  readonly from: number;
+  readonly said: number;
+}
+
+/** What was said committed is there, once and in order, nothing is damaged, and nothing but what was never said committed is told as lost. */
+export async function expectAllSaid(journal: Journal, lives: readonly Life[], about: string): Promise<void> {
+  expect(journal.faultsAtOpen, about).toEqual([]);
+  expect(journal.lastSeqAtOpen, about).toBeGreaterThanOrEqual(Math.max(0, ...lives.map(({ said }) => said)));
+  journal.onLoss((loss) => {
+    expect(loss.why, about).toBe("cut-off");
+    for (const { from, said } of lives)
+      expect(loss.fromSeq <= said && loss.toSeq >= from, `${about}: ${JSON.stringify(loss)}`).toBe(false);
+  });
+  const seqs = (await readAll(journal)).map((record) => record.seq as number);
+  const present = new Set(seqs);
+  expect(present.size, `no number twice, ${about}`).toBe(seqs.length);
+  expect(seqs, `in order, ${about}`).toEqual([...seqs].sort((one, other) => one - other));
+  const missing = lives.flatMap(({ from, said }) => {
+    const given = Array.from({ length: Math.max(0, said - from + 1) }, (_, index) => from + index);
+    return given.filter((number) => !present.has(number));
+  });
+  expect(missing, about).toEqual([]);
 }
