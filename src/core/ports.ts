@@ -304,7 +304,7 @@ export interface Journal {
   readonly readBack: (query: { readonly upToSeq: Seq; readonly limit: number }) => Promise<readonly Observation[]>;
   /** The latest version of every alert that has not ended. */
   readonly openAlerts: () => Promise<readonly Alert[]>;
-  /** The latest present observation per device and quantity since a time; for rebuilding windows of episodic quantities. */
+  /** The latest present observation per device and quantity since a time, of those that were not stored and sent later; for rebuilding windows of episodic quantities. */
   readonly latestObservations: (query: {
     readonly sinceMs: WallMs;
     readonly quantities: readonly QuantityName[];

@@ -135,6 +135,9 @@ export type ReadQuery =
       readonly fromMs: number;
       readonly toMs: number;
       readonly pointsMax: number;
+      /** Only what has these numbers, both included; left out: all. */
+      readonly fromSeq?: number;
+      readonly toSeq?: number;
     }
   | {
       readonly kind: "waves";

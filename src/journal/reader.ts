@@ -253,20 +253,26 @@ export class JournalReader {
     const thinner = new TrendThinner(query);
     const coarse = thinner.intervalMs() >= ROLLUP_CELL_MS;
     const turn = this.#turns();
+    const numbers = { fromSeq: query.fromSeq ?? 0, toSeq: query.toSeq ?? Number.MAX_SAFE_INTEGER };
     for (const entry of this.#entries) {
       if (isOutside(entry, query.fromMs, query.toMs)) continue;
+      if (entry.firstSeq > numbers.toSeq || (entry.sealed && entry.lastSeq < numbers.fromSeq)) continue;
       const state = { wanted: new Set<number>() };
       const prepare = (segment: SegmentReader) => {
         for (const [id, context] of segment.contexts()) {
           if (context.patientId === query.patientId && context.quantity === query.quantity) state.wanted.add(id);
         }
       };
-      const addBlock = (segment: SegmentReader, row: BlockRow) => this.#addBlock(segment, row, state.wanted, thinner);
+      const addBlock = (segment: SegmentReader, row: BlockRow) =>
+        this.#addBlock(segment, row, { ...numbers, series: state.wanted }, thinner);
       await this.#throughTime(entry.file, query, turn, {
         prepare,
         rollup: (segment, row) => {
-          if (coarse) addRollup(row, state.wanted, thinner);
-          else for (const block of this.#blocksBetween(segment, row.from_seq, row.to_seq, query.fromMs)) addBlock(segment, block);
+          const fromSeq = Math.max(row.from_seq, numbers.fromSeq);
+          const toSeq = Math.min(row.to_seq, numbers.toSeq);
+          const isWhole = fromSeq === row.from_seq && toSeq === row.to_seq;
+          if (coarse && isWhole) addRollup(row, state.wanted, thinner);
+          else for (const block of this.#blocksBetween(segment, fromSeq, toSeq, query.fromMs)) addBlock(segment, block);
         },
         block: addBlock,
       });
@@ -274,11 +280,16 @@ export class JournalReader {
     return thinner.points();
   }
 
-  #addBlock(segment: SegmentReader, row: BlockRow, wanted: ReadonlySet<number>, thinner: TrendThinner): void {
+  #addBlock(
+    segment: SegmentReader,
+    row: BlockRow,
+    wanted: { readonly series: ReadonlySet<number>; readonly fromSeq: number; readonly toSeq: number },
+    thinner: TrendThinner,
+  ): void {
     this.#readBlock(segment, row, () =>
       visitBlock(row.data, row.first_seq, {
         observation: (contextId, numbers) => {
-          if (!wanted.has(contextId)) return;
+          if (!wanted.series.has(contextId) || numbers.seq < wanted.fromSeq || numbers.seq > wanted.toSeq) return;
           const context = segment.contextOf(contextId);
           thinner.add(numbers.measuredAtMs, shownValue(context, numbers.value), context.validity === "questionable");
         },
@@ -379,7 +390,9 @@ export class JournalReader {
           this.#readBlock(segment, row, () =>
             visitBlock(row.data, row.first_seq, {
               observation: (contextId, numbers) => {
-                if (!wanted.has(contextId) || numbers.value === null || segment.contextOf(contextId).validity !== "valid") return;
+                if (!wanted.has(contextId) || numbers.value === null) return;
+                const { validity, flags } = segment.contextOf(contextId);
+                if (validity !== "valid" || flags.includes("late")) return;
                 offer(segment, contextId, { seq: numbers.seq, atMs: numbers.measuredAtMs });
               },
               rare: null,

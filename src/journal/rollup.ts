@@ -63,7 +63,8 @@ export class RollupGatherer {
     const extreme = { value, atMs, questionable: context.validity === "questionable" };
     if (cell.lowest === null || value < cell.lowest.value) cell.lowest = extreme;
     if (cell.highest === null || value > cell.highest.value) cell.highest = extreme;
-    if (context.validity !== "valid") return;
+    // What a device kept and sent later is never its newest word.
+    if (context.validity !== "valid" || context.flags.includes("late")) return;
     if (cell.newestValid === null || atMs >= cell.newestValid.atMs) cell.newestValid = { seq: numbers.seq, atMs };
   }
 

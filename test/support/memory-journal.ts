@@ -126,7 +126,8 @@ export function createMemoryJournal(
       const latest = new Map<string, Observation>();
       for (const record of observations()) {
         const wanted = record.times.measuredAtMs >= sinceMs && quantities.includes(record.quantity);
-        if (wanted && record.content.state === "present") latest.set(`${record.deviceId} ${record.quantity}`, record);
+        const live = record.content.state === "present" && !record.quality.flags.includes("late");
+        if (wanted && live) latest.set(`${record.deviceId} ${record.quantity}`, record);
       }
       return [...latest.values()];
     },
