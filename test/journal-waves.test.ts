@@ -84,7 +84,8 @@ describe("a chunk as bytes", () => {
 
   test.each([
     ["bytes from 0 to 255 take one byte a sample", 1, (place: number) => (place * 37) % 256],
-    ["small steps of any wave take one byte a sample", 1, (place: number) => -500 + 100 * (place % 2)],
+    ["small steps of any wave take one byte a sample", 1, (place: number) => -500 + 63 * (place % 2)],
+    ["a leap now and then takes one byte more", 1.25, (place: number) => (place % 8 === 0 ? -400 : 5)],
     ["leaps within 16 bits take two", 2, (place: number) => (place % 2) * 300 - 150],
     ["what is no whole number takes four", 4, (place: number) => place / 3],
   ])("%s", (_, bytesPerSample, sampleAt) => {
