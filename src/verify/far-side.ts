@@ -214,9 +214,11 @@ export class FarSide {
     const why = at.whyMissing(number);
     const wasDurable = (bits & (PROVISIONAL | DURABLE_UNKNOWN)) === 0;
     if (why !== null && why !== "left-out" && why !== "cut-off") return;
-    if (number > at.endSeq) this.#tell("far-ahead", number, {});
-    // What left as durable was committed; a cut-off that takes it back means that the disk did not keep its word.
-    else if (why !== null && wasDurable) this.#tell("far-not-kept", number, {});
+    const isAhead = number > at.endSeq;
+    // What left as durable was committed before the file was read, and the journal is read after it: a cut-off that took it back, or an
+    // end of the journal before it, means that the disk did not keep its word.
+    if (wasDurable && (why !== null || isAhead)) this.#tell("far-not-kept", number, {});
+    else if (isAhead) this.#tell("far-ahead", number, {});
     else if (why === null && (bits & PROVISIONAL) === 0) this.#tell("far-unknown", number, {});
   }
 

@@ -27,7 +27,7 @@ export const FINDINGS = {
   "cursor-damaged": { wrong: true, says: { en: "a reader's cursor has a wrong check sum; it begins anew", zh: "读取者进度校验和错误，将从头开始" } },
   "far-missing": { wrong: true, says: { en: "delivered by the reader's account, and not at the far side", zh: "读取者称已送达，但对端没有" } },
   "far-unknown": { wrong: true, says: { en: "at the far side, and nowhere in the journal", zh: "对端存在，而日志中没有" } },
-  "far-not-kept": { wrong: true, says: { en: "at the far side as durable, and not on disk after a cut-off", zh: "对端标为已落盘，但中断后磁盘上没有" } },
+  "far-not-kept": { wrong: true, says: { en: "at the far side as durable, and not on disk after a cut-off or at the end", zh: "对端标为已落盘，但中断后或末尾的磁盘上没有" } },
   "far-changed": { wrong: true, says: { en: "the far side has another content under this number", zh: "对端同一编号的内容不同" } },
   "far-two-contents": { wrong: true, says: { en: "the far side got two contents under one number", zh: "对端同一编号收到两种内容" } },
   "far-unmarked-duplicate": { wrong: true, says: { en: "came again without being marked as resent", zh: "重复到达但未标记为重发" } },
