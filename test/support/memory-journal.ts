@@ -20,6 +20,8 @@ export interface MemoryJournal extends Journal {
     readonly to: number;
     readonly kinds: readonly JournalRecord["kind"][];
   }) => void;
+  /** Gives up observations that wait for the disk, as the full queue does; told before they would have been committed. */
+  readonly dropWaiting: (range: { readonly from: number; readonly to: number }) => void;
   /** Every cursor as it was released last. */
   readonly cursors: () => ReadonlyMap<string, ReaderCursor>;
   /** The same disk, opened again after the power went: what was not committed is gone; so are cursors released after `cursors` was taken. */
@@ -184,6 +186,13 @@ export function createMemoryJournal(
         reader: null,
       } as const;
       for (const listener of lossListeners) listener(loss);
+    },
+    dropWaiting: ({ from, to }) => {
+      const gone = waiting.filter((record) => record.kind === "observation" && record.seq >= from && record.seq <= to);
+      waiting = waiting.filter((record) => !gone.includes(record));
+      dropped += gone.length;
+      const range = { fromSeq: seq(from), toSeq: seq(to), count: gone.length };
+      for (const listener of lossListeners) listener({ ...range, why: "queue-full", what: "records", reader: null });
     },
     cursors: () => new Map(cursors),
     reopen: (kept) => createMemoryJournal({ epoch: disk.epoch, records: committed, cursors: kept ?? cursors, closed }),
