@@ -8,7 +8,6 @@ import { LIMITS } from "../src/core/limits.ts";
 import type { Link } from "../src/core/ports.ts";
 import type { Clock } from "../src/core/time.ts";
 import { openLink } from "../src/transports/link.ts";
-import { backoffMs } from "../src/transports/reopening-link.ts";
 import { watchLink } from "./support/link-watcher.ts";
 import { createSimulatedClock } from "./support/simulated-clock.ts";
 
@@ -125,13 +124,6 @@ describe("a TCP link", () => {
       await clock.advance(1);
     }
     expect(waits.slice(0, 7)).toEqual([500, 1000, 2000, 4000, 8000, 15_000, 15_000]);
-  });
-
-  test("jitter takes off at most half and never goes below the shortest wait", () => {
-    expect(backoffMs({ failedAttempts: 3, random: 0 })).toBe(4000);
-    expect(backoffMs({ failedAttempts: 3, random: 0.5 })).toBe(3000);
-    expect(backoffMs({ failedAttempts: 0, random: 0.999 })).toBe(LIMITS.linkBackoffMsMin.value);
-    expect(backoffMs({ failedAttempts: 4000, random: 0 })).toBe(LIMITS.linkBackoffMsMax.value);
   });
 
   test("a reset in the middle of the stream is one down, then up again with what comes next", async () => {

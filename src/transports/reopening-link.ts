@@ -1,3 +1,4 @@
+import { backoffMs } from "../core/backoff.ts";
 import { type ErrorCode, type Fault, fault } from "../core/errors.ts";
 import { LIMITS } from "../core/limits.ts";
 import type { Link } from "../core/ports.ts";
@@ -141,7 +142,8 @@ class ReopeningLink {
       const lastedMs = this.#parts.clock.monotonic() - openedAtMs;
       const wasGood = outcome.wasUp && (this.#receivedSinceUp || lastedMs >= LIMITS.linkBackoffMsMax.value);
       failedAttempts = wasGood ? 0 : failedAttempts + 1;
-      const waitMs = backoffMs({ failedAttempts: Math.max(0, failedAttempts - 1), random: this.#parts.random() });
+      const bounds = { msMin: LIMITS.linkBackoffMsMin.value, msMax: LIMITS.linkBackoffMsMax.value };
+      const waitMs = backoffMs(Math.max(1, failedAttempts), bounds, this.#parts.random());
       await this.#parts.clock.sleep(waitMs, this.#ending.signal);
     }
   }
@@ -246,19 +248,6 @@ class ReopeningLink {
   #fault(code: ErrorCode, cause: string): Fault {
     return fault(code, { ...this.#dialler.facts, cause });
   }
-}
-
-/**
- * How long to wait before the next attempt: the shortest wait at first, then doubled each time up to the longest,
- * of which a random half is taken off.
- *
- * @param failedAttempts  Attempts that failed in a row before this one; 0 after a connection that was good.
- * @param random          From 0 to below 1.
- */
-export function backoffMs(at: { readonly failedAttempts: number; readonly random: number }): number {
-  const { linkBackoffMsMin, linkBackoffMsMax } = LIMITS;
-  const wholeMs = Math.min(linkBackoffMsMax.value, linkBackoffMsMin.value * 2 ** Math.min(at.failedAttempts, 30));
-  return Math.max(linkBackoffMsMin.value, wholeMs * (1 - at.random / 2));
 }
 
 /** A write that went well. */
