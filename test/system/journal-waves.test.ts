@@ -1,14 +1,19 @@
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { alertId } from "../../src/core/ids.ts";
+import type { WaveformChunk } from "../../src/core/observation.ts";
 import type { Journal } from "../../src/core/ports.ts";
 import type { LostRange } from "../../src/journal/messages.ts";
 import { WAVE_DEFAULTS } from "../../src/journal/wave-settings.ts";
 import { committed, openOrFail, readAll, until } from "../support/journal-folder.ts";
 import { observationOf } from "../support/journal-records.ts";
+import { compilerIsMissing, openPowerDisk } from "../support/power-disk.ts";
+import { seededRandom } from "../support/seeded-random.ts";
+import { openStage } from "../support/stage.ts";
 import {
   everything,
   foldersOfTests,
@@ -22,6 +27,7 @@ import {
 } from "../support/wave-journal.ts";
 import { chunkOf, patientAlertOf } from "../support/wave-records.ts";
 
+const SEED = 20_261_122;
 const folderOfTest = foldersOfTests();
 const isRoot = process.getuid?.() === 0;
 if (!isRoot) process.stderr.write("NOT TESTED: waves on a full disk, because only root may mount one\n");
@@ -87,7 +93,8 @@ describe.concurrent("waves over time", () => {
     const folder = folderOfTest();
     const appender = new URL("../support/wave-appender.ts", import.meta.url).pathname;
     const child = spawn(process.execPath, [appender, folder], { stdio: ["ignore", "pipe", "inherit"] });
-    await once(child.stdout, "data");
+    const lines = createInterface({ input: child.stdout });
+    await new Promise<void>((resolve) => lines.on("line", (line) => line.startsWith("alert") && resolve()));
     await sleep(1200);
     const ended = once(child, "close");
     child.kill("SIGKILL");
@@ -165,3 +172,71 @@ describe.skipIf(!isRoot)("a full disk", () => {
     await again.close();
   }, 60_000);
 });
+
+describe.skipIf(compilerIsMissing)("power cuts", () => {
+  test("what came more than six seconds before the power failed is there, and so is a strip that was written", async () => {
+    const stage = await openStage();
+    onTestFinished(() => stage.close());
+    mkdirSync(join(stage.folder, "data"));
+    const disk = openPowerDisk(stage, join(stage.folder, "data"));
+    const folder = join(disk.folder, "journal");
+    for (let cut = 0; cut < 3; cut++) {
+      const about = `cut ${cut}, seed ${SEED}`;
+      const random = seededRandom(SEED + cut);
+      const appender = new URL("../support/wave-appender.ts", import.meta.url).pathname;
+      const child = spawn(process.execPath, [appender, folder, "500"], {
+        stdio: ["ignore", "pipe", "inherit"],
+        env: { ...process.env, ...disk.env },
+      });
+      const recordedMs: number[] = [];
+      createInterface({ input: child.stdout }).on("line", (line) => {
+        if (line.startsWith("recorded")) recordedMs.push(performance.now());
+      });
+      await until(
+        "a strip is there",
+        () => existsSync(join(folder, "strips")) && waveFilesIn(folder, "strips").length > cut,
+        30_000,
+      );
+      await sleep(4000 + random.whole({ min: 0, max: 4000 }));
+      const stripsBefore = waveFilesIn(folder, "strips").map((path) => readFileSync(path));
+      const ended = once(child, "close");
+      child.kill("SIGKILL");
+      const cutMs = performance.now();
+      await ended;
+      const promised = recordedMs.filter((atMs) => cutMs - atMs > 6500).length;
+      expect(promised, about).toBeGreaterThan(10);
+      disk.cut(random);
+      const journal = await openOrFail(folder, { waves: { ...WAVE_DEFAULTS, stripBeforeMs: 1000, stripAfterMs: 500 } });
+      const losses = lossesOf(journal);
+      await sleep(500);
+      const lives = livesOf(await everything(journal));
+      expect(lives.length, about).toBe(cut + 1);
+      const last = indicesOf(lives.at(-1) ?? []);
+      expect(
+        last.filter((index) => index < promised),
+        about,
+      ).toEqual(Array.from({ length: promised }, (_, index) => index));
+      // Only the unsynced end may be torn.
+      expect(
+        losses.filter(({ what, why }) => what !== "waveforms" || why !== "journal-damaged"),
+        about,
+      ).toEqual([]);
+      expect(
+        waveFilesIn(folder, "strips").map((path) => readFileSync(path)),
+        about,
+      ).toEqual(stripsBefore);
+      await journal.close();
+      disk.adopt();
+    }
+  }, 120_000);
+});
+
+/** Chunks by the life they were recorded in: each began with the index 0. */
+function livesOf(chunks: readonly WaveformChunk[]): readonly (readonly WaveformChunk[])[] {
+  const lives: WaveformChunk[][] = [];
+  for (const chunk of chunks) {
+    if (chunk.firstSampleIndex === 0) lives.push([]);
+    lives.at(-1)?.push(chunk);
+  }
+  return lives;
+}
