@@ -103,11 +103,11 @@ function isHeld(folder: string): boolean {
 }
 
 /** Lines such as `3: POSIX  ADVISORY  WRITE 25255 fe:00:2220202 1073741824 1073742335`. Source: proc(5), /proc/locks. */
-function isInKernelTable(lock: Stats): boolean {
+function isInKernelTable({ dev, ino }: Stats): boolean {
+  const [major, minor] = [Math.floor(dev / 256) % 4096, (dev % 256) + Math.floor(dev / 2 ** 20) * 256];
+  const place = `${[major, minor].map((number) => number.toString(16).padStart(2, "0")).join(":")}:${ino}`;
   const table = quietly(() => readFileSync("/proc/locks", "utf8")) ?? "";
-  return table
-    .split("\n")
-    .some((line) => line.includes(" WRITE ") && line.split(/\s+/).some((word) => word.endsWith(`:${lock.ino}`)));
+  return table.split("\n").some((line) => line.includes(" WRITE ") && line.split(/\s+/).includes(place));
 }
 
 /** In a container the table may not show the lock; the process that noted itself as the holder shows the file as open. */

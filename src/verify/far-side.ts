@@ -48,6 +48,8 @@ export interface FarSideAccount {
   readonly records: number;
   readonly duplicatesMarked: number;
   readonly duplicatesUnmarked: number;
+  /** Not marked as resent, and behind a later one of its kind. */
+  readonly outOfOrder: number;
   readonly resent: number;
   readonly notDurable: number;
   readonly otherLines: number;
@@ -67,7 +69,10 @@ export class FarSide {
   readonly #newestLive = new Map<string, number>();
   readonly #live = new DelayHistogram();
   readonly #backlog = new DelayHistogram();
-  #counts = { lines: 0, records: 0, duplicatesMarked: 0, duplicatesUnmarked: 0, resent: 0, notDurable: 0, otherLines: 0 };
+  #counts = {
+    ...{ lines: 0, records: 0, duplicatesMarked: 0, duplicatesUnmarked: 0, outOfOrder: 0 },
+    ...{ resent: 0, notDurable: 0, otherLines: 0 },
+  };
   #tornLines = 0;
   #withoutContent = 0;
   #scatteredLines = 0;
@@ -141,7 +146,10 @@ export class FarSide {
   /** What is not marked as resent comes in rising order of its kind. */
   #takeLive({ kind, seq }: FarLine, inWindow: boolean): void {
     const newest = this.#newestLive.get(kind) ?? 0;
-    if (seq < newest) this.#tellIf(inWindow, "far-out-of-order", seq, { kind, after: newest });
+    if (seq < newest) {
+      this.#counts.outOfOrder += 1;
+      this.#tellIf(inWindow, "far-out-of-order", seq, { kind, after: newest });
+    }
     this.#newestLive.set(kind, Math.max(newest, seq));
   }
 
