@@ -178,4 +178,24 @@ describe("numbers", () => {
     expect(third.leftOutAtOpen).toEqual({ from: 1, to: 2 * reserved });
     await third.close();
   });
+
+  test("a life that opened after a crash and ended before it gave a number does not make the crash forgotten", async () => {
+    const folder = `${place.folder}-idle`;
+    const first = await openOrFail(folder);
+    first.append([observationOf({ seq: 1 })]);
+    await committed(first, 1);
+    cpSync(folder, `${folder}-copy`, { recursive: true });
+    await first.close();
+    const idle = await openOrFail(`${folder}-copy`);
+    expect(idle.leftOutAtOpen).toEqual({ from: 2, to: reserved });
+    await idle.close();
+    const third = await openOrFail(`${folder}-copy`);
+    expect([third.endedBefore, third.leftOutAtOpen?.from]).toEqual(["cut-off", 2]);
+    const next = (third.leftOutAtOpen?.to ?? 0) + 1;
+    third.append([observationOf({ seq: next })]);
+    await third.close();
+    const fourth = await openOrFail(`${folder}-copy`);
+    expect([fourth.endedBefore, fourth.leftOutAtOpen, fourth.lastSeqAtOpen]).toEqual(["closed", null, next]);
+    await fourth.close();
+  });
 });

@@ -528,12 +528,17 @@ class JournalKeeper implements Journal {
     if (this.#writer.ready) {
       await this.#within(stopMs, (done) => {
         this.#whenClosed = done;
-        this.#writer.post({ kind: "close", cleanUpToSeq: drained() ? this.#waiting.lastSeq : null });
+        this.#writer.post({ kind: "close", cleanUpToSeq: drained() && this.#knowsLastNumber() ? this.#waiting.lastSeq : null });
       });
     }
     for (const timer of [this.#groupTimer, this.#retryTimer, this.#answerTimer, this.#cursorTimer]) timer?.stop();
     this.#waveSender.stop();
     await Promise.all([this.#writer.end(), this.#reader.close()]);
+  }
+
+  /** Whether the last number on disk is the last that any life gave: a life that ends before it gave one itself does not undo the crash before it. */
+  #knowsLastNumber(): boolean {
+    return this.leftOutAtOpen === null || this.#waiting.lastSeq > this.leftOutAtOpen.to;
   }
 
   /** Waits until `begin`'s callback is called, but not past `stopMs`. */
