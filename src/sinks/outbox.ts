@@ -82,9 +82,12 @@ const BACKLOG_BATCH_MS_MAX = 500;
 const BACKLOG_BATCH_MS_MIN = 150;
 const BACKLOG_BATCH_RECORDS_MIN = 10;
 /** A batch of the backlog is made smaller as well when the main thread works longer than this for it, in ms, and larger below half of it. */
-const BACKLOG_WORK_MS_MAX = 2;
-/** The part of the main thread's time that making and publishing a backlog may take; for the rest it waits, so that alerts find it free. */
-const BACKLOG_WORK_SHARE_MAX = 0.2;
+const BACKLOG_WORK_MS_MAX = 1;
+/**
+ * The part of the main thread's time that making and publishing a backlog may take; for the rest it waits, so that alerts find it free.
+ * It falls by a third whenever the wait was over late, because the thread or the machine has other work, and rises slowly when it was not.
+ */
+const BACKLOG_SHARE = { max: 0.1, min: 0.02, step: 0.002, lateMs: 4 } as const;
 /** How often the cursor goes to the journal, in ms. */
 const CURSOR_EVERY_MS = 250;
 /** How often the journal's new losses are looked at, in ms. */
@@ -138,6 +141,7 @@ class OutboxRunner {
   /** A reason that differs from the present one and came once. */
   #otherFault: Fault | null = null;
   #backlogBatchRecords = LIMITS.upstreamBatchRecordsMax.value / 4;
+  #backlogShare: number = BACKLOG_SHARE.max / 2;
   #cursorIsStale = false;
   #lastConfirmedAtMs: WallMs | null = null;
   #sentCount = 0;
@@ -493,12 +497,22 @@ class OutboxRunner {
         const work = this.#start(session, () => this.#sendBacklog(page, pass, session));
         running.add(work);
         void work.finally(() => running.delete(work));
-        const workMs = clock.monotonic() - begunMs;
-        const restMs = workMs / BACKLOG_WORK_SHARE_MAX - workMs;
-        if (restMs > 0) await clock.sleep(restMs, session.over.signal);
+        await this.#rest(clock.monotonic() - begunMs, session);
       }
     }
     await unlessStopped(Promise.all(running), session.over.signal);
+  }
+
+  /** Leaves the main thread to others after some work for the backlog, for longer where it is wanted. */
+  async #rest(workMs: number, session: Session): Promise<void> {
+    const { clock } = this.#parts;
+    const restMs = workMs / this.#backlogShare - workMs;
+    if (restMs <= 0) return;
+    const begunMs = clock.monotonic();
+    await clock.sleep(restMs, session.over.signal);
+    const lateMs = clock.monotonic() - begunMs - restMs;
+    const share = lateMs > BACKLOG_SHARE.lateMs ? (this.#backlogShare * 2) / 3 : this.#backlogShare + BACKLOG_SHARE.step;
+    this.#backlogShare = Math.min(BACKLOG_SHARE.max, Math.max(BACKLOG_SHARE.min, share));
   }
 
   #backlogLimit(lane: Lane): number {
