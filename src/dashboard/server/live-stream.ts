@@ -8,6 +8,9 @@ import type { DashboardSource } from "./source.ts";
 /** A second between pulses: the page calls its stream dead after three that did not come. */
 const pulseMs = 1000;
 
+/** A wall clock that moves this much against the monotonic one between two pulses was set: pages get a picture by the new time. */
+const stepMsMin = 500;
+
 /** One page that listens. */
 export interface StreamPage {
   readonly response: ServerResponse;
@@ -63,13 +66,19 @@ export function createLiveStream(parts: { readonly clock: Clock; readonly source
     for (const page of [...pages.keys()]) if (page.bedId === bedId) send(page, bytes);
   });
 
+  let clockApartMs = parts.clock.wall() - parts.clock.monotonic();
   const pulse = parts.clock.every(pulseMs, () => {
     for (const page of [...pages.keys()]) {
       if (page.mayListen()) continue;
       leave(page);
       page.response.end();
     }
-    sendAll({ kind: "pulse", nowMs: parts.clock.wall() });
+    const apartMs = parts.clock.wall() - parts.clock.monotonic();
+    const wasSet = Math.abs(apartMs - clockApartMs) >= stepMsMin;
+    clockApartMs = apartMs;
+    // A page reads ages off the pulse. One that goes back would look long on its way, and the page would call the gateway dead.
+    if (wasSet) sendAll({ kind: "picture", picture: parts.source.picture() });
+    else sendAll({ kind: "pulse", nowMs: parts.clock.wall() });
   });
 
   return {
