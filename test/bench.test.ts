@@ -47,7 +47,7 @@ describe("the bench's arithmetic", () => {
 
   test("a main thread that stands still shows in the pauses, once", async () => {
     const clock = createSystemClock();
-    const meter = startPauseMeter();
+    const meter = startPauseMeter(clock);
     await clock.sleep(50);
     meter.take();
     // The first look after a question only begins the next interval.
@@ -55,7 +55,9 @@ describe("the bench's arithmetic", () => {
     const untilMs = clock.monotonic() + 300;
     while (clock.monotonic() < untilMs);
     await clock.sleep(20);
-    expect(meter.take().maxMs).toBeGreaterThan(250);
+    const blocked = meter.take();
+    expect(blocked.maxMs).toBeGreaterThan(250);
+    expect(blocked.workMsMax).toBeGreaterThan(20);
     await clock.sleep(50);
     expect(meter.take().maxMs).toBeLessThan(250);
     meter.stop();

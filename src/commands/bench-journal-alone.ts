@@ -44,10 +44,17 @@ export async function journalAlone(of: {
   const pool = observationPool();
   let sent = 0;
   let keeping = false;
+  const beganMs = clock.monotonic();
   const timer = clock.every(MESSAGE_MS, () => {
-    const observations = nextObservations(pool, sent, MESSAGE_OBSERVATIONS);
-    sent += observations.length;
-    if (keeping) journal.append(observations);
+    // As TCP does, a machine that was busy with others brings the messages of that time together.
+    for (
+      const due = ((clock.monotonic() - beganMs) / MESSAGE_MS) * MESSAGE_OBSERVATIONS;
+      sent < due;
+      sent += MESSAGE_OBSERVATIONS
+    ) {
+      const observations = nextObservations(pool, sent, MESSAGE_OBSERVATIONS);
+      if (keeping) journal.append(observations);
+    }
   });
   let readUpTo = 0;
   const readOn = async () => {
@@ -55,7 +62,7 @@ export async function journalAlone(of: {
     readUpTo = page.at(-1)?.seq ?? readUpTo;
   };
   const stopReading = journal.onCommit(() => void readOn());
-  const meter = startPauseMeter();
+  const meter = startPauseMeter(clock);
   const measured = async () => {
     await clock.sleep(RUN_IN_MS);
     meter.take();

@@ -1,4 +1,5 @@
-import { monitorEventLoopDelay, PerformanceObserver } from "node:perf_hooks";
+import { createHistogram, monitorEventLoopDelay, PerformanceObserver } from "node:perf_hooks";
+import type { Clock } from "../core/time.ts";
 
 /** Set to 1 this makes a gateway measure the pauses of its main thread; it costs a timer every millisecond, so it is off on a ward. */
 export const PAUSES_VARIABLE = "VIGIL_MEASURE_PAUSES";
@@ -13,6 +14,9 @@ export interface Pauses {
   readonly maxMs: number;
   /** The longest single pause that was the sweeping of memory, so that it is not taken for anything else. */
   readonly sweepMsMax: number;
+  /** What of the pauses the thread itself worked, in processor time: without the times in which the machine ran others. */
+  readonly workP999Ms: number;
+  readonly workMsMax: number;
 }
 
 /** Measures the pauses of the thread that made it. */
@@ -26,16 +30,25 @@ export interface PauseMeter {
 const RESOLUTION_MS = 1;
 const NANOSECONDS_PER_MS = 1e6;
 
+const MICROSECONDS_PER_MS = 1000;
+
 /** Starts measuring in the calling thread. */
-export function startPauseMeter(): PauseMeter {
+export function startPauseMeter(clock: Clock): PauseMeter {
   const histogram = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
+  const work = createHistogram();
+  let workedMicroseconds = 0;
+  const timer = clock.every(RESOLUTION_MS, () => {
+    const { user, system } = process.threadCpuUsage();
+    if (workedMicroseconds > 0) work.record(Math.max(1, Math.round(user + system - workedMicroseconds)));
+    workedMicroseconds = user + system;
+  });
   let sweepMsMax = 0;
   const observer = new PerformanceObserver((list) => {
     for (const { duration } of list.getEntries()) sweepMsMax = Math.max(sweepMsMax, duration);
   });
   observer.observe({ entryTypes: ["gc"] });
   histogram.enable();
-  const over = (nanoseconds: number) => Math.round(Math.max(0, nanoseconds / NANOSECONDS_PER_MS - RESOLUTION_MS) * 10) / 10;
+  const over = (nanoseconds: number) => tenths(Math.max(0, nanoseconds / NANOSECONDS_PER_MS - RESOLUTION_MS));
   return {
     take: () => {
       const pauses = {
@@ -44,15 +57,23 @@ export function startPauseMeter(): PauseMeter {
         p99Ms: over(histogram.percentile(99)),
         p999Ms: over(histogram.percentile(99.9)),
         maxMs: over(histogram.max),
-        sweepMsMax: Math.round(sweepMsMax * 10) / 10,
+        sweepMsMax: tenths(sweepMsMax),
+        workP999Ms: tenths(work.percentile(99.9) / MICROSECONDS_PER_MS),
+        workMsMax: tenths(work.max / MICROSECONDS_PER_MS),
       };
       histogram.reset();
+      work.reset();
       sweepMsMax = 0;
       return pauses;
     },
     stop: () => {
+      timer.stop();
       histogram.disable();
       observer.disconnect();
     },
   };
+}
+
+function tenths(value: number): number {
+  return Math.round(value * 10) / 10;
 }

@@ -400,7 +400,7 @@ async function openControl(
   parts: { readonly gateway: Gateway; readonly journal: Journal; readonly view: () => GatewayView },
 ): Promise<ControlSocket | null> {
   const { gateway, journal, view } = parts;
-  const pauseMeter = process.env[PAUSES_VARIABLE] === "1" ? startPauseMeter() : null;
+  const pauseMeter = process.env[PAUSES_VARIABLE] === "1" ? startPauseMeter(createSystemClock()) : null;
   const opened = await openControlSocket(join(config.gateway.dataFolder, CONTROL_SOCKET_NAME), async (request) => {
     if (request.name === "picture") return gateway.source.picture();
     if (request.name === "stats") return { ...journal.stats(), memory: process.memoryUsage(), upstreams: view().upstreams };
