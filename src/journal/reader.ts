@@ -19,6 +19,8 @@ import { readWaves } from "./wave-reader.ts";
 
 /** Work of one question that is done before another may have its turn. */
 const SLICE_MS = 5;
+/** Records that one look into a segment brings at most, or little more. */
+const PAGE_RECORDS = 2000;
 
 /**
  * The reading thread: its own connections, read-only, so that no question ever stands before a commit. Questions take
@@ -176,16 +178,18 @@ export class JournalReader {
     turn: () => Promise<void>,
   ): Promise<boolean> {
     const { afterSeq, upToSeq, limit, kinds } = query;
+    const fromSeq = afterSeq + 1;
     let takenCount = 0;
-    let fromSeq = afterSeq + 1;
+    let afterFirstSeq = 0;
     for (;;) {
-      const rows = this.#onSegment(file, (segment) => segment.blocks({ fromSeq, toSeq: upToSeq, kinds }));
+      const page = { fromSeq, afterFirstSeq, toSeq: upToSeq, kinds, recordsWanted: Math.min(PAGE_RECORDS, limit - takenCount) };
+      const rows = this.#onSegment(file, (segment) => segment.blocksFrom(page));
       if (rows === null || rows.length === 0) return true;
       for (const row of rows) {
         const records = this.#recordsOfBlock(file, row, kinds).filter((record) => record.seq > afterSeq && record.seq <= upToSeq);
         found.push(...records);
         takenCount += records.length;
-        fromSeq = row.last_seq + 1;
+        afterFirstSeq = row.first_seq;
         if (takenCount >= limit) return false;
       }
       await turn();

@@ -44,6 +44,8 @@ export const SEGMENT_SCHEMA: FileSchema = {
 const SEALED = "sealed";
 /** Blocks are read until they hold so many records. */
 const BLOCK_PAGE_RECORDS = 2000;
+/** And at most so many of them, whatever they say that they hold. */
+const BLOCK_PAGE_ROWS = 64;
 
 interface ContextRow {
   readonly id: number;
@@ -392,6 +394,7 @@ export class SegmentReader {
   readonly #contexts: ContextTable;
   readonly #blocks;
   readonly #blocksBack;
+  readonly #blocksFrom;
   readonly #blocksAfter;
   readonly #rollups;
 
@@ -407,6 +410,11 @@ export class SegmentReader {
     this.#blocksBack = this.#database.prepare<[number], BlockRow>(
       `SELECT first_seq, last_seq, record_count, crc, data FROM blocks
        WHERE first_seq <= ? AND kinds & ${BLOCK_KIND_BITS.observation} ORDER BY first_seq DESC LIMIT 16`,
+    );
+    this.#blocksFrom = this.#database.prepare<[number, number, number, number], BlockRow>(
+      `SELECT first_seq, last_seq, record_count, crc, data FROM blocks
+       WHERE first_seq >= coalesce((SELECT max(first_seq) FROM blocks WHERE first_seq <= ?), 0) AND first_seq > ? AND first_seq <= ?
+       AND (kinds & ? OR typeof(kinds) <> 'integer' OR kinds & ${ALL_KIND_BITS} = 0) ORDER BY first_seq`,
     );
     this.#blocksAfter = this.#database.prepare<[number], BlockRow>(
       "SELECT first_seq, last_seq, record_count, crc, data FROM blocks WHERE first_seq > ? ORDER BY first_seq LIMIT 8",
@@ -424,8 +432,7 @@ export class SegmentReader {
     readonly kinds: readonly RecordKind[] | null;
     readonly sinceMs?: number;
   }): BlockRow[] {
-    let mask = range.kinds === null ? ALL_KIND_BITS : 0;
-    for (const kind of range.kinds ?? []) if (isBlockKind(kind as "event")) mask |= BLOCK_KIND_BITS[kind as "event"];
+    const mask = range.kinds === null ? ALL_KIND_BITS : maskOf(range.kinds);
     const sinceMs = range.sinceMs ?? Number.NEGATIVE_INFINITY;
     const rows: BlockRow[] = [];
     let recordCount = 0;
@@ -433,6 +440,31 @@ export class SegmentReader {
       rows.push(row);
       recordCount += row.record_count;
       if (recordCount >= BLOCK_PAGE_RECORDS) break;
+    }
+    return rows;
+  }
+
+  /**
+   * The next few blocks, in order, from the one that may hold a number on and after the last that was read. No check sum covers a block's
+   * columns, so whatever they say passes over no block that may hold what is asked: only the order of the first numbers counts, which
+   * the check sums are tied to, and kinds only where observations are not asked for.
+   */
+  blocksFrom(range: {
+    readonly fromSeq: number;
+    readonly afterFirstSeq: number;
+    readonly toSeq: number;
+    readonly kinds: readonly RecordKind[] | null;
+    /** The page ends where its blocks say that they hold so many together. */
+    readonly recordsWanted: number;
+  }): BlockRow[] {
+    const { fromSeq, afterFirstSeq, toSeq, kinds } = range;
+    const mask = kinds === null || kinds.includes("observation") ? -1 : maskOf(kinds);
+    const rows: BlockRow[] = [];
+    let recordCount = 0;
+    for (const row of this.#blocksFrom.iterate(fromSeq, afterFirstSeq, toSeq, mask)) {
+      rows.push(row);
+      recordCount += row.record_count;
+      if (rows.length >= BLOCK_PAGE_ROWS || !(recordCount < range.recordsWanted)) break;
     }
     return rows;
   }
@@ -475,6 +507,13 @@ export class SegmentReader {
   close(): void {
     this.#database.close();
   }
+}
+
+/** The bits of kinds that live in blocks. */
+function maskOf(kinds: readonly RecordKind[]): number {
+  let mask = 0;
+  for (const kind of kinds) if (isBlockKind(kind as "event")) mask |= BLOCK_KIND_BITS[kind as "event"];
+  return mask;
 }
 
 function openSegment(path: string, check: boolean): OpenDatabase {
