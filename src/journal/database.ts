@@ -1,4 +1,4 @@
-import { existsSync, statSync } from "node:fs";
+import { accessSync, constants, existsSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { crc32 } from "node:zlib";
 import Database from "better-sqlite3";
@@ -79,6 +79,8 @@ export function openForReading(path: string): OpenDatabase {
  */
 export function openReadable(path: string, schema: FileSchema | null): OpenDatabase {
   let database: OpenDatabase | null = null;
+  // SQLite would take hold of what lies beside the file such that this process cannot write the file until all have closed it.
+  if (!mayWrite(path)) return openInMemory(path, schema);
   try {
     database = openForReading(path);
     if (versionOf(database) === schema?.steps.length || schema === null) return database;
@@ -88,6 +90,16 @@ export function openReadable(path: string, schema: FileSchema | null): OpenDatab
     if (sqliteOrSystemCode(error) === null || isDamage(error)) throw error;
   }
   return openInMemory(path, schema);
+}
+
+function mayWrite(path: string): boolean {
+  try {
+    accessSync(path, constants.W_OK);
+    return true;
+  } catch (error) {
+    if (sqliteOrSystemCode(error) === null) throw error;
+    return false;
+  }
 }
 
 function openInMemory(path: string, schema: FileSchema | null): OpenDatabase {

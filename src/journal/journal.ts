@@ -123,6 +123,8 @@ class JournalKeeper implements Journal {
   #sendIsDue = false;
   #fault: Fault | null = null;
   #otherJournal: Fault | null = null;
+  /** The files could not even be read: until they come, what is asked has an empty answer at once, so that the gateway starts. */
+  #nothingIsRead = false;
   #untold: LostRange[] = [];
   #droppedRange: LostRange | null = null;
   #droppedToldMs = Number.NEGATIVE_INFINITY;
@@ -168,6 +170,7 @@ class JournalKeeper implements Journal {
     this.#useSegments(opened.segments, false);
     for (const loss of opened.losses) this.#tellLoss(loss);
     this.#fault = opened.notWritable;
+    this.#nothingIsRead = opened.notWritable !== null && opened.leftOut === null;
     this.#writer = parts.writer;
     this.#writer.follow({
       onMessage: (message) => this.#takeFromWriter(message),
@@ -299,6 +302,7 @@ class JournalKeeper implements Journal {
   }
 
   #takeOpenedAgain(opened: OpenedJournal): void {
+    this.#nothingIsRead = false;
     this.#useSegments(opened.segments, true);
     for (const loss of opened.losses) this.#tellLoss(loss);
     for (const found of opened.faults) this.#setFault(found);
@@ -434,6 +438,7 @@ class JournalKeeper implements Journal {
   };
 
   readonly openAlerts = async (): Promise<readonly Alert[]> => {
+    if (this.#nothingIsRead) return [];
     const answer = await this.#reader.ask({ kind: "open-alerts" });
     const records = answer.kind === "records" ? unpackRecords(answer.batch) : [];
     return records.filter((record) => record.kind === "alert");
@@ -443,13 +448,14 @@ class JournalKeeper implements Journal {
     sinceMs,
     quantities,
   }): Promise<readonly Observation[]> => {
+    if (this.#nothingIsRead) return [];
     const answer = await this.#reader.ask({ kind: "latest", sinceMs, quantities });
     const records = answer.kind === "records" ? unpackRecords(answer.batch) : [];
     return records.filter((record) => record.kind === "observation");
   };
 
   readonly trend: Journal["trend"] = async (query): Promise<readonly TrendPoint[]> => {
-    if (!(query.fromMs < query.toMs)) return [];
+    if (!(query.fromMs < query.toMs) || this.#nothingIsRead) return [];
     const pointsMax = Math.max(2, Math.min(Math.floor(query.pointsMax), LIMITS.journalTrendPointsMax.value));
     const answer = await this.#reader.ask({ kind: "trend", ...query, pointsMax });
     return answer.kind === "trend" ? answer.points : [];
@@ -481,6 +487,7 @@ class JournalKeeper implements Journal {
   readonly cursor = async (reader: string): Promise<ReaderCursor | null> => {
     const released = this.#cursors.get(reader);
     if (released !== undefined) return released;
+    if (this.#nothingIsRead) return null;
     const answer = await this.#reader.ask({ kind: "cursor", reader });
     return answer.kind === "cursor" && answer.json !== null ? (JSON.parse(answer.json) as ReaderCursor) : null;
   };
