@@ -1,5 +1,6 @@
+import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { chmodSync, cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import Database from "better-sqlite3";
@@ -201,6 +202,36 @@ describe("vigil verify on files", () => {
     }
   });
 
+  const mounted = join(ROOT, "mounted");
+  const mayMount = process.getuid?.() === 0 && process.platform === "linux";
+  if (!mayMount) process.stderr.write("SKIPPED: only root may mount a disk read-only\n");
+  test.skipIf(!mayMount)("on a disk that is mounted read-only it reads a closed journal and one that a kill left", async () => {
+    const running = await openOrFail(join(copyOf(clean), "journal"));
+    const source = join(ROOT, `data-${folders}`);
+    const made = lifeOf(running);
+    running.append(made);
+    await committed(running, made.at(-1)?.seq ?? 0);
+    const killed = emptyFolder();
+    cpSync(source, killed, { recursive: true });
+    await running.close();
+    for (const [folder, ended] of [
+      [clean, "closed"],
+      [killed, "cut-off"],
+    ] as const) {
+      mkdirSync(mounted, { recursive: true });
+      execFileSync("/bin/mount", ["--bind", folder, mounted]);
+      try {
+        execFileSync("/bin/mount", ["-o", "remount,ro,bind", mounted]);
+        expect(() => writeFileSync(join(mounted, "x"), "")).toThrow();
+        const report = await verify(mounted);
+        expect(report.wrong, JSON.stringify(report.findings)).toEqual({});
+        expect(report.lives.at(-1)?.ended).toBe(ended);
+      } finally {
+        execFileSync("/bin/umount", ["-l", mounted]);
+      }
+    }
+  });
+
   test("a folder that may not be written is read all the same", async () => {
     const folder = copyOf(clean);
     for (const entry of readdirSync(join(folder, "journal"))) chmodSync(join(folder, "journal", entry), 0o400);
@@ -315,6 +346,40 @@ describe("vigil verify on files", () => {
       expect(report.ok).toBe(false);
     });
   }
+
+  test("a journal that kept to its byte budget is clean: what went is told by its rule, and a loss less is found", async () => {
+    const folder = emptyFolder();
+    const journal = await openOrFail(join(folder, "journal"), { gatewayId: "ward-1", bytesMax: 2_000_000 });
+    let lastSeq = 1;
+    const at = { atMs: wallMs(BASE_MS), atMonotonicMs: monotonicMs(1) };
+    journal.append([{ kind: "start", seq: seq(1), ...at, version: "1.0.0", before: "first", leftOut: null }]);
+    let lossCount = 0;
+    journal.onLoss((loss) => {
+      lossCount += 1;
+      journal.append([{ kind: "loss", seq: seq(++lastSeq), atMs: wallMs(BASE_MS), ...loss }]);
+    });
+    // A device of its own for each observation takes many bytes, so that the budget is soon reached; each batch has an act.
+    for (let round = 0; round < 40 && lossCount < 3; round++) {
+      const batch = Array.from({ length: 1000 }, () => {
+        const next = ++lastSeq;
+        return next % 500 === 0
+          ? alertOf({ seq: next, id: `alert-${next}` })
+          : observationOf({ seq: next, device: `monitor-${next}`, value: next / 7 });
+      });
+      journal.append(batch);
+      await committed(journal, batch.at(-1)?.seq ?? 0);
+      if (round % 10 === 9) await new Promise((resolve) => setTimeout(resolve, 1050));
+    }
+    await committed(journal, lastSeq);
+    await journal.close();
+    expect(lossCount).toBeGreaterThan(0);
+    const report = await verify(folder);
+    expect(report.wrong, JSON.stringify(report.findings)).toEqual({});
+    expect(report.lives[0]?.lost["byte-budget"]).toBeGreaterThan(1000);
+    expect(report.said["loss-still-there"]).toBeUndefined();
+    change(folder, "kept", (database) => database.exec("DELETE FROM losses WHERE seq = (SELECT min(seq) FROM losses)"));
+    expect((await verify(folder)).wrong.hole).toBeGreaterThan(1000);
+  });
 
   test("a folder without a journal is told and nothing is made there", async () => {
     const folder = emptyFolder();
