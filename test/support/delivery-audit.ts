@@ -1,8 +1,9 @@
 import { join } from "node:path";
 import { createSystemClock } from "../../src/clock.ts";
-import { seq } from "../../src/core/ids.ts";
+import { deviceId, seq } from "../../src/core/ids.ts";
 import type { Journal, ReaderCursor } from "../../src/core/ports.ts";
 import { type JournalRecord, KEPT_KINDS, type SeqSpan } from "../../src/core/record.ts";
+import { wallMs } from "../../src/core/time.ts";
 import { LEAVING_KINDS, leavesFor } from "../../src/core/upstream.ts";
 import { openJournal } from "../../src/journal/journal.ts";
 import { GATEWAY_ID, UPSTREAM_NAME } from "./real-gateway.ts";
@@ -27,6 +28,8 @@ export interface Kept {
   /** In rising order of number. */
   readonly bySeq: ReadonlyMap<number, KeptRecord>;
   readonly cursor: ReaderCursor | null;
+  /** The waves in the ring of the devices that were asked for: `device/waveform`. */
+  readonly waves: ReadonlySet<string>;
   /** Codes of what was found damaged while it was opened; a power cut must not be damage. */
   readonly faultsAtOpen: readonly string[];
 }
@@ -35,7 +38,7 @@ export interface Kept {
  * Opens the journal of a gateway that has ended, reads all of it, and closes it. That makes its end a clean one: where the gateway shall
  * be started again after a crash or cut, give it a copy.
  */
-export async function readJournal(of: { readonly dataFolder: string }): Promise<Kept> {
+export async function readJournal(of: { readonly dataFolder: string; readonly waveDevices?: readonly string[] }): Promise<Kept> {
   const opened = await openJournal({
     folder: join(of.dataFolder, "journal"),
     gatewayId: GATEWAY_ID,
@@ -46,9 +49,14 @@ export async function readJournal(of: { readonly dataFolder: string }): Promise<
   const journal = opened.value;
   const bySeq = await readRecords(journal);
   const cursor = await journal.cursor(READER);
+  const waves = new Set<string>();
+  for (const device of of.waveDevices ?? []) {
+    const chunks = await journal.waves({ deviceId: deviceId(device), fromMs: wallMs(0), toMs: wallMs(Number.MAX_SAFE_INTEGER) });
+    for (const chunk of chunks) waves.add(`${chunk.deviceId}/${chunk.waveform}`);
+  }
   await journal.close();
   const { epoch, lastSeqAtOpen: lastSeq } = journal;
-  return { epoch, lastSeq, bySeq, cursor, faultsAtOpen: journal.faultsAtOpen.map((found) => JSON.stringify(found)) };
+  return { epoch, lastSeq, bySeq, cursor, waves, faultsAtOpen: journal.faultsAtOpen.map((found) => JSON.stringify(found)) };
 }
 
 async function readRecords(journal: Journal): Promise<ReadonlyMap<number, KeptRecord>> {

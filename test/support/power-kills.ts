@@ -17,6 +17,10 @@ const SLOW_DISK = { VIGIL_SIMULATED_DISK: "20,1200,0.4,7" };
 /** From the kill to the alert upstream. Source: safety.md, line 10. */
 const ALERTING_AGAIN_MS_MAX = 5000;
 
+/** Devices whose waves are looked for in the ring, and how many waves of theirs must be there. All devices' waves are recorded. */
+const WAVE_DEVICES = 4;
+const WAVES_MIN = 8;
+
 /** What is attacked, and how often. */
 export interface KillAttack {
   readonly stage: Stage;
@@ -62,12 +66,14 @@ export async function attackWithKills(attack: KillAttack): Promise<string> {
   const { gateway, recoveries } = await killAgainAndAgain({ attack, files, random, recorder, link }, first);
   await load.stop();
   await stopWell(files, { gateway, recorder });
-  const kept = await readJournal(files);
+  const waveDevices = ward.beds.slice(0, WAVE_DEVICES).map((bed) => bed.deviceId);
+  const kept = await readJournal({ ...files, waveDevices });
   const tookSeconds = (performance.now() - startedMs) / 1000;
   const figures = `${new Date().toISOString()} seed ${seed}: ${describe({ attack, recoveries, kept, recorder, load })}, ${tookSeconds.toFixed(0)} s in all`;
   process.stdout.write(`${figures}\n`);
   expectNothingLost({ figures, found: audit(recorder.delivered(), kept), kept, recorder, load });
   expect(await verify(stage, { ...files, recordFile }), figures).toMatchObject({ exitCode: 0 });
+  expect(kept.waves.size, figures).toBeGreaterThanOrEqual(WAVES_MIN);
   expect(receiver.view().unmarkedDuplicateCount, figures).toBe(0);
   const timely = recoveries.filter((each) => each.link === "up").map(({ ms }) => ms);
   expect(timely.length, figures).toBeGreaterThan(attack.kills / 4);
@@ -174,6 +180,7 @@ function describe(of: {
   return [
     `${attack.kills} kills, ${attack.ward.beds.length} beds`,
     `${kept.bySeq.size} records, ${counted("observation")} of them observations, ${counted("receipt")} receipts`,
+    `${kept.waves.size} waves of ${WAVE_DEVICES} devices in the ring`,
     `${delivered.length} deliveries, ${delivered.filter(({ resent }) => resent).length} of them again`,
     `${recorder.alerts().length} alerts (${recorder.alerts().filter(({ durable }) => !durable).length} before they were on disk)`,
     `${load.durableActs.size} durable acts`,

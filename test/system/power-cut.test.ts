@@ -7,7 +7,7 @@ import { openStage, pause, type Stage } from "../support/stage.ts";
 
 const SEED = 20260707;
 const CUTS = 5;
-const BEDS = 20;
+const BEDS = 60;
 
 let stage: Stage;
 let ward: SettableWard;
