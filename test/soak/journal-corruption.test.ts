@@ -1,0 +1,105 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { availableParallelism } from "node:os";
+import { afterEach, describe, expect, test } from "vitest";
+import type { CorruptionRow, CorruptionTally } from "../support/corruption.ts";
+import { runCorruptions } from "../support/corruption.ts";
+
+const CASES = Number(process.env["VIGIL_SOAK_CORRUPTIONS"] ?? 1_000_000);
+const SEED = Number(process.env["VIGIL_SOAK_SEED"] ?? 1);
+/** The same through the journal's real threads, which take thirty times as long. */
+const THREADED_CASES = Math.ceil(CASES / 500);
+const PROCESSES = Math.min(2, availableParallelism());
+/** A process that reports no case for so long has hung. */
+const SILENCE_MS_MAX = 120_000;
+const MODULE = new URL("../support/corruption.ts", import.meta.url).href;
+const running = new Set<ChildProcess>();
+
+afterEach(() => {
+  for (const child of running) child.kill("SIGKILL");
+});
+
+/** Runs a row of cases in a process of its own; rejects where that ends or falls silent before it is done. */
+function runApart(row: CorruptionRow): Promise<CorruptionTally> {
+  const script = `
+    const { runCorruptions } = await import(${JSON.stringify(MODULE)});
+    const row = ${JSON.stringify(row)};
+    const tally = await runCorruptions(row, (done) => { if (done % 500 === 0) process.send({ done }); });
+    process.send({ tally }, () => process.exit(0));`;
+  const child = spawn(process.execPath, ["--input-type=module", "-e", script], {
+    stdio: ["ignore", "inherit", "inherit", "ipc"],
+  });
+  running.add(child);
+  return new Promise((resolve, reject) => {
+    let done = 0;
+    const silent = () => {
+      child.kill("SIGKILL");
+      reject(new Error(`silent after case ${row.from + done} of seed ${row.seed}`));
+    };
+    let timer = setTimeout(silent, SILENCE_MS_MAX);
+    child.on("message", (message: { readonly done?: number; readonly tally?: CorruptionTally }) => {
+      clearTimeout(timer);
+      timer = setTimeout(silent, SILENCE_MS_MAX);
+      done = message.done ?? done;
+      if (message.tally !== undefined) resolve(message.tally);
+    });
+    child.on("exit", (code, signal) => {
+      clearTimeout(timer);
+      running.delete(child);
+      reject(new Error(`ended with ${code ?? signal} after case ${row.from + done} of seed ${row.seed}`));
+    });
+  });
+}
+
+function together(tallies: readonly CorruptionTally[]): CorruptionTally {
+  const sum = (of: (tally: CorruptionTally) => number) => tallies.reduce((all, tally) => all + of(tally), 0);
+  return {
+    cases: sum((tally) => tally.cases),
+    outcomes: {
+      harmless: sum((tally) => tally.outcomes.harmless),
+      "found-at-open": sum((tally) => tally.outcomes["found-at-open"]),
+      "found-when-read": sum((tally) => tally.outcomes["found-when-read"]),
+    },
+    missingRecords: sum((tally) => tally.missingRecords),
+    missingWithoutRange: sum((tally) => tally.missingWithoutRange),
+    wrongCount: sum((tally) => tally.wrongCount),
+    wrong: tallies.flatMap((tally) => tally.wrong),
+    seconds: Math.max(...tallies.map((tally) => tally.seconds)),
+  };
+}
+
+function tell(what: string, tally: CorruptionTally): string {
+  const { outcomes, cases, seconds } = tally;
+  const figures =
+    `${new Date().toISOString()}: ${cases} single bytes changed, ${what}, seed ${SEED}, ${Math.round(seconds)} s ` +
+    `(${((seconds * 1000) / cases).toFixed(1)} ms each): ${outcomes.harmless} harmless, ${outcomes["found-at-open"]} found at open, ` +
+    `${outcomes["found-when-read"]} found when read; ${tally.missingRecords} records missing, of ${tally.missingWithoutRange} only the file is ` +
+    `told; ${tally.wrongCount} wrong`;
+  process.stdout.write(`${figures}\n`);
+  return [figures, ...tally.wrong].join("\n");
+}
+
+describe("one byte of a journal is changed", () => {
+  test(`${CASES} times: nothing false is shown, what is missing is told, it neither hangs nor ends, and goes on`, {
+    timeout: 14_400_000,
+  }, async () => {
+    const share = Math.ceil(CASES / PROCESSES);
+    const rows = Array.from({ length: PROCESSES }, (_, index) => ({
+      seed: SEED,
+      from: index * share,
+      count: Math.min(share, CASES - index * share),
+      appendEvery: 20,
+      viewsEvery: 4,
+      threads: false,
+    }));
+    const tally = together(await Promise.all(rows.map(runApart)));
+    expect(tally.wrongCount, tell(`in ${PROCESSES} processes`, tally)).toBe(0);
+    expect(tally.outcomes.harmless, "some bytes are of no use").toBeGreaterThan(0);
+    expect(tally.outcomes["found-at-open"] + tally.outcomes["found-when-read"], "and many are").toBeGreaterThan(CASES / 5);
+  });
+
+  test(`${THREADED_CASES} times through the journal's real threads`, { timeout: 14_400_000 }, async () => {
+    const row = { seed: SEED + 1, from: 0, count: THREADED_CASES, appendEvery: 5, viewsEvery: 1, threads: true };
+    const tally = await runCorruptions(row);
+    expect(tally.wrongCount, tell("through threads", tally)).toBe(0);
+  });
+});
