@@ -6,8 +6,10 @@ import type { Journal } from "../src/core/ports.ts";
 import type { ClockRecord, JournalRecord, LifeStart } from "../src/core/record.ts";
 import { monotonicMs, wallMs } from "../src/core/time.ts";
 import { mendedTrend } from "../src/gateway/mended-trend.ts";
+import { agedObservations, recover } from "../src/gateway/recovery.ts";
 import { committed, openOrFail, temporaryFolder } from "./support/journal-folder.ts";
 import { BASE_MS, observationOf } from "./support/journal-records.ts";
+import { createSimulatedClock } from "./support/simulated-clock.ts";
 
 let place: ReturnType<typeof temporaryFolder>;
 let journal: Journal;
@@ -116,6 +118,38 @@ test("what a device kept and sent later is not its newest word", async () => {
     const latest = await journal.latestObservations({ sinceMs: wallMs(0), quantities: ["systolicPressure"] });
     expect(latest.map(({ seq: number }) => number)).toEqual([1]);
   }
+});
+
+test("numbers bound the newest word to the record, in what is rolled up and in what is not", async () => {
+  await keep(Array.from({ length: 5000 }, (_, at) => said(1 + at, BASE_MS + at * 1000, 40 + (at % 100))));
+  for (const toSeq of [1, 17, 2500, 4999, 5000]) {
+    const query = { sinceMs: wallMs(0), quantities: ["heartRate"], fromSeq: seq(1), toSeq: seq(toSeq) } as const;
+    expect((await journal.latestObservations(query)).map(({ seq: number }) => number)).toEqual([toSeq]);
+    const none = await journal.latestObservations({ ...query, sinceMs: wallMs(BASE_MS + toSeq * 1000) });
+    expect(none).toEqual([]);
+  }
+});
+
+test("of two results of a cuff the one that came later is read back, though the clock was set back in between", async () => {
+  const clock = createSimulatedClock();
+  clock.stepWall(BASE_MS + HOUR_MS - clock.wall());
+  const cuff = (number: number, atMs: number, mono: number, value: number): Observation => {
+    const made = observationOf({ seq: number, atMs, value, patient: "patient-1", device: "cuff", quantity: "systolicPressure" });
+    const times = { ...made.times, receivedAtMs: wallMs(atMs), receivedMonotonicMs: monotonicMs(mono) };
+    return { ...made, times };
+  };
+  // At noon by a clock that is three hours ahead; a minute later it is set back, and ten minutes after that the cuff measures again.
+  const back = step(3, BASE_MS + 60_000, 60_000, -3 * HOUR_MS);
+  const start = { ...START, atMs: wallMs(BASE_MS + 3 * HOUR_MS) };
+  await keep([start, cuff(2, BASE_MS + 3 * HOUR_MS, 0, 81), back, cuff(4, BASE_MS + 600_000, 600_000, 121)]);
+  await journal.close();
+  journal = await openOrFail(place.folder);
+  const next: LifeStart = { ...START, seq: seq(5), atMs: clock.wall(), atMonotonicMs: clock.monotonic() };
+  const timeline = createTimeline([start, back, next]);
+  const recovered = await recover(journal, clock, timeline);
+  expect(recovered.observations.map(({ seq: number }) => number)).toEqual([4]);
+  const [aged] = agedObservations(recovered.observations, clock, timeline);
+  expect(clock.wall() - (aged?.times.measuredAtMs ?? 0)).toBe(HOUR_MS - 600_000);
 });
 
 test("a trend over more corrections than are asked for one by one shows the oldest part as it was written, and the rest mended", async () => {

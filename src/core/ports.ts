@@ -308,6 +308,9 @@ export interface Journal {
   readonly latestObservations: (query: {
     readonly sinceMs: WallMs;
     readonly quantities: readonly QuantityName[];
+    /** Only what has these numbers, both included: what was written under one clock. */
+    readonly fromSeq?: Seq;
+    readonly toSeq?: Seq;
   }) => Promise<readonly Observation[]>;
   /**
    * Observations of one patient and quantity, oldest first, thinned to at most `pointsMax` by keeping each interval's lowest and highest.

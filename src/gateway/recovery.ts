@@ -118,17 +118,27 @@ async function readRecent(journal: Journal, clock: Clock, timeline: Timeline): P
   return pages.flat();
 }
 
-/** The last value of each device and quantity, read from as far back as the clocks of that time may have stood wrong. */
-function readEpisodic(journal: Journal, clock: Clock, timeline: Timeline): Promise<readonly Observation[]> {
+/**
+ * The last value of each device and quantity, asked for of each stretch of the clock by its own wall time: of two values of one device
+ * the one that came later counts, whatever their stamps say.
+ */
+async function readEpisodic(journal: Journal, clock: Clock, timeline: Timeline): Promise<readonly Observation[]> {
   const quantities = QUANTITY_NAMES.filter((name) => QUANTITIES[name].rhythm === "episodic");
-  return journal.latestObservations({ sinceMs: wallMs(writtenSince(clock, timeline) - EPISODIC_MS_MAX), quantities });
-}
-
-/** The earliest wall time at which something of the last twelve hours can have been written. */
-function writtenSince(clock: Clock, timeline: Timeline): number {
-  const present = clock.wall() + timeline.presentCorrectionMs();
-  return timeline
+  const sinceMs = clock.wall() + timeline.presentCorrectionMs() - EPISODIC_MS_MAX;
+  const near = timeline
     .stretches()
-    .filter(({ endsAtMs }) => endsAtMs === null || endsAtMs >= present - EPISODIC_MS_MAX)
-    .reduce<number>((earliest, { correctionMsMax }) => Math.min(earliest, present - correctionMsMax), clock.wall());
+    .filter(({ fromSeq, endsAtMs }) => fromSeq <= journal.lastSeqAtOpen && (endsAtMs === null || endsAtMs >= sinceMs))
+    .slice(-LIMITS.clockStretchesMax.value);
+  const found = await Promise.all(
+    near.map(({ fromSeq, toSeq, correctionMsMax }) =>
+      journal.latestObservations({
+        sinceMs: wallMs(sinceMs - correctionMsMax),
+        quantities,
+        ...(fromSeq === 0 ? {} : { fromSeq: seq(fromSeq) }),
+        ...(toSeq === null ? {} : { toSeq: seq(toSeq) }),
+      }),
+    ),
+  );
+  const latest = new Map(found.flat().map((observation) => [`${observation.deviceId} ${observation.quantity}`, observation]));
+  return [...latest.values()];
 }

@@ -444,12 +444,9 @@ class JournalKeeper implements Journal {
     return records.filter((record) => record.kind === "alert");
   };
 
-  readonly latestObservations: Journal["latestObservations"] = async ({
-    sinceMs,
-    quantities,
-  }): Promise<readonly Observation[]> => {
+  readonly latestObservations: Journal["latestObservations"] = async (query): Promise<readonly Observation[]> => {
     if (this.#nothingIsRead) return [];
-    const answer = await this.#reader.ask({ kind: "latest", sinceMs, quantities });
+    const answer = await this.#reader.ask({ kind: "latest", ...query });
     const records = answer.kind === "records" ? unpackRecords(answer.batch) : [];
     return records.filter((record) => record.kind === "observation");
   };

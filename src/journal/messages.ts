@@ -127,7 +127,14 @@ export type ReadQuery =
     }
   | { readonly kind: "observations-back"; readonly upToSeq: number; readonly limit: number }
   | { readonly kind: "open-alerts" }
-  | { readonly kind: "latest"; readonly sinceMs: number; readonly quantities: readonly QuantityName[] }
+  | {
+      readonly kind: "latest";
+      readonly sinceMs: number;
+      readonly quantities: readonly QuantityName[];
+      /** Only what has these numbers, both included; left out: all. */
+      readonly fromSeq?: number;
+      readonly toSeq?: number;
+    }
   | {
       readonly kind: "trend";
       readonly patientId: string;

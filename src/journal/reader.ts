@@ -371,9 +371,11 @@ export class JournalReader {
     const newest = new Map<string, { readonly file: string; readonly seq: number; readonly atMs: number }>();
     const quantities: ReadonlySet<string> = new Set(query.quantities);
     const range = { fromMs: query.sinceMs, toMs: Number.POSITIVE_INFINITY };
+    const { fromSeq = 0, toSeq = Number.MAX_SAFE_INTEGER } = query;
     const turn = this.#turns();
     for (const { file, ...entry } of this.#entries) {
       if (isOutside({ file, ...entry }, range.fromMs, range.toMs)) continue;
+      if (entry.firstSeq > toSeq || (entry.sealed && entry.lastSeq < fromSeq)) continue;
       const wanted = new Set<number>();
       const offer = (segment: SegmentReader, contextId: number, found: { readonly seq: number; readonly atMs: number }) => {
         const { deviceId, quantity } = segment.contextOf(contextId);
@@ -382,26 +384,31 @@ export class JournalReader {
         if (found.atMs >= range.fromMs && (before === undefined || found.atMs >= before.atMs))
           newest.set(key, { file, ...found });
       };
+      const block = (segment: SegmentReader, row: BlockRow) =>
+        this.#readBlock(segment, row, () =>
+          visitBlock(row.data, row.first_seq, {
+            observation: (contextId, { seq, value, measuredAtMs }) => {
+              if (!wanted.has(contextId) || value === null || seq < fromSeq || seq > toSeq) return;
+              const { validity, flags } = segment.contextOf(contextId);
+              if (validity === "valid" && !flags.includes("late")) offer(segment, contextId, { seq, atMs: measuredAtMs });
+            },
+            rare: null,
+          }),
+        );
       await this.#throughTime(file, range, turn, {
         prepare: (segment) => {
           for (const [id, context] of segment.contexts()) if (quantities.has(context.quantity)) wanted.add(id);
         },
-        rollup: (segment, row) =>
-          visitCells(row.data, row.to_seq, wanted, (cell) => {
-            if (cell.newestValid !== null) offer(segment, cell.seriesId, cell.newestValid);
-          }),
-        block: (segment, row) =>
-          this.#readBlock(segment, row, () =>
-            visitBlock(row.data, row.first_seq, {
-              observation: (contextId, numbers) => {
-                if (!wanted.has(contextId) || numbers.value === null) return;
-                const { validity, flags } = segment.contextOf(contextId);
-                if (validity !== "valid" || flags.includes("late")) return;
-                offer(segment, contextId, { seq: numbers.seq, atMs: numbers.measuredAtMs });
-              },
-              rare: null,
-            }),
-          ),
+        rollup: (segment, row) => {
+          const within = { from: Math.max(row.from_seq, fromSeq), to: Math.min(row.to_seq, toSeq) };
+          if (within.from > row.from_seq || within.to < row.to_seq)
+            for (const each of this.#blocksBetween(segment, within.from, within.to, range.fromMs)) block(segment, each);
+          else
+            visitCells(row.data, row.to_seq, wanted, (cell) => {
+              if (cell.newestValid !== null) offer(segment, cell.seriesId, cell.newestValid);
+            });
+        },
+        block,
       });
     }
     return this.#fetch([...newest.values()], turn);

@@ -124,9 +124,10 @@ export function createMemoryJournal(
       for (const record of committed) if (record.kind === "alert") latest.set(record.id, record);
       return [...latest.values()].filter((alert) => alert.state !== "ended");
     },
-    latestObservations: async ({ sinceMs, quantities }) => {
+    latestObservations: async ({ sinceMs, quantities, fromSeq, toSeq }) => {
       const latest = new Map<string, Observation>();
       for (const record of observations()) {
+        if (record.seq < (fromSeq ?? 0) || record.seq > (toSeq ?? Number.POSITIVE_INFINITY)) continue;
         const wanted = record.times.measuredAtMs >= sinceMs && quantities.includes(record.quantity);
         const live = record.content.state === "present" && !record.quality.flags.includes("late");
         if (wanted && live) latest.set(`${record.deviceId} ${record.quantity}`, record);
