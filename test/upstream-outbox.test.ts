@@ -188,6 +188,37 @@ describe("the short way of an alert", () => {
     expect(other.taken).toMatchObject([{ record: { seq: 1 }, resent: true, durable: true }]);
   });
 
+  test("a journal that does not say where the reader stands holds up no alert; when it does, everything else follows once", async () => {
+    const { clock, receiver, journal } = ward();
+    journal.append(numbers(1, 20).map(observationAt));
+    await pass(clock, 50);
+    let answer: (cursor: null) => void = () => {};
+    const hanging: Journal = { ...journal, cursor: () => new Promise((resolve) => (answer = resolve)) };
+    const { outbox } = start({ journal: hanging, sink: receiver.sink, clock });
+    await pass(clock, 1000);
+    journal.setCommitting(false);
+    journal.append([alertAt(21)]);
+    outbox.urgent(alertAt(21));
+    await pass(clock, 500);
+    journal.setCommitting(true);
+    journal.append([alertAt(22)]);
+    outbox.urgent(alertAt(22));
+    await pass(clock, 500);
+    expect(receiver.taken.map(({ record, durable }) => [record.seq, durable])).toEqual([
+      [21, false],
+      [22, true],
+    ]);
+    expect(journal.cursors().size, "no cursor is stored by who knows none").toBe(0);
+    answer(null);
+    await pass(clock, 2000);
+    expect(receiver.seqs()).toEqual([21, 22, ...numbers(1, 20)]);
+    journal.append([observationAt(23)]);
+    await pass(clock, 1000);
+    expect(receiver.taken.at(-1)).toMatchObject({ record: { seq: 23 }, resent: false });
+    await pass(clock, 12_000);
+    expect(journal.cursors().get("upstream:hospital")).toEqual({ epoch: journal.epoch, upTo: 23, open: [] });
+  });
+
   test("a thousand alerts on disk during an outage leave room for one that is not on disk", async () => {
     const { clock, receiver, journal } = ward();
     receiver.state.up = false;

@@ -40,7 +40,7 @@ export interface OutboxParts {
 export interface OutboxView {
   readonly name: string;
   readonly state: "connected" | "connecting";
-  /** Sequence numbers that wait, at most; receipts, which are not sent, count as well, and numbers that were left out do not. */
+  /** Sequence numbers that wait, at most, 0 while the journal has not said where this reader stands; receipts, which are not sent, count as well, and numbers that were left out do not. */
   readonly backlogRecords: number;
   readonly lastConfirmedAtMs: WallMs | null;
   /** Records confirmed that went out the first time. */
@@ -136,6 +136,9 @@ class OutboxRunner {
   #liveKept: readonly SeqRange[] = [];
   #liveBulk: readonly SeqRange[] = [];
   #livePosition: Seq = seq(0);
+  /** False until the journal has said where this reader stands. */
+  #hasBegun = false;
+  #beginning: Promise<boolean> = Promise.resolve(false);
   #session: Session | null = null;
   #presentFault: Fault | null = null;
   /** A reason that differs from the present one and came once. */
@@ -168,7 +171,7 @@ class OutboxRunner {
     return {
       name: this.#parts.name,
       state: this.#session === null ? "connecting" : "connected",
-      backlogRecords: countSeqs(subtract(waiting, this.#leftOut)),
+      backlogRecords: this.#hasBegun ? countSeqs(subtract(waiting, this.#leftOut)) : 0,
       lastConfirmedAtMs: this.#lastConfirmedAtMs,
       sentCount: this.#sentCount,
       resentCount: this.#resentCount,
@@ -179,7 +182,7 @@ class OutboxRunner {
 
   async run(): Promise<void> {
     const { journal, clock, name, stop } = this.#parts;
-    const begun = await this.#begin();
+    this.#beginning = this.#begin();
     const stopListening = journal.onCommit((upTo) => this.#committed(upTo));
     const stopLosses = journal.onLoss((loss) => {
       this.#losses.hear(loss);
@@ -206,13 +209,16 @@ class OutboxRunner {
     this.#lane.close();
     // Whoever stops in order has heard what was dropped; only a crash needs the holes.
     [this.#holes, this.#olderHoles] = [[], []];
-    if (begun) journal.release(name, this.#cursor());
+    if (this.#hasBegun) journal.release(name, this.#cursor());
     await this.#carrier.close();
   }
 
   // -------------------------------------------------------------------- begin
 
-  /** Finds out where this reader stands. False where it was stopped before it knew: then its cursor stays as it was. */
+  /**
+   * Finds out where this reader stands; alerts need not wait for that. False where it was stopped before it knew: then its cursor stays
+   * as it was.
+   */
   async #begin(): Promise<boolean> {
     const { journal, name } = this.#parts;
     const stored = await this.#untilAnswered(() =>
@@ -231,9 +237,11 @@ class OutboxRunner {
     if ((await this.#untilAnswered(async () => (await this.#losses.readNew()) || null)) === null) return false;
     if (known === null) this.#beginAnew(stored.cursor);
     else this.#goOn(known);
-    this.#giveUpDropped();
+    this.#hasBegun = true;
     // From now on this reader is known to the journal: what is given up before it has had it is its loss.
     journal.release(name, this.#cursor());
+    if (this.#session === null) this.#giveUpDropped();
+    else this.#takeOver();
     return true;
   }
 
@@ -277,7 +285,7 @@ class OutboxRunner {
   // ------------------------------------------------------------------- losses
 
   async #lookForLosses(): Promise<void> {
-    if (!(await this.#losses.readNew()) || this.#parts.stop.aborted) return;
+    if (!this.#hasBegun || !(await this.#losses.readNew()) || this.#parts.stop.aborted) return;
     // Without a connection what is new, or was under way, would join the backlog only at the next one; what was dropped of it is missed now.
     if (this.#session === null) this.#takeOver();
     else this.#giveUpDropped();
@@ -347,16 +355,22 @@ class OutboxRunner {
       over: new AbortController(),
       underWay: new Set(),
     };
-    this.#takeOver();
+    if (this.#hasBegun) this.#takeOver();
     this.#otherFault = null;
     this.#session = session;
     this.#settleFault();
-    await Promise.all([this.#urgentLoop(session), this.#liveLoop(session), this.#backlogLoop(session), this.#probeLoop(session)]);
+    await Promise.all([this.#urgentLoop(session), this.#readerLoops(session), this.#probeLoop(session)]);
     const { clock } = this.#parts;
     await Promise.race([Promise.all(session.underWay), clock.sleep(LIMITS.upstreamStopMsMax.value)]);
     session.giveUp.abort();
     await Promise.all(session.underWay);
     this.#session = null;
+  }
+
+  /** What is read from the journal leaves once it is known where this reader stands; a disk that hangs then keeps it, but no alert. */
+  async #readerLoops(session: Session): Promise<void> {
+    const begun = this.#hasBegun || (await unlessStopped(this.#beginning, session.over.signal)) === true;
+    if (begun) await Promise.all([this.#liveLoop(session), this.#backlogLoop(session)]);
   }
 
   /** Everything that is on disk now and not confirmed becomes backlog; what comes after goes out at once. */
@@ -375,6 +389,7 @@ class OutboxRunner {
 
   /** Without a connection alerts that are on disk need no place in memory: the journal's reader will bring them. */
   #giveBackUrgent(): void {
+    if (!this.#hasBegun) return;
     for (const given of this.#lane.giveBack(this.#parts.journal.committedSeq())) {
       if (given <= this.#livePosition) this.#openKept = addRange(this.#openKept, { from: given, to: given });
     }
@@ -694,7 +709,7 @@ class OutboxRunner {
   }
 
   #storeCursor(): void {
-    if (!this.#cursorIsStale) return;
+    if (!this.#cursorIsStale || !this.#hasBegun) return;
     this.#cursorIsStale = false;
     this.#parts.journal.release(this.#parts.name, this.#cursor());
     const unconfirmed = unite(this.#openKept, this.#liveKept)[0]?.from ?? this.#livePosition + 1;

@@ -19,7 +19,7 @@ export interface SendingEnd {
   readonly receiptFaults: (Fault | null)[];
   readonly receipts: ReceiptMessage[];
   readonly incidents: Fault[];
-  /** Losses of this reader that were stated; they do not become records here. */
+  /** Losses of this reader that were stated. */
   readonly losses: ReaderLoss[];
   readonly stop: () => Promise<void>;
 }
@@ -31,6 +31,8 @@ export function startSending(of: {
   readonly factor?: number;
   /** The last number given, where it is not the last one on disk. */
   readonly lastSeq?: () => Seq;
+  /** Makes a loss a record; left out: it becomes none. */
+  readonly stateLoss?: (loss: ReaderLoss) => Seq;
   /** What becomes of a receipt; left out: it is thanked for at once. */
   readonly onReceipt?: (receipt: ReceiptMessage, thank: () => void) => void;
 }): SendingEnd {
@@ -67,7 +69,7 @@ export function startSending(of: {
     onFault: (reason) => void faults.push(reason),
     stateLoss: (loss) => {
       losses.push(loss);
-      return of.journal.committedSeq();
+      return of.stateLoss?.(loss) ?? of.journal.committedSeq();
     },
     onIncident: (incident) => void incidents.push(incident),
   });
