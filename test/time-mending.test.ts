@@ -158,6 +158,15 @@ describe("several lives", () => {
     expect(age(NOON - 60_001)).toBeNull();
   });
 
+  test("where the oldest records are not kept any more the rest is mended as before", () => {
+    const set = clockOf(20, { atMs: NOON, mono: 61_000, movedMs: 5000 });
+    const later = clockOf(30, { atMs: NOON + 60_000 - HOUR_MS, mono: 121_000, movedMs: -HOUR_MS });
+    const timeline = createTimeline([set, later]);
+    expect(mended(timeline, 25, NOON + 30_000, 91_000).atMs).toBe(NOON + 30_000 - HOUR_MS);
+    expect(mended(timeline, 10, NOON - 9000, 52_000).atMs).toBe(NOON - 9000);
+    expect(timeline.ageMs({ seq: 25, atMs: NOON + 30_000, monotonicMs: monotonicMs(91_000) }, monotonicMs(121_000))).toBe(30_000);
+  });
+
   test("a journal from before there were start records stays as it was written", () => {
     expect(mended(createTimeline([]), 7, NOON).atMs).toBe(NOON);
     expect(mended(createTimeline([startOf(10, NOON)]), 7, NOON - 5, 3).atMs).toBe(NOON - 5);

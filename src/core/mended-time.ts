@@ -132,6 +132,21 @@ function afterStart(before: Segment | undefined, start: LifeStart, sameRun: bool
   return { ...begun, chain: before.chain, turn, anchoredAtRunMs, notBeforeMs: before.notBeforeMs };
 }
 
+/** A clock record whose life's beginning is not among the records given: its own beginning. */
+function orphan(record: ClockRecord): Segment {
+  return {
+    fromSeq: record.seq,
+    chain: 0,
+    beginsAtRunMs: record.atMonotonicMs,
+    shiftMs: 0,
+    writtenMs: record.atMs - record.atMonotonicMs,
+    trusted: record.trust === "trusted",
+    turn: "first",
+    anchoredAtRunMs: record.atMonotonicMs,
+    notBeforeMs: null,
+  };
+}
+
 function segmentsOf(records: readonly (LifeStart | ClockRecord)[]): readonly Segment[] {
   const segments: Segment[] = [];
   let bootId: string | null = null;
@@ -141,7 +156,7 @@ function segmentsOf(records: readonly (LifeStart | ClockRecord)[]): readonly Seg
       const id = record.boot?.id ?? null;
       segments.push(afterStart(before, record, id !== null && id === bootId));
       bootId = id;
-    } else if (before !== undefined) segments.push(afterClockRecord(before, record));
+    } else segments.push(before === undefined ? orphan(record) : afterClockRecord(before, record));
   }
   return segments;
 }
@@ -259,7 +274,7 @@ function stretchesOf(segments: readonly MendedSegment[]): readonly MendedStretch
  * - A run without any trusted moment is placed behind what was known when it began, and is not `known`.
  * Records keep the order of their monotonic times, because each correction reaches back without a break.
  *
- * @param records  All start and clock records, in any order. What has a lower number than the first start record is left as written.
+ * @param records  All start and clock records, or the newest of them, in any order. What has a lower number than the first is left as written.
  */
 export function createTimeline(records: readonly (LifeStart | ClockRecord)[]): Timeline {
   const chains = Map.groupBy(segmentsOf(records), (segment) => segment.chain);

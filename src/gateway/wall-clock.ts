@@ -126,6 +126,7 @@ export function createWallClock(parts: WallClockParts): WallClock {
     ...judge,
     recorded: (record) => {
       records.push(record);
+      if (records.length > LIMITS.clockRecordsMax.value) records.shift();
       timeline = null;
     },
     timeline: () => {

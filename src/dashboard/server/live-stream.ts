@@ -66,18 +66,15 @@ export function createLiveStream(parts: { readonly clock: Clock; readonly source
     for (const page of [...pages.keys()]) if (page.bedId === bedId) send(page, bytes);
   });
 
-  let clockApartMs = parts.clock.wall() - parts.clock.monotonic();
+  const wasSet = watchSteps(parts.clock);
   const pulse = parts.clock.every(pulseMs, () => {
     for (const page of [...pages.keys()]) {
       if (page.mayListen()) continue;
       leave(page);
       page.response.end();
     }
-    const apartMs = parts.clock.wall() - parts.clock.monotonic();
-    const wasSet = Math.abs(apartMs - clockApartMs) >= stepMsMin;
-    clockApartMs = apartMs;
     // A page reads ages off the pulse. One that goes back would look long on its way, and the page would call the gateway dead.
-    if (wasSet) sendAll({ kind: "picture", picture: parts.source.picture() });
+    if (wasSet()) sendAll({ kind: "picture", picture: parts.source.picture() });
     else sendAll({ kind: "pulse", nowMs: parts.clock.wall() });
   });
 
@@ -102,6 +99,17 @@ export function createLiveStream(parts: { readonly clock: Clock; readonly source
         page.response.end();
       }
     },
+  };
+}
+
+/** Tells whether the wall clock was set since it was last asked. */
+function watchSteps(clock: Clock): () => boolean {
+  const apart = () => clock.wall() - clock.monotonic();
+  let beforeMs = apart();
+  return () => {
+    const movedMs = apart() - beforeMs;
+    beforeMs += movedMs;
+    return Math.abs(movedMs) >= stepMsMin;
   };
 }
 
