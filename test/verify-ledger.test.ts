@@ -449,6 +449,15 @@ describe("what each account says", () => {
     }
   });
 
+  test("an observation that is there twice is its device's", () => {
+    const history = makeHistory(seededRandom(9).fraction);
+    const twice = inTheMiddle(history, ["observation"])[3];
+    if (twice?.kind !== "observation") throw new Error("there is an observation");
+    replace(history, twice, twice, twice);
+    const counts = verifyHistory(history).devices.map(({ deviceId: id, duplicated }) => [id, duplicated]);
+    expect(counts).toEqual(["monitor-1", "monitor-2", "monitor-3"].map((id) => [id, id === twice.deviceId ? 1 : 0]));
+  });
+
   test("an interrupted commit is said and not wrong, until an observation follows in the same life", () => {
     const seed = 5;
     const history = makeHistory(seededRandom(seed).fraction);

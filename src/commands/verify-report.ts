@@ -57,13 +57,13 @@ export function printTable(found: Verification, print: Print): void {
 function printDevices(found: Verification, print: Print): void {
   if (found.devices.length === 0) return;
   print(
-    "device 设备 | readings 读数 = observations 观测 + repeats 重复 | refused 拒收 | kept 保存 (counted 已计数) | lost 丢失 | out of order 乱序 | late 迟到 | delivered 已送达",
+    "device 设备 | readings 读数 = observations 观测 + repeats 重复 | refused 拒收 | kept 保存 (counted 已计数) | lost 丢失 | twice 重复编号 | out of order 乱序 | late 迟到 | delivered 已送达",
   );
-  for (const { deviceId, received, kept, keptCounted, lost, outOfOrder, late, readers } of found.devices) {
+  for (const { deviceId, received, kept, keptCounted, lost, duplicated, outOfOrder, late, readers } of found.devices) {
     const refused = Object.values(received.refusals).reduce((sum, count) => sum + count, 0);
     const delivered = Object.entries(readers).map(([reader, counts]) => `${reader} ${counts.delivered}`);
     print(
-      `  ${deviceId} | ${received.readings} = ${received.observations} + ${received.repeats} | ${refused} | ${kept} (${keptCounted}) | ${listText(lost)} | ${outOfOrder} | ${late} | ${delivered.join(", ") || "-"}`,
+      `  ${deviceId} | ${received.readings} = ${received.observations} + ${received.repeats} | ${refused} | ${kept} (${keptCounted}) | ${listText(lost)} | ${duplicated} | ${outOfOrder} | ${late} | ${delivered.join(", ") || "-"}`,
     );
   }
 }

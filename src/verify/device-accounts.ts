@@ -20,6 +20,8 @@ export interface DeviceAccount {
   readonly keptCounted: number;
   /** Observations that were counted and are gone, by rule; where several rules took from one minute, their names together. */
   readonly lost: Readonly<Record<string, number>>;
+  /** On disk under a number that was there already, or behind a higher one; not counted in `kept`. */
+  readonly duplicated: number;
   /** Measured before one that came earlier, of the same quantity. */
   readonly outOfOrder: number;
   /** Marked as late by the gateway: measured well before it came. */
@@ -41,6 +43,7 @@ interface OpenAccount {
   kept: number;
   keptCounted: number;
   readonly lost: Record<string, number>;
+  duplicated: number;
   outOfOrder: number;
   late: number;
   readonly readers: Record<string, Record<DeliveryState, number>>;
@@ -55,7 +58,17 @@ export class DeviceAccounts {
     const known = this.#accounts.get(deviceId);
     if (known !== undefined) return known;
     const received = { bytes: 0, messages: 0, refusals: {}, readings: 0, repeats: 0, observations: 0, waves: 0 };
-    const empty = { received, kept: 0, keptCounted: 0, lost: {}, outOfOrder: 0, late: 0, readers: {}, newestMs: new Map() };
+    const empty = {
+      received,
+      kept: 0,
+      keptCounted: 0,
+      lost: {},
+      duplicated: 0,
+      outOfOrder: 0,
+      late: 0,
+      readers: {},
+      newestMs: new Map(),
+    };
     this.#accounts.set(deviceId, empty);
     return empty;
   }
@@ -91,6 +104,11 @@ export class DeviceAccounts {
       counts[state] += 1;
       account.readers[reader] = counts;
     }
+  }
+
+  /** Takes an observation whose number is not its own. */
+  takeDuplicate(observation: Observation): void {
+    this.#of(observation.deviceId).duplicated += 1;
   }
 
   list(): readonly DeviceAccount[] {

@@ -87,11 +87,14 @@ export class Ledger {
 
   /** Takes the next record. */
   take(record: JournalRecord): void {
-    if (!this.#numbering.take(record)) return;
+    const inWindow = isInWindow(this.#parts.window, madeAtMs(record));
+    if (!this.#numbering.take(record)) {
+      if (record.kind === "observation" && inWindow) this.#devices.takeDuplicate(record);
+      return;
+    }
     this.#recordCount += 1;
     this.#tallies.take(record);
     this.#times.take(record);
-    const inWindow = isInWindow(this.#parts.window, madeAtMs(record));
     const states = new Map<string, DeliveryState>();
     for (const reader of this.#readers) {
       const state = reader.take(record, this.#times);

@@ -14,8 +14,8 @@ import type { LifeEnd } from "../../src/verify/numbering.ts";
 import { ALL_TIME, type TimeWindow } from "../../src/verify/window.ts";
 import { alertOf, BASE_MS, observationOf } from "./journal-records.ts";
 
-export const EPOCH = "11111111-2222-4333-8444-555555555555";
-export const WARD_ID = "ward-1";
+const EPOCH = "11111111-2222-4333-8444-555555555555";
+const WARD_ID = "ward-1";
 export const READER = "upstream:hospital";
 /** Numbers a life reserves here; the real journal reserves more. */
 const RESERVED = 100_000;
