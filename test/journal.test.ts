@@ -2,6 +2,7 @@ import { statSync } from "node:fs";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { seq } from "../src/core/ids.ts";
+import { LIMITS } from "../src/core/limits.ts";
 import type { Journal, TrendPoint } from "../src/core/ports.ts";
 import { QUANTITY_NAMES } from "../src/core/quantities.ts";
 import type { JournalRecord } from "../src/core/record.ts";
@@ -9,6 +10,7 @@ import { wallMs } from "../src/core/time.ts";
 import { packRecords, unpackRecords } from "../src/journal/packing.ts";
 import { committed, openOrFail, readAll, temporaryFolder, until } from "./support/journal-folder.ts";
 import { actOf, alertOf, BASE_MS, observationOf } from "./support/journal-records.ts";
+import { createSimulatedClock } from "./support/simulated-clock.ts";
 
 const SEED = 20_260_301;
 
@@ -214,7 +216,7 @@ describe("the rhythm of commits", () => {
     journal.append([observationOf({ seq: 2 })]);
     expect(journal.committedSeq()).toBe(0);
     await committed(journal, 2);
-    expect(performance.now() - startedMs).toBeGreaterThan(200);
+    expect(performance.now() - startedMs).toBeGreaterThan(400);
     expect(journal.stats().commits).toBe(1);
     journal.append([observationOf({ seq: 3 })]);
     const alertMs = performance.now();
@@ -223,6 +225,27 @@ describe("the rhythm of commits", () => {
     expect(performance.now() - alertMs).toBeLessThan(200);
     expect(journal.stats().commits).toBe(2);
     expect(journal.stats().committedRecords).toBe(4);
+  });
+
+  test("few records wait half a second for company, many half of that", async () => {
+    const simulated = createSimulatedClock();
+    const folder = `${place.folder}-rhythm`;
+    const timed = await openOrFail(folder, { clock: simulated });
+    const many = LIMITS.journalSmallGroupRecordsMax.value;
+    let next = 1;
+    const isSentAfter = async (count: number, waitMs: number) => {
+      const upTo = next + count - 1;
+      timed.append(Array.from({ length: count }, () => observationOf({ seq: next++ })));
+      await simulated.advance(waitMs - 1);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      const before = timed.committedSeq();
+      await simulated.advance(1);
+      await committed(timed, upTo);
+      return before < upTo;
+    };
+    expect(await isSentAfter(many - 1, LIMITS.journalSmallGroupCommitMsMax.value)).toBe(true);
+    expect(await isSentAfter(many, LIMITS.journalGroupCommitMsMax.value)).toBe(true);
+    await timed.close();
   });
 
   test("a record that was not committed is not read", async () => {

@@ -33,6 +33,8 @@ export const LIMITS = {
   journalKeptRecordsMax: bound(20000, "records", "Alerts, acts, receipts and losses that wait for a disk; beyond it the process stops and the supervisor restarts it."),
   journalBatchRecordsMax: bound(2000, "records", "The rest goes into the next commit."),
   journalGroupCommitMsMax: bound(250, "ms", "The batch is committed. Alerts, acts and receipts are committed at once."),
+  journalSmallGroupCommitMsMax: bound(500, "ms", "A batch that has stayed under `journalSmallGroupRecordsMax` is committed: fewer, fuller pages wear the disk less."),
+  journalSmallGroupRecordsMax: bound(250, "records", "With so many waiting, `journalGroupCommitMsMax` holds."),
   journalReadRecordsMax: bound(1000, "records per page", "The reader asks for the next page."),
   journalCommitMsMax: bound(10000, "ms", "A commit that the disk has neither taken nor refused counts as `journal-write-failed` until it is taken."),
   journalRetryMs: bound(1000, "ms", "After a failed write the same batch is tried again, for ever, while the queue is bounded."),

@@ -211,10 +211,11 @@ class JournalKeeper implements Journal {
   #sendNext(): void {
     if (!this.#writer.ready || this.#inFlight.length > 0 || this.#oldestWaitingMs === null) return;
     const waitedMs = this.#clock.monotonic() - this.#oldestWaitingMs;
-    const restMs = LIMITS.journalGroupCommitMsMax.value - waitedMs;
+    const restMs = this.#groupMs() - waitedMs;
     const full = this.#waiting.length >= LIMITS.journalBatchRecordsMax.value;
     if (restMs > 0 && !full && !this.#waiting.urgent && this.#closing === null) {
-      this.#groupTimer ??= this.#clock.after(restMs, () => {
+      this.#groupTimer?.stop();
+      this.#groupTimer = this.#clock.after(restMs, () => {
         this.#groupTimer = null;
         this.#sendNext();
       });
@@ -225,6 +226,12 @@ class JournalKeeper implements Journal {
     this.#inFlight = this.#waiting.take(LIMITS.journalBatchRecordsMax.value);
     if (this.#waiting.length === 0) this.#oldestWaitingMs = null;
     this.#sendInFlight();
+  }
+
+  /** Each commit writes whole pages whatever it holds, so few records wait longer for company. */
+  #groupMs(): number {
+    const isSmall = this.#waiting.length < LIMITS.journalSmallGroupRecordsMax.value;
+    return isSmall ? LIMITS.journalSmallGroupCommitMsMax.value : LIMITS.journalGroupCommitMsMax.value;
   }
 
   #sendInFlight(): void {

@@ -44,12 +44,13 @@ export interface LongRunOptions {
   readonly turnEverySeconds: number;
   /** Every so often a link breaks for ten seconds; null: never. */
   readonly breakEverySeconds: number | null;
-  /** Each record the first time it came to the far side. */
-  readonly onFirst?: (delivery: Delivery) => void;
+  /** Each arrival at the far side, and whether it was the first of its key. */
+  readonly onArrival?: (delivery: Delivery, isFirst: boolean) => void;
 }
 
 /** A running ward in simulated time. */
 export interface LongRun {
+  readonly config: Config;
   readonly clock: SimulatedClock;
   readonly journal: Journal;
   readonly gateway: Gateway;
@@ -103,7 +104,7 @@ export async function startLongRun(options: LongRunOptions): Promise<LongRun> {
     latencyMs: options.lineLatencyMs,
     random,
     onAlert: heard,
-    ...(options.onFirst === undefined ? {} : { onFirst: options.onFirst }),
+    ...(options.onArrival === undefined ? {} : { onArrival: options.onArrival }),
   });
   const outboxes: Outbox[] = [];
   const gateway: Gateway = await startGateway({
@@ -162,12 +163,13 @@ export async function startLongRun(options: LongRunOptions): Promise<LongRun> {
   };
   /** Time for a group commit, the commit itself, and time for the line. */
   const breathe = async () => {
-    await pass(LIMITS.journalGroupCommitMsMax.value + 50, 50);
+    await pass(LIMITS.journalSmallGroupCommitMsMax.value + 50, 50);
     pace.mustCommitAll();
     await pace.caughtUp(journal);
     await pass(200, 50);
   };
   return {
+    config,
     clock,
     journal,
     gateway,
