@@ -24,6 +24,8 @@ import {
 const projectRoot = join(import.meta.dirname, "..");
 const chromiumPath = "/usr/bin/chromium";
 const chromiumIsThere = existsSync(chromiumPath);
+/** A folder for pictures of the page, for whoever wants to look at it. */
+const pictures = process.env["PICTURES"];
 if (!chromiumIsThere)
   process.stderr.write(`\nSKIPPED: the page was not tested, ${chromiumPath} is missing (apt install chromium)\n\n`);
 
@@ -288,6 +290,56 @@ describe.skipIf(!chromiumIsThere)("the page in Chromium", () => {
     await page.getByRole("button", { name: "24 h" }).click();
     await expect.poll(() => ward.trendQueries.some((query) => query.toMs - query.fromMs === 86_400_000)).toBe(true);
   });
+
+  for (const [locale, note, title] of [
+    ["en-GB", "They follow it by half a minute", "ECG II"],
+    ["zh-CN", "约在报警半分钟后保存", "心电 II"],
+  ] as const) {
+    test(`${locale}: the waves around an alert come half a minute after it, are drawn with a hole where one was, and begin at the alert`, async ({
+      expect,
+      onTestFinished,
+    }) => {
+      const { ward, open } = await openStage(onTestFinished);
+      const raisedAtMs = wallMs(Date.now() - 60_000);
+      ward.setAlert({ ...limitAlert("a-1", Date.now()), raisedAtMs });
+      ward.setAlert({ ...limitAlert("a-2", Date.now(), { priority: "medium" }), key: "other", nature: "technical" });
+      const page = await open("/#/bed/bed-1", { locale, width: locale === "zh-CN" ? 360 : 1100 });
+      await page.waitForSelector("[data-alert=a-2]");
+      expect(await page.locator("[data-testid=strip]").count()).toBe(1);
+      await page.click("[data-alert=a-1] [data-testid=strip] summary");
+      await expect.poll(() => text(page, ".alert-waves__note")).toContain(note);
+      const second = (fromMs: number) => ({
+        fromMs,
+        sampleRateHz: 250,
+        samples: Array.from({ length: 7000 }, (_, index) => Math.sin(index / 20) ** 15 + 0.1 * Math.sin(index / 55)),
+      });
+      const stretches = [second(raisedAtMs - 30_000), second(raisedAtMs + 1000)];
+      const wave = { deviceId: deviceId("monitor-1"), origin: "measured" } as const;
+      ward.setStrip("a-1", [
+        { ...wave, waveform: "ecgLeadII", unit: "mV", stretches },
+        { ...wave, waveform: "plethysmogram", unit: "1", stretches },
+      ]);
+      await expect.poll(() => text(page, ".alert-waves__wave[data-wave=ecgLeadII] b"), { timeout: 8000 }).toBe(title);
+      // Ink in a column: second 10 of 59 is drawn, second 29 lies in the hole, second 30 is the white line of the alert.
+      const inkAt = (atSecond: number) =>
+        page.evaluate<number[]>(`(() => { const c = document.querySelector(".alert-waves__wave canvas");
+          const x = Math.round(${atSecond} / 59 * c.width); const pixels = c.getContext("2d").getImageData(x - 2, 0, 4, c.height).data;
+          let [all, white] = [0, 0]; for (let at = 3; at < pixels.length; at += 4) if (pixels[at] > 0) { all++; if (pixels[at - 3] > 250) white++; }
+          return [all, white]; })()`);
+      expect((await inkAt(10))[0]).toBeGreaterThan(0);
+      expect(await inkAt(29)).toEqual([0, 0]);
+      expect((await inkAt(30))[1]).toBeGreaterThan(100);
+      const shown = await page.evaluate<number>(`(() => { const paper = document.querySelector(".alert-waves__paper");
+        return (paper.scrollLeft + paper.clientWidth / 2) / paper.scrollWidth; })()`);
+      expect(Math.abs(shown - 30 / 59)).toBeLessThan(0.03);
+      const widths = await page.evaluate<number[]>("[document.documentElement.scrollWidth, innerWidth]");
+      expect(widths[0]).toBe(widths[1]);
+      const nameIsInSight = `(() => { const name = document.querySelector(".alert-waves__wave b").getBoundingClientRect();
+        return name.left >= 0 && name.right <= innerWidth; })()`;
+      expect(await page.evaluate<boolean>(nameIsInSight)).toBe(true);
+      if (pictures !== undefined) await page.screenshot({ path: `${pictures}/strip-${locale}.png` });
+    });
+  }
 
   test("an act that was refused or is not on disk is told", async ({ expect, onTestFinished }) => {
     const { ward, open } = await openStage(onTestFinished);

@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createSystemClock } from "../src/clock.ts";
-import { userId } from "../src/core/ids.ts";
+import { deviceId, userId } from "../src/core/ids.ts";
 import { LIMITS } from "../src/core/limits.ts";
 import type { Clock } from "../src/core/time.ts";
 import { type Dashboard, type DashboardOptions, startDashboard } from "../src/dashboard/server/dashboard.ts";
@@ -207,7 +207,12 @@ describe("sign-in", () => {
 
   test("without a session nothing of a patient is told", async () => {
     const dashboard = await start();
-    for (const path of ["/api/picture", "/api/stream", "/api/trend?patient=p&quantity=heartRate&from=1&to=2&points=9"]) {
+    for (const path of [
+      "/api/picture",
+      "/api/stream",
+      "/api/trend?patient=p&quantity=heartRate&from=1&to=2&points=9",
+      "/api/strip?alert=a",
+    ]) {
       expect(await ask(dashboard, path)).toMatchObject({ status: 401, body: { error: { code: "signed-out" } } });
     }
     expect((await post(dashboard, "/api/acts", { kind: "acknowledge", alertId: "a-1" })).status).toBe(401);
@@ -715,6 +720,16 @@ describe("the rest", () => {
     ]) {
       expect((await ask(dashboard, `/api/trend?${query}`)).status, query).toBe(400);
     }
+  });
+
+  test("the strip of an alert is asked for by its id; one without an id is refused", async () => {
+    const dashboard = await start({ signIn: false });
+    const wave = { deviceId: deviceId("monitor-1"), waveform: "ecgLeadII", unit: "mV", origin: "measured" } as const;
+    const waves = [{ ...wave, stretches: [{ fromMs: 1000.5, sampleRateHz: 250, samples: [0.5, -0.25] }] }];
+    ward.setStrip("a-1", waves);
+    expect(await ask(dashboard, "/api/strip?alert=a-1")).toMatchObject({ status: 200, body: { ok: true, waves } });
+    expect(await ask(dashboard, "/api/strip?alert=a-2")).toMatchObject({ status: 200, body: { ok: true, waves: [] } });
+    expect((await ask(dashboard, "/api/strip")).status).toBe(400);
   });
 
   test("a port in use is a fault with host and port, and everything opened for it is closed again", async () => {

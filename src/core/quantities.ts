@@ -85,3 +85,8 @@ export const WAVEFORMS = {
 
 /** The name of a wave. */
 export type WaveformName = keyof typeof WAVEFORMS;
+
+/** Whether a text names a wave. */
+export function isWaveformName(text: string): text is WaveformName {
+  return Object.hasOwn(WAVEFORMS, text);
+}

@@ -104,6 +104,16 @@ export interface WaveView {
   readonly origin: Origin;
 }
 
+/** One wave of the strip that is kept with an alert. */
+export interface StripWaveView {
+  readonly deviceId: DeviceId;
+  readonly waveform: WaveformName;
+  readonly unit: string;
+  readonly origin: Origin;
+  /** Samples without a hole between them, already scaled, oldest first; `fromMs` is the wall time of the first. */
+  readonly stretches: readonly { readonly fromMs: number; readonly sampleRateHz: number; readonly samples: readonly number[] }[];
+}
+
 /**
  * What the page's live stream carries, as server-sent events whose `event` is the kind and whose data is the JSON of the rest.
  * `picture` comes first and again whenever the server thinks it simpler; the others change it.

@@ -28,6 +28,7 @@ import { createPictures, type DeviceTag } from "./picture.ts";
 import { EMPTY_PLANT } from "./plant.ts";
 import { acknowledgedAgoMs, agedActs, agedObservations, monotonicOfAct, type Recovered, recover } from "./recovery.ts";
 import { createRefusalMeter } from "./refusal-meter.ts";
+import { stripView } from "./strip-view.ts";
 import { SILENT_SYSTEM, type SystemTime } from "./system-time.ts";
 import { createTallyCounter } from "./tally.ts";
 import { createWallClock, readClockHistory, type WallClock } from "./wall-clock.ts";
@@ -135,6 +136,7 @@ function sourceOf({ pictures, feed }: Route, journal: Journal, wallClock: WallCl
     subscribe: feed.subscribe,
     wavesOf: feed.wavesOf,
     trend: (query) => mendedTrend(journal, wallClock.timeline(), query),
+    strip: async (alertId) => stripView(await journal.strip(alertId)),
   };
 }
 

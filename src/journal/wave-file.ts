@@ -45,7 +45,7 @@ async function openForReading(path: string): Promise<FileHandle | null> {
 }
 
 /** Writes all bytes at a place of a file. @throws  The disk's error; the file is then cut back to that place. */
-export function writeAll(file: number, bytes: Uint8Array, atByte: number): void {
+function writeAll(file: number, bytes: Uint8Array, atByte: number): void {
   try {
     for (let written = 0; written < bytes.length; )
       written += writeSync(file, bytes, written, bytes.length - written, atByte + written);
@@ -56,7 +56,7 @@ export function writeAll(file: number, bytes: Uint8Array, atByte: number): void 
 }
 
 /** Waits for the disk without standing still. Rejects with the disk's error. */
-export function fsyncAside(file: number): Promise<void> {
+function fsyncAside(file: number): Promise<void> {
   return new Promise((resolve, reject) => {
     fsync(file, (error) => (error === null ? resolve() : reject(error)));
   });

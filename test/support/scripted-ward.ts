@@ -6,7 +6,16 @@ import type { Origin } from "../../src/core/observation.ts";
 import type { Actor, PerformAct, TrendPoint } from "../../src/core/ports.ts";
 import type { QuantityName } from "../../src/core/quantities.ts";
 import { fail, succeed } from "../../src/core/result.ts";
-import type { AnswerView, BedView, DeviceView, GatewayView, NumberView, PictureView, WaveView } from "../../src/core/stream.ts";
+import type {
+  AnswerView,
+  BedView,
+  DeviceView,
+  GatewayView,
+  NumberView,
+  PictureView,
+  StripWaveView,
+  WaveView,
+} from "../../src/core/stream.ts";
 import { wallMs } from "../../src/core/time.ts";
 import type { DashboardSource, SharedMessage, TrendQuery } from "../../src/dashboard/server/source.ts";
 
@@ -23,6 +32,7 @@ export interface ScriptedWard {
   readonly setGateway: (gateway: GatewayView) => void;
   readonly sendWaves: (bed: string, waves: readonly WaveView[]) => void;
   readonly bedsWatchedForWaves: () => readonly string[];
+  readonly setStrip: (alert: string, waves: readonly StripWaveView[]) => void;
   readonly bed: (id: string) => BedView;
   /** What the next act is answered with, once. */
   readonly answerNext: (answer: "refused" | "not-durable") => void;
@@ -37,6 +47,7 @@ export function createScriptedWard(start: { readonly nowMs: () => number; readon
   const waveListeners = new Map<string, (waves: readonly WaveView[]) => void>();
   const acts: { readonly deed: Deed; readonly actor: Actor }[] = [];
   const trendQueries: TrendQuery[] = [];
+  const strips = new Map<string, readonly StripWaveView[]>();
   let nextAnswer: "refused" | "not-durable" | null = null;
   const say = (message: SharedMessage) => {
     for (const listener of [...listeners]) listener(message);
@@ -86,6 +97,7 @@ export function createScriptedWard(start: { readonly nowMs: () => number; readon
         trendQueries.push(query);
         return trendOf(query);
       },
+      strip: async (id) => strips.get(id) ?? [],
     },
     perform,
     acts,
@@ -102,6 +114,7 @@ export function createScriptedWard(start: { readonly nowMs: () => number; readon
     },
     sendWaves: (bed, waves) => waveListeners.get(bed)?.(waves),
     bedsWatchedForWaves: () => [...waveListeners.keys()],
+    setStrip: (alert, waves) => void strips.set(alert, waves),
     bed: (id) => {
       const found = beds.get(id);
       if (found === undefined) throw new Error(`no bed ${id}`);

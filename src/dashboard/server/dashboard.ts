@@ -2,7 +2,7 @@ import { join } from "node:path";
 import fastifyStatic from "@fastify/static";
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from "fastify";
 import { ERRORS, type ErrorCode, type Fault, fault } from "../../core/errors.ts";
-import { bedId, patientId, type UserId, userId } from "../../core/ids.ts";
+import { alertId, bedId, patientId, type UserId, userId } from "../../core/ids.ts";
 import { LIMITS } from "../../core/limits.ts";
 import type { PerformAct } from "../../core/ports.ts";
 import { isQuantityName } from "../../core/quantities.ts";
@@ -240,7 +240,7 @@ function addSignIn(app: FastifyInstance, room: Room): void {
   });
 }
 
-/** What pages read: the picture, the live stream and trends. */
+/** What pages read: the picture, the live stream, trends and strips. */
 function addReading(app: FastifyInstance, room: Room): void {
   app.get("/api/picture", (request, reply) => {
     if (userOf(request, room) === null) return refuse(reply, 401, fault("signed-out"));
@@ -287,6 +287,13 @@ function addReading(app: FastifyInstance, room: Room): void {
       pointsMax: Math.min(points, LIMITS.trendPointsMax.value),
     });
     return reply.send({ ok: true, points: trend });
+  });
+
+  app.get("/api/strip", async (request, reply) => {
+    if (userOf(request, room) === null) return refuse(reply, 401, fault("signed-out"));
+    const alert = queryText(request, "alert");
+    if (alert === null) return refuse(reply, 400, fault("request-refused", { field: "alert" }));
+    return reply.send({ ok: true, waves: await room.parts.source.strip(alertId(alert)) });
   });
 }
 

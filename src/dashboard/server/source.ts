@@ -1,7 +1,7 @@
-import type { BedId, PatientId } from "../../core/ids.ts";
+import type { AlertId, BedId, PatientId } from "../../core/ids.ts";
 import type { TrendPoint } from "../../core/ports.ts";
 import type { QuantityName } from "../../core/quantities.ts";
-import type { PictureView, StreamMessage, WaveView } from "../../core/stream.ts";
+import type { PictureView, StreamMessage, StripWaveView, WaveView } from "../../core/stream.ts";
 import type { WallMs } from "../../core/time.ts";
 
 /** What a source may say to all pages: everything of the stream but the waves, which go by bed, and the pulse, which the server makes. */
@@ -20,7 +20,7 @@ export interface TrendQuery {
  * Where the pages get what they show. The gateway implements it; the dashboard only reads.
  *
  * `beds` carries whole beds and only those that changed; `alerts` carries whole alerts and only those that changed, ended ones
- * once as `ended`; `unassigned` and `gateway` replace what was before. All methods are synchronous but `trend`, and none throws.
+ * once as `ended`; `unassigned` and `gateway` replace what was before. All methods are synchronous but `trend` and `strip`, and none throws.
  */
 export interface DashboardSource {
   /** Everything as it is now; what `subscribe` says afterwards changes it. */
@@ -31,4 +31,6 @@ export interface DashboardSource {
   readonly wavesOf: (bedId: BedId, listener: (waves: readonly WaveView[]) => void) => () => void;
   /** Oldest first, at most `pointsMax`; may reject when the journal cannot be read, which the page is told. */
   readonly trend: (query: TrendQuery) => Promise<readonly TrendPoint[]>;
+  /** The waves around an alert; empty where there are none, or not yet: they follow it by half a minute. May reject as `trend` does. */
+  readonly strip: (alertId: AlertId) => Promise<readonly StripWaveView[]>;
 }

@@ -1,6 +1,7 @@
 import type { Alert, Priority } from "../../core/alert.ts";
 import { alertRemedy, alertText } from "../../core/alert-text.ts";
 import type { BedView } from "../../core/stream.ts";
+import { AlertStrip } from "./alert-strip.tsx";
 import { OriginTag } from "./origin.tsx";
 import type { PageState, PageView } from "./page-state.ts";
 import { say } from "./texts.ts";
@@ -52,6 +53,7 @@ export function AlertRow(props: {
         {remedy !== null && <span class="alert__remedy">{remedy}</span>}
       </div>
       {alert.state === "active" && <AcknowledgeButton state={state} view={view} alert={alert} />}
+      {!props.withBed && alert.nature === "physiological" && <AlertStrip state={state} view={view} alert={alert} />}
     </li>
   );
 }

@@ -1,8 +1,9 @@
 import type { Deed } from "../../core/act.ts";
 import { ERRORS, type ErrorCode } from "../../core/errors.ts";
 import type { TrendPoint } from "../../core/ports.ts";
-import type { QuantityName, Text } from "../../core/quantities.ts";
+import { isWaveformName, type QuantityName, type Text } from "../../core/quantities.ts";
 import { fail, type Result, succeed } from "../../core/result.ts";
+import type { StripWaveView } from "../../core/stream.ts";
 
 /** Who is signed in here, and what the gateway wants first. */
 export interface Session {
@@ -32,6 +33,7 @@ export interface GatewayDoor {
     readonly toMs: number;
     readonly points: number;
   }) => Promise<Result<readonly TrendPoint[], Refusal>>;
+  readonly strip: (alertId: string) => Promise<Result<readonly StripWaveView[], Refusal>>;
 }
 
 /** Makes the door to the gateway that served this page. */
@@ -66,6 +68,12 @@ export function createGatewayDoor(): GatewayDoor {
       if (!answer.ok) return answer;
       const found = answer.value["points"];
       return Array.isArray(found) ? succeed(found.filter(isTrendPoint)) : fail(null);
+    },
+    strip: async (alertId) => {
+      const answer = await ask(`api/strip?${new URLSearchParams({ alert: alertId })}`);
+      if (!answer.ok) return answer;
+      const found = answer.value["waves"];
+      return Array.isArray(found) ? succeed(found.filter(isStripWave)) : fail(null);
     },
   };
 }
@@ -107,4 +115,15 @@ function isFields(value: unknown): value is Readonly<Record<string, unknown>> {
 
 function isTrendPoint(point: unknown): point is TrendPoint {
   return isFields(point) && typeof point["atMs"] === "number" && (point["value"] === null || typeof point["value"] === "number");
+}
+
+function isStripWave(wave: unknown): wave is StripWaveView {
+  const isNamed = isFields(wave) && typeof wave["waveform"] === "string" && isWaveformName(wave["waveform"]);
+  return isNamed && Array.isArray(wave["stretches"]) && wave["stretches"].every(isStretch);
+}
+
+function isStretch(stretch: unknown): boolean {
+  if (!isFields(stretch)) return false;
+  const { fromMs, sampleRateHz, samples } = stretch;
+  return typeof fromMs === "number" && typeof sampleRateHz === "number" && Array.isArray(samples);
 }

@@ -162,6 +162,8 @@ export const TEXTS = {
   back: { en: "All beds", zh: "全部床位" },
   waves: { en: "Waves", zh: "波形" },
   noWaves: { en: "No waves are coming from this bed", zh: "此床暂无波形" },
+  strip: { en: "Waves around this alert", zh: "报警前后波形" },
+  stripNone: { en: "No waves are kept with this alert. They follow it by half a minute.", zh: "此报警暂无波形记录，波形约在报警半分钟后保存。" },
   uncalibrated: { en: "uncalibrated", zh: "未定标" },
   trends: { en: "Trends", zh: "趋势" },
   rangeShort: { en: "10 min", zh: "10分钟" },

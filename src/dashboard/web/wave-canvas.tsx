@@ -15,7 +15,7 @@ const edgeShare = 0.12;
 const lineWidthPixels = 1.75;
 
 /** Colours of the waves, the same as of their numbers. */
-const waveColours: Readonly<Record<LiveWave["latest"]["waveform"], string>> = {
+export const waveColours: Readonly<Record<LiveWave["latest"]["waveform"], string>> = {
   ecgLeadI: "#63e6a4",
   ecgLeadII: "#63e6a4",
   ecgUnknownLead: "#63e6a4",
