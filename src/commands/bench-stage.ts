@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { rmSync } from "node:fs";
+import { mkdtemp, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -16,6 +17,7 @@ import { limitToShare } from "./bench-cgroup.ts";
 import { type BenchDisk, type Conditions, conditionsNow, MEMORY_FOLDER, SLOW_DISK } from "./bench-conditions.ts";
 import { openTracedWard, type TracedWard } from "./bench-load.ts";
 import { PAUSES_VARIABLE, type Pauses } from "./bench-pauses.ts";
+import { processTree } from "./bench-processes.ts";
 import type { CommandIo } from "./command.ts";
 import { MAIN_FILE } from "./run.ts";
 
@@ -79,10 +81,13 @@ export async function openStage(plan: StagePlan, io: CommandIo): Promise<BenchSt
   let gateway = startGateway(folder, plan);
   if (!gateway.shareWasHeld)
     io.stderr("NOT HELD to its share of a core: this machine does not allow it 本机不允许限制处理器份额");
+  const removeFolder = () => rmSync(folder, { recursive: true, force: true });
+  process.once("exit", removeFolder);
   const close = async () => {
     await gateway.stop();
     await Promise.all([ward.close(), broker.close()]);
-    await rm(folder, { recursive: true, force: true });
+    process.off("exit", removeFolder);
+    removeFolder();
   };
   try {
     await admitAll(socket, plan.beds);
@@ -161,15 +166,22 @@ function startGateway(folder: string, plan: StagePlan): StartedGateway {
     env: { ...process.env, ...disk, [PAUSES_VARIABLE]: "1" },
     stdio: ["ignore", "ignore", "ignore"],
   });
-  const pid = child.pid ?? 0;
+  const { pid } = child;
+  assert(pid !== undefined, "the program that runs the bench can be started again");
   const limit = plan.coreShareMax === null ? null : limitToShare(pid, plan.coreShareMax);
   const exited = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+  // A bench that is ended in the middle leaves no gateway behind, which would write into a folder that is gone.
+  const endWithBench = () => {
+    for (const each of processTree(pid)) process.kill(each, "SIGKILL");
+  };
+  process.once("exit", endWithBench);
   return {
     pid,
     shareWasHeld: plan.coreShareMax === null || limit !== null,
     stop: async () => {
       child.kill("SIGTERM");
       await exited;
+      process.off("exit", endWithBench);
       limit?.release();
     },
   };

@@ -40,6 +40,11 @@ Close other programs first: figures of speed are only as good as the machine is 
     io.stderr(
       `${figures.length} figures, about ${Math.ceil(seconds / 60)} min 共 ${figures.length} 项，约 ${Math.ceil(seconds / 60)} 分钟`,
     );
+    for (const [signal, code] of [
+      ["SIGINT", 130],
+      ["SIGTERM", 143],
+    ] as const)
+      process.once(signal, () => process.exit(code));
     const results = await runAll(asked, io);
     if (asked.output === "markdown") io.stdout(markdownOf(results));
     if (asked.plotFile !== null) {
