@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { deviceId, patientId, seq } from "../src/core/ids.ts";
 import type { ClockRecord, JournalRecord } from "../src/core/record.ts";
-import { RELEASED_AT_MS, wallMs } from "../src/core/time.ts";
+import { FAR_AHEAD_MS, RELEASED_AT_MS, wallMs } from "../src/core/time.ts";
 import { createSystemTime, SILENT_SYSTEM, type SystemTime } from "../src/gateway/system-time.ts";
 import { type ClockHistory, createWallClock, type WallClock } from "../src/gateway/wall-clock.ts";
 import { createSimulatedClock, type SimulatedClock } from "./support/simulated-clock.ts";
@@ -44,6 +44,11 @@ describe("whether a clock is believed at the start", () => {
   test("not before the release, and from that moment on", () => {
     expect(doubtOf({ wallMs: RELEASED_AT_MS - 1 })).toBe("before-release");
     expect(doubtOf({ wallMs: RELEASED_AT_MS })).toBeNull();
+  });
+
+  test("not twenty years later, and until then", () => {
+    expect(doubtOf({ wallMs: FAR_AHEAD_MS })).toBe("far-ahead");
+    expect(doubtOf({ wallMs: FAR_AHEAD_MS - 1 })).toBeNull();
   });
 
   test("not a minute and more before what the journal knows", () => {
@@ -334,6 +339,23 @@ describe("a restart with a wrong clock", () => {
     expect(shown.map(({ value }) => value)).toEqual([61, 61, 61, 71, 71, 71, 81, 81, 81]);
     const times = shown.map(({ atMs }) => atMs);
     expect(times).toEqual([...times].sort((a, b) => a - b));
+  });
+
+  test("a clock chip that said 2099 in one life does not make the right time of the next one wrong", async () => {
+    const before = await startSmallWard();
+    before.link("monitor-1").up();
+    await before.admit(1);
+    await before.stream("monitor-1", 3, { ...WELL, heartRate: 61 });
+    const garbled = await before.crash(60_000, () => before.clock.stepWall(Date.UTC(2099, 0) - before.clock.wall()));
+    expect(garbled.gateway.clockTrust()).toBe("untrusted");
+    garbled.link("monitor-1").up();
+    await garbled.stream("monitor-1", 3, { ...WELL, heartRate: 71 });
+    const ward = await garbled.crash(60_000, () => garbled.clock.stepWall(garbled.clock.trueMs() - garbled.clock.wall()));
+    expect(ward.gateway.clockTrust()).toBe("trusted");
+    expect(bedOf(ward).numbers.find(({ quantity }) => quantity === "heartRate")?.content).toEqual({
+      state: "present",
+      value: 61,
+    });
   });
 
   test("an acknowledged alert is announced again in its time, whatever the clock says after the restart", async () => {

@@ -23,6 +23,9 @@ export type ClockTrust = "trusted" | "untrusted";
 /** No gateway of this version ran before this day: a wall clock that says so is wrong. Moved on with each release. */
 export const RELEASED_AT_MS: WallMs = wallMs(Date.UTC(2026, 0, 1));
 
+/** No gateway of this version runs twenty years later: what says so is a clock chip that lost its power. */
+export const FAR_AHEAD_MS: WallMs = wallMs(RELEASED_AT_MS + 20 * 365.25 * 24 * 3_600_000);
+
 /** A running timer; `stop` may be called any number of times. */
 export interface Timer {
   readonly stop: () => void;

@@ -4,7 +4,15 @@ import { LIMITS } from "../core/limits.ts";
 import { createTimeline, type Timeline } from "../core/mended-time.ts";
 import type { Journal } from "../core/ports.ts";
 import type { ClockRecord, JournalRecord, LifeStart } from "../core/record.ts";
-import { type Clock, type ClockTrust, type MonotonicMs, RELEASED_AT_MS, type WallMs, wallMs } from "../core/time.ts";
+import {
+  type Clock,
+  type ClockTrust,
+  FAR_AHEAD_MS,
+  type MonotonicMs,
+  RELEASED_AT_MS,
+  type WallMs,
+  wallMs,
+} from "../core/time.ts";
 import type { SystemTime } from "./system-time.ts";
 
 /** A wall clock that moves this much against the monotonic one between two looks was set. */
@@ -15,7 +23,7 @@ const WORD_MS = 1000;
 const SLEEP_MS_MIN = 1000;
 
 /** Why a clock is not believed. */
-type Doubt = "before-journal" | "before-release" | "not-synchronised";
+type Doubt = "before-journal" | "before-release" | "far-ahead" | "not-synchronised";
 
 /** What the journal says of time: all start and clock records, and the newest time known. */
 export interface ClockHistory {
@@ -69,7 +77,10 @@ export async function readClockHistory(journal: Journal): Promise<ClockHistory> 
     ends.push({ seq: newest.seq, atMs });
   }
   const [end] = ends.sort((one, other) => other.seq - one.seq);
-  return { records, newestMs: end === undefined ? null : wallMs(end.atMs) };
+  if (end === undefined) return { records, newestMs: null };
+  // A life with a clock far ahead says nothing of the time; what it began with still holds.
+  const start = records.findLast((record) => record.kind === "start");
+  return { records, newestMs: end.atMs < FAR_AHEAD_MS ? wallMs(end.atMs) : (start?.notBeforeMs ?? null) };
 }
 
 function isOfClock(record: JournalRecord): record is LifeStart | ClockRecord {
@@ -88,6 +99,7 @@ function doubtAtStart(grounds: Grounds): Doubt | null {
   const { wallMs: nowMs, newestMs, word } = grounds;
   if (word === "synchronised") return null;
   if (nowMs < RELEASED_AT_MS) return "before-release";
+  if (nowMs >= FAR_AHEAD_MS) return "far-ahead";
   if (newestMs !== null && nowMs < newestMs - LIMITS.clockBehindMsMax.value) return "before-journal";
   return word === "not-synchronised" ? "not-synchronised" : null;
 }
