@@ -215,7 +215,15 @@ export function inTransaction(database: OpenDatabase, work: () => void): void {
   }
 }
 
-/** Check sum of a stored text or of bytes, tied to the key it lies under so that a swapped row shows. */
+/** What no check sum is, so that it fits none that was stored. */
+const NO_CHECK_SUM = -1;
+
+/**
+ * Check sum of a stored text or of bytes, tied to the key it lies under so that a swapped row shows. A damaged row may hold anything in
+ * the place of its text and of its key, also nothing: that has no check sum.
+ */
 export function checkSum(content: string | Uint8Array, key: number): number {
-  return crc32(content, key % 2 ** 32);
+  const found: unknown = content;
+  if (!(typeof found === "string" || found instanceof Uint8Array) || !Number.isSafeInteger(key) || key < 0) return NO_CHECK_SUM;
+  return crc32(found, key % 2 ** 32);
 }
