@@ -39,6 +39,8 @@ export interface Pattern {
   readonly lastSeq: number;
 }
 
+/** Room that the journal keeps free: it holds nothing. */
+const RESERVE_FILE = "reserve.bin";
 const SEGMENT_RECORDS = 60;
 const SEGMENTS = 2;
 
@@ -95,11 +97,11 @@ function sealNewest(folder: string): void {
   settleSealed(join(folder, newest));
 }
 
-/** Everything but locks and shared memory, which no start reads. */
+/** Everything but locks, shared memory and room kept free, which no start reads. */
 function filesOf(folder: string): ReadonlyMap<string, Buffer> {
   const entries = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
   const names = entries.map((entry) => relative(folder, join(entry.parentPath, entry.name)));
-  const read = names.filter((name) => !name.startsWith("lock") && !name.endsWith("-shm"));
+  const read = names.filter((name) => !name.startsWith("lock") && !name.endsWith("-shm") && name !== RESERVE_FILE);
   return new Map(read.sort().map((name) => [name, readFileSync(join(folder, name))]));
 }
 
@@ -289,8 +291,8 @@ export function openCorruptionBench(parentFolder = "/dev/shm"): CorruptionBench 
 }
 
 function lay(folder: string, pattern: Pattern, damage: Damage): void {
-  rmSync(folder, { recursive: true, force: true });
-  mkdirSync(folder, { mode: 0o700 });
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  for (const name of readdirSync(folder)) if (name !== RESERVE_FILE) rmSync(join(folder, name), { recursive: true });
   for (const [name, bytes] of pattern.files) {
     if (name.includes("/")) mkdirSync(dirname(join(folder, name)), { recursive: true, mode: 0o700 });
     if (name !== damage.file) {

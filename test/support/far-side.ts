@@ -17,8 +17,8 @@ export interface FarSideOptions {
   readonly random: () => number;
   /** Each first arrival of an alert, for the receiver's receipts. */
   readonly onAlert?: (alert: Alert, key: string) => void;
-  /** Each record the first time it came, for a record file. */
-  readonly onFirst?: (delivery: Delivery) => void;
+  /** Each arrival, and whether it was the first of its key, for a record file. */
+  readonly onArrival?: (delivery: Delivery, isFirst: boolean) => void;
 }
 
 /** What the far side saw beside the ledger's counts. */
@@ -88,9 +88,10 @@ export function openFarSide(options: FarSideOptions): FarSide {
   const arrive = (batch: readonly Delivery[]) => {
     for (const delivery of batch) {
       noteOrder(delivery);
-      if (!ledger.arrived(delivery)) continue;
+      const isFirst = ledger.arrived(delivery);
+      options.onArrival?.(delivery, isFirst);
+      if (!isFirst) continue;
       noteMark(delivery);
-      options.onFirst?.(delivery);
       if (delivery.record.kind === "loss") losses.push(delivery.record);
       if (delivery.record.kind === "alert") noteAlert(delivery.record, delivery.key);
     }

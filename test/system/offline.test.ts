@@ -2,7 +2,10 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type LongRun, startLongRun } from "../support/long-run.ts";
+import { verifyJournal } from "../../src/commands/verify.ts";
+import { ALL_TIME } from "../../src/verify/window.ts";
+import { LONG_RUN_READER, type LongRun, startLongRun } from "../support/long-run.ts";
+import { openRecordFile, type RecordFile } from "../support/record-file.ts";
 
 const BEDS = 20;
 const SEED = 20260301;
@@ -12,9 +15,11 @@ const AWAY_MINUTES = 120;
 const AFTER_MINUTES = 5;
 /** While the line stands an alert's way is looked at this finely. */
 const FINE_STEP_MS = 20;
+const RECORD_FILE = "receiver.jsonl";
 
 let folder: string;
 let run: LongRun;
+let recordFile: RecordFile | null = null;
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "vigil-offline-"));
@@ -29,7 +34,9 @@ beforeAll(async () => {
     lineLatencyMs: 10,
     turnEverySeconds: 7,
     breakEverySeconds: 300,
+    onArrival: (delivery, isFirst) => recordFile?.arrived(delivery, isFirst),
   });
+  recordFile = openRecordFile(join(folder, RECORD_FILE), () => run.clock.wall());
 });
 
 afterAll(() => {
@@ -59,6 +66,7 @@ test(`${BEDS} beds, the upstream away for ${AWAY_MINUTES} min: nothing is lost, 
   await run.pass(AFTER_MINUTES * MINUTE_MS, 100);
   await run.settle();
   await run.stop();
+  recordFile?.close();
   const counts = ledger.figures();
   const far = farSide.figures();
   const figures =
@@ -75,4 +83,12 @@ test(`${BEDS} beds, the upstream away for ${AWAY_MINUTES} min: nothing is lost, 
   // Forty seconds of backlog lie before an alert that waits its turn; one that does not waits for the deliveries on the line.
   expect(during.count, figures).toBeGreaterThanOrEqual(5);
   expect(during.maxMs, figures).toBeLessThanOrEqual(before.maxMs + 100);
+
+  // What `vigil verify` prints: the journal against its own counts, against the upstream's cursor, and against the receiver's record file.
+  const files = new Map([[LONG_RUN_READER, join(folder, RECORD_FILE)]]);
+  const verified = await verifyJournal(run.config, { files, window: ALL_TIME });
+  expect(verified, JSON.stringify(verified).slice(0, 2000)).toMatchObject({ ok: true, value: { ok: true, wrong: {} } });
+  if (!verified.ok) return;
+  expect(verified.value.farSides[0]).toMatchObject({ duplicatesUnmarked: 0, outOfOrder: 0, records: counts.arrived });
+  expect(verified.value.recordCount).toBe(counts.made);
 });
