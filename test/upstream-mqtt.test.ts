@@ -4,8 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
 import { createSystemClock } from "../src/clock.ts";
+import { seq } from "../src/core/ids.ts";
 import { openJournal } from "../src/journal/journal.ts";
 import { connectMqtt } from "../src/sinks/mqtt-client.ts";
+import type { ReaderLoss } from "../src/sinks/reader-losses.ts";
 import { createMemoryJournal, type MemoryJournal } from "./support/memory-journal.ts";
 import { type Mosquitto, mosquittoIsMissing, prepareMosquitto } from "./support/mosquitto.ts";
 import { numbers, startReceiving, startSending, unmarkedDuplicates } from "./support/upstream-ends.ts";
@@ -353,6 +355,62 @@ describe.skipIf(mosquittoIsMissing)("upstream against mosquitto", () => {
     expect(unmarkedDuplicates(receiving.arrived)).toEqual([]);
     const resent = receiving.arrived.filter(({ resent }) => resent).map(({ seq }) => seq);
     expect(resent.length, "only what was open is sent again").toBeLessThan(600);
+  });
+
+  test("what is too large for the server is set aside with a loss record and not sent again after a crash; smaller batches of the rest arrive", async () => {
+    const mosquitto = await broker(["allow_anonymous true", "max_packet_size 20000"]);
+    await mosquitto.start();
+    const journal = createMemoryJournal();
+    const { server, receiving } = ends({ mosquitto, journal });
+    await until("the receiver is connected", () => receiving.receiver.view().connected);
+    const tooLarge = { ...alertAt(70), key: "x".repeat(30_000) };
+    journal.append([...numbers(1, 69).map(observationAt), tooLarge, ...numbers(71, 100).map(observationAt)]);
+    let next = 101;
+    const send = (over: MemoryJournal) => {
+      const stateLoss = (loss: ReaderLoss) => {
+        const number = seq(next++);
+        over.append([{ kind: "loss", seq: number, atMs: createSystemClock().wall(), ...loss }]);
+        return number;
+      };
+      const started = startSending({ server, journal: over, stateLoss });
+      cleanups.push(started.stop);
+      return started;
+    };
+    const first = send(journal);
+    await until("the rest has come", () => receiving.seqs().length === 99);
+    await until("all is settled", () => first.outbox.view().backlogRecords === 0);
+    expect(first.losses).toEqual([
+      { fromSeq: 70, toSeq: 70, count: 1, what: "records", why: "receiver-refused", reader: "upstream:hospital" },
+    ]);
+    expect(first.incidents).toMatchObject([
+      { code: "upstream-rejected", facts: { reasonCode: 149, fromSeq: 70, kind: "alert" } },
+    ]);
+    expect(first.faults).toEqual([]);
+    await first.stop();
+    // The cursors of the crashed life never reached the disk, but the loss did.
+    const again = journal.reopen(new Map());
+    next = (again.leftOutAtOpen?.to ?? 0) + 1;
+    const second = send(again);
+    await until("all is settled again", () => second.outbox.view().resentCount === 99);
+    again.append([observationAt(next)]);
+    await until("the new one came", () => receiving.seqs().includes(next));
+    expect(second.losses).toEqual([]);
+    expect(second.incidents).toEqual([]);
+    expect(receiving.seqs()).toEqual([...numbers(1, 69), ...numbers(71, 100), next]);
+  });
+
+  test("a server that cuts the connection of whoever sends too much at once still gets everything, in smaller batches", async () => {
+    const mosquitto = await broker(["allow_anonymous true", "message_size_limit 9000"]);
+    await mosquitto.start();
+    const journal = createMemoryJournal();
+    journal.append([...numbers(1, 59).map(observationAt), alertAt(60)]);
+    const { receiving, sending } = ends({ mosquitto, journal });
+    await until("the receiver is connected", () => receiving.receiver.view().connected);
+    const { outbox, losses } = sending();
+    await until("everything has come", () => receiving.seqs().length === 60, 18);
+    await until("it is confirmed", () => outbox.view().backlogRecords === 0);
+    expect(losses).toEqual([]);
+    expect(unmarkedDuplicates(receiving.arrived)).toEqual([]);
   });
 
   test("a topic the server forbids stops neither alerts nor the gateway, and nothing of it is lost", async () => {

@@ -98,6 +98,10 @@ const KEEPALIVE_SECONDS = 15;
 const GOODBYE_MS_MAX = 250;
 /** First byte of a PUBACK. Source: MQTT 5.0, 3.4.1. */
 const PUBACK = 0x40;
+/** Reason code for what a server would not take. Source: MQTT 5.0, table 2-6. */
+const PACKET_TOO_LARGE = 149;
+/** Fixed header, packet identifier, property length, payload format and content type of a publish, rounded up. */
+const OVERHEAD_BYTES = 64;
 
 interface Secrets {
   readonly password: Buffer | null;
@@ -170,7 +174,8 @@ export async function connectMqtt(
       parts.stop.removeEventListener("abort", stopped);
       client.off("close", closed);
       const places = Math.min(LIMITS.upstreamInFlightMax.value, connack.properties?.receiveMaximum ?? Number.POSITIVE_INFINITY);
-      const connection = new Connection({ client, socket, clock: parts.clock, places, address: address.text });
+      const packetBytesMax = connack.properties?.maximumPacketSize ?? Number.POSITIVE_INFINITY;
+      const connection = new Connection({ client, socket, clock: parts.clock, places, packetBytesMax, address: address.text });
       client.once("close", () => connection.end(classify(firstError, address.text)));
       thanks.whenLeftOver(() => connection.end(fault("upstream-slow", { address: address.text, reason: "receipts-left-over" })));
       resolve(succeed(connection));
@@ -246,6 +251,7 @@ class Connection implements MqttConnection {
   readonly #socket: Socket;
   readonly #clock: Clock;
   readonly #places: number;
+  readonly #packetBytesMax: number;
   readonly #address: string;
   readonly #urgent: Job[] = [];
   readonly #others: Job[] = [];
@@ -258,12 +264,14 @@ class Connection implements MqttConnection {
     readonly socket: Socket;
     readonly clock: Clock;
     readonly places: number;
+    readonly packetBytesMax: number;
     readonly address: string;
   }) {
     this.#client = of.client;
     this.#socket = of.socket;
     this.#clock = of.clock;
     this.#places = of.places;
+    this.#packetBytesMax = of.packetBytesMax;
     this.#address = of.address;
     this.ended = new Promise((resolve) => {
       this.#tellEnded = resolve;
@@ -275,6 +283,9 @@ class Connection implements MqttConnection {
   readonly publish = (message: MqttMessage): Promise<Result<void, PublishFailure>> =>
     new Promise((resolve) => {
       if (this.#fault !== null) return resolve(fail({ kind: "lost", fault: this.#fault }));
+      // MQTT 5.0, 3.2.2.3.6: a server may say how much it takes, and cuts the connection of whoever sends more.
+      const isTooLarge = packetBytesAtMost(message) > this.#packetBytesMax;
+      if (isTooLarge) return resolve(fail({ kind: "refused", reasonCode: PACKET_TOO_LARGE }));
       (message.urgent ? this.#urgent : this.#others).push({ message, settle: resolve });
       this.#fill();
     });
@@ -350,6 +361,14 @@ class Connection implements MqttConnection {
       this.#fill();
     });
   }
+}
+
+/** No less than the packet will have: payload, topics, properties, each length in two bytes, and the fixed header. */
+function packetBytesAtMost({ topic, payload, properties }: MqttMessage): number {
+  const texts = properties === null ? [] : [properties.responseTopic, properties.correlationData];
+  for (const [name, value] of Object.entries(properties?.userProperties ?? {})) texts.push(name, value);
+  const bytes = [topic, payload, ...texts].reduce((sum, text) => sum + Buffer.byteLength(text) + 3, 0);
+  return bytes + OVERHEAD_BYTES;
 }
 
 /** A PUBACK with a reason code of 128 or more is the server's no; any other error of the library means that the connection went. */

@@ -105,6 +105,8 @@ interface Lane {
 
 /** One connection's time, from the sink's yes to the first failure or the stop. */
 interface Session {
+  /** The last number on disk when it began: what comes after is new. */
+  readonly headSeq: Seq;
   ended: boolean;
   readonly giveUp: AbortController;
   /** Aborted when the session ends, for sleeps. */
@@ -144,6 +146,8 @@ class OutboxRunner {
   /** A reason that differs from the present one and came once. */
   #otherFault: Fault | null = null;
   #backlogBatchRecords = LIMITS.upstreamBatchRecordsMax.value / 4;
+  /** Half of the last batch with which the connection was lost; grows again by a quarter each minute. */
+  #backlogBatchMax: number = LIMITS.upstreamBatchRecordsMax.value;
   #backlogShare: number = BACKLOG_SHARE.max / 2;
   #cursorIsStale = false;
   #lastConfirmedAtMs: WallMs | null = null;
@@ -194,6 +198,7 @@ class OutboxRunner {
       clock.every(HOLE_MS_MAX, () => this.#forgetHoles()),
       clock.every(MINUTE_MS, () => {
         this.#refusalsLeft = LIMITS.upstreamRefusalsPerMinuteMax.value;
+        this.#backlogBatchMax = Math.min(LIMITS.upstreamBatchRecordsMax.value, Math.ceil(this.#backlogBatchMax * 1.25));
       }),
     ];
     const onStop = () => {
@@ -241,7 +246,7 @@ class OutboxRunner {
     // From now on this reader is known to the journal: what is given up before it has had it is its loss.
     journal.release(name, this.#cursor());
     if (this.#session === null) this.#giveUpDropped();
-    else this.#takeOver();
+    else this.#takeOver(this.#session.headSeq);
     return true;
   }
 
@@ -287,7 +292,7 @@ class OutboxRunner {
   async #lookForLosses(): Promise<void> {
     if (!this.#hasBegun || !(await this.#losses.readNew()) || this.#parts.stop.aborted) return;
     // Without a connection what is new, or was under way, would join the backlog only at the next one; what was dropped of it is missed now.
-    if (this.#session === null) this.#takeOver();
+    if (this.#session === null) this.#takeOver(this.#parts.journal.committedSeq());
     else this.#giveUpDropped();
   }
 
@@ -350,12 +355,13 @@ class OutboxRunner {
   /** Runs the lanes until one fails or the outbox stops, then waits a little for what is under way. */
   async #serve(): Promise<void> {
     const session: Session = {
+      headSeq: this.#parts.journal.committedSeq(),
       ended: this.#parts.stop.aborted,
       giveUp: new AbortController(),
       over: new AbortController(),
       underWay: new Set(),
     };
-    if (this.#hasBegun) this.#takeOver();
+    if (this.#hasBegun) this.#takeOver(session.headSeq);
     this.#otherFault = null;
     this.#session = session;
     this.#settleFault();
@@ -373,9 +379,9 @@ class OutboxRunner {
     if (begun) await Promise.all([this.#liveLoop(session), this.#backlogLoop(session)]);
   }
 
-  /** Everything that is on disk now and not confirmed becomes backlog; what comes after goes out at once. */
-  #takeOver(): void {
-    const head = seq(Math.max(this.#livePosition, this.#parts.journal.committedSeq()));
+  /** Everything up to a number on disk that is not confirmed becomes backlog; what comes after goes out at once. */
+  #takeOver(headSeq: Seq): void {
+    const head = seq(Math.max(this.#livePosition, headSeq));
     this.#giveBackUrgent();
     const unread = { from: seq(this.#livePosition + 1), to: head };
     const rangesMax = LIMITS.upstreamBacklogRangesMax.value;
@@ -541,15 +547,21 @@ class OutboxRunner {
     const begunMs = clock.monotonic();
     const sending = this.#send(this.#batch(records, true), pass.lane, session);
     const workMs = clock.monotonic() - begunMs;
-    if (!(await sending)) return;
+    if (!(await sending)) {
+      // A server may cut the connection of whoever sends more than it takes, and say nothing.
+      if (pass.lane === this.#bulk) this.#backlogBatchMax = Math.max(1, Math.floor(records.length / 2));
+      this.#backlogBatchRecords = Math.min(this.#backlogBatchRecords, this.#backlogBatchMax);
+      return;
+    }
     pass.done(page.covered);
     this.#settleFault();
     if (records.length === 0 || pass.lane === this.#kept) return;
     const tookMs = clock.monotonic() - begunMs;
     if (tookMs > BACKLOG_BATCH_MS_MAX || workMs > BACKLOG_WORK_MS_MAX) {
-      this.#backlogBatchRecords = Math.max(BACKLOG_BATCH_RECORDS_MIN, Math.floor(this.#backlogBatchRecords / 2));
+      const least = Math.min(BACKLOG_BATCH_RECORDS_MIN, this.#backlogBatchRecords);
+      this.#backlogBatchRecords = Math.max(least, Math.floor(this.#backlogBatchRecords / 2));
     } else if (tookMs < BACKLOG_BATCH_MS_MIN && workMs < BACKLOG_WORK_MS_MAX / 2) {
-      this.#backlogBatchRecords = Math.min(LIMITS.upstreamBatchRecordsMax.value, this.#backlogBatchRecords * 2);
+      this.#backlogBatchRecords = Math.min(this.#backlogBatchMax, this.#backlogBatchRecords * 2);
     }
   }
 
