@@ -535,8 +535,8 @@ class JournalKeeper implements Journal {
     const drained = () => this.#inFlight.length === 0 && this.#waiting.length === 0;
     if (!drained()) await this.#within(stopMs, (done) => (this.#whenDrained = done));
     this.#sendCursors();
-    await this.#within(stopMs, (done) => this.#waveSender.finish(done));
     if (this.#writer.ready) {
+      await this.#within(stopMs, (done) => this.#waveSender.finish(done));
       await this.#within(stopMs, (done) => {
         this.#whenClosed = done;
         this.#writer.post({ kind: "close", cleanUpToSeq: drained() && this.#knowsLastNumber() ? this.#waiting.lastSeq : null });

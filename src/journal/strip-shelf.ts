@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
+import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Alert } from "../core/alert.ts";
 import { LIMITS } from "../core/limits.ts";
@@ -7,7 +7,7 @@ import { faultOf } from "./journal-folder.ts";
 import type { LostRange } from "./messages.ts";
 import type { PackedRare } from "./packing.ts";
 import { type AlertMoment, framesAround } from "./strip-window.ts";
-import { finishReplacing, framesIn, fsyncFolder, writeFileSafely } from "./wave-file.ts";
+import { finishReplacing, framesIn, fsyncFolderAside, makeWaveFolder, writeFileSafely } from "./wave-file.ts";
 import { type WaveHouse, type WaveLosses, waveLoss } from "./wave-losses.ts";
 import { mendWaveFile, type WaveRing } from "./wave-ring.ts";
 import { RING_FOLDER, STRIP_FOLDER, stripFileName, stripSeqOf, type WaveSettings } from "./wave-settings.ts";
@@ -61,7 +61,7 @@ export class StripShelf {
 
   /** Makes the folder or takes up what is in it. @throws  The disk's error. */
   open(): void {
-    if (mkdirSync(this.#folder, { recursive: true, mode: 0o700 }) !== undefined) fsyncFolder(this.#house.folder);
+    makeWaveFolder(this.#folder);
     finishReplacing(this.#folder);
     const found = readdirSync(this.#folder).flatMap((file) => {
       const seq = stripSeqOf(file);
@@ -174,6 +174,7 @@ export class StripShelf {
     const loss = waveLoss({ fromSeq: oldest.seq, toSeq: oldest.seq, count: framesIn(oldest.bytes), why });
     try {
       this.#losses.giveUpFile(join(this.#folder, oldest.file), loss);
+      void fsyncFolderAside(this.#folder).catch((error: unknown) => faultOf(error, this.#folder));
       return loss;
     } catch (error) {
       faultOf(error, this.#folder);

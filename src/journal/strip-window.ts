@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { readableFacts, readBytes } from "./wave-file.ts";
+import { readableFacts, readableNumbers, readBytes } from "./wave-file.ts";
 import { type FrameFacts, stretchesOf } from "./wave-frame.ts";
 import type { WaveSettings } from "./wave-settings.ts";
 
@@ -44,17 +44,22 @@ const FIRST_BYTES = 16_384;
 export async function framesAround(moment: AlertMoment, search: Search): Promise<readonly Buffer[]> {
   const place = Math.max(
     0,
-    search.files.findLastIndex((span) => span.fromSeq <= moment.seq),
+    search.files.findLastIndex((span) => span.fromSeq < moment.seq),
   );
   // The alert lies in this file, or between it and the next.
-  const anchor = anchorOf(moment, await framesOf(search.files.slice(place, place + 2), search, () => true));
+  const anchor = anchorOf(moment, await neighboursOf(moment, search.files.slice(place, place + 2), search));
   if (anchor === null) return [];
   const { stripBeforeMs, stripAfterMs } = search.settings;
   const files = await filesBetween({ fromMs: -stripBeforeMs, toMs: stripAfterMs }, { moment, anchor, search, place });
-  const found = await framesOf(files, search, (facts) => {
+  const name = Buffer.from(moment.patientId ?? moment.deviceId ?? "", "utf8");
+  const found = await framesOf(files, search, (content) => {
+    // Most frames are somebody else's; looking for the name costs a tenth of reading the facts.
+    if (!content.includes(name)) return null;
+    const facts = readableFacts(content);
+    if (facts === null) return null;
     const isMine = moment.patientId === null ? facts.deviceId === moment.deviceId : facts.patientId === moment.patientId;
     const endMs = sinceAlertMs(facts, moment, anchor);
-    return isMine && endMs > -stripBeforeMs && endMs - lengthMs(facts) < stripAfterMs;
+    return isMine && endMs > -stripBeforeMs && endMs - lengthMs(facts) < stripAfterMs ? facts : null;
   });
   return found.map((frame) => frame.bytes);
 }
@@ -67,7 +72,7 @@ async function filesBetween(
   const { moment, anchor, search, place } = around;
   const beginsMs = async (index: number): Promise<number | null> => {
     const span = search.files[index];
-    const first = span === undefined ? undefined : (await framesOf([span], search, () => true, FIRST_BYTES))[0];
+    const first = span === undefined ? undefined : (await framesOf([span], search, readableFacts, FIRST_BYTES))[0];
     return first === undefined ? null : sinceAlertMs(first.facts, moment, anchor);
   };
   let from = place;
@@ -97,14 +102,27 @@ interface Anchor {
   readonly monotonicMs: number;
 }
 
+/** The last frame that came before the alert and the first after it. */
+interface Neighbours {
+  readonly before: FrameFacts | null;
+  readonly after: FrameFacts | null;
+}
+
+async function neighboursOf(moment: AlertMoment, spans: readonly FileSpan[], search: Search): Promise<Neighbours> {
+  let before: Buffer | null = null;
+  let after: Buffer | null = null;
+  await framesOf(spans, search, (content) => {
+    const seq = readableNumbers(content)?.seq;
+    if (seq === undefined) return null;
+    if (seq < moment.seq) before = content;
+    else after ??= content;
+    return null;
+  });
+  return { before: before === null ? null : readableFacts(before), after: after === null ? null : readableFacts(after) };
+}
+
 /** Between the last chunk before the alert and the first after it; in between the wall clock's difference is believed. */
-function anchorOf(moment: AlertMoment, frames: readonly FoundFrame[]): Anchor | null {
-  let before: FrameFacts | null = null;
-  let after: FrameFacts | null = null;
-  for (const { facts } of frames) {
-    if (facts.seq < moment.seq) before = facts;
-    else after ??= facts;
-  }
+function anchorOf(moment: AlertMoment, { before, after }: Neighbours): Anchor | null {
   const near = before ?? after;
   if (near === null) return null;
   const guessMs = near.receivedMonotonicMs + (moment.atMs - near.receivedAtMs);
@@ -113,10 +131,11 @@ function anchorOf(moment: AlertMoment, frames: readonly FoundFrame[]): Anchor | 
   return { life: near.life, monotonicMs: Math.min(Math.max(guessMs, earliestMs), latestMs) };
 }
 
+/** The frames for which `wanted` gives their facts. @param bytesMax  Only the first of each file, looked for in so many bytes. */
 async function framesOf(
   spans: readonly FileSpan[],
   search: Search,
-  wanted: (facts: FrameFacts) => boolean,
+  wanted: (content: Buffer) => FrameFacts | null,
   bytesMax?: number,
 ): Promise<FoundFrame[]> {
   const found: FoundFrame[] = [];
@@ -127,8 +146,8 @@ async function framesOf(
     for (const stretch of stretchesOf(bytes)) {
       count += 1;
       if (count % 64 === 0) await search.turn();
-      const facts = stretch.kind === "frame" ? readableFacts(stretch.content) : null;
-      if (facts === null || !wanted(facts)) continue;
+      const facts = stretch.kind === "frame" ? wanted(stretch.content) : null;
+      if (facts === null) continue;
       found.push({ facts, bytes: bytes.subarray(stretch.at, stretch.end) });
       if (bytesMax !== undefined) break;
     }

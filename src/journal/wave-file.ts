@@ -4,6 +4,7 @@ import {
   fsync,
   fsyncSync,
   ftruncateSync,
+  mkdirSync,
   openSync,
   readdirSync,
   renameSync,
@@ -14,7 +15,7 @@ import { type FileHandle, open } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { DamagedBytesError } from "./block-bytes.ts";
 import { inodeOf, movedError, sqliteOrSystemCode } from "./journal-folder.ts";
-import { FRAME_BYTES_MIN, type FrameFacts, factsOf, stretchesOf } from "./wave-frame.ts";
+import { FRAME_BYTES_MIN, type FrameFacts, type FrameNumbers, factsOf, numbersOf, stretchesOf } from "./wave-frame.ts";
 
 /** Reads a file, which is bounded by `journalWaveFileBytesMax`, from a place to its end of now, or fewer bytes; null where it is not there. Rejects with the disk's error. */
 export async function readBytes(path: string, fromByte = 0, bytesMax = Number.POSITIVE_INFINITY): Promise<Buffer | null> {
@@ -80,6 +81,13 @@ export function fsyncFolder(folder: string): void {
   } finally {
     closeSync(file);
   }
+}
+
+/** Makes a folder of the journal where it is missing; the journal's own must be there. @throws  The disk's error. */
+export function makeWaveFolder(folder: string): void {
+  if (existsSync(folder)) return;
+  mkdirSync(folder, { mode: 0o700 });
+  fsyncFolder(dirname(folder));
 }
 
 /** One file of waves that is being written. */
@@ -200,8 +208,17 @@ export async function checkWaveFile(bytes: Buffer, turn: () => Promise<void>): P
 
 /** The facts of a frame, or null where its check sum is right and its content is not ours: damage like any other. */
 export function readableFacts(content: Buffer): FrameFacts | null {
+  return readable(content, factsOf);
+}
+
+/** The same for its numbers alone. */
+export function readableNumbers(content: Buffer): FrameNumbers | null {
+  return readable(content, numbersOf);
+}
+
+function readable<Read>(content: Buffer, read: (content: Buffer) => Read): Read | null {
   try {
-    return factsOf(content);
+    return read(content);
   } catch (error) {
     if (error instanceof DamagedBytesError) return null;
     throw error;

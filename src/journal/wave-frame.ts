@@ -182,6 +182,12 @@ function readFacts(reader: ByteReader): FrameFacts {
   };
 }
 
+/** The numbers a frame's content begins with. @throws DamagedBytesError  Where the content cannot have been written so. */
+export function numbersOf(content: Uint8Array): FrameNumbers {
+  const reader = new ByteReader(content);
+  return { life: reader.varint(), number: reader.varint(), seq: reader.varint() };
+}
+
 /** What can be told of a frame's content without its samples. @throws DamagedBytesError  Where the content cannot have been written so. */
 export function factsOf(content: Uint8Array): FrameFacts {
   return readFacts(new ByteReader(content));

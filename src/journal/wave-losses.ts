@@ -6,6 +6,7 @@ import type { LossReason } from "../core/record.ts";
 import type { Clock } from "../core/time.ts";
 import { faultOf } from "./journal-folder.ts";
 import type { LostRange } from "./messages.ts";
+import { fsyncFolderAside } from "./wave-file.ts";
 
 /** What the keeping of waves needs from the writing thread it runs in. */
 export interface WaveHouse {
@@ -55,8 +56,9 @@ export class WaveLosses {
     this.#folder = folder;
   }
 
-  /** Takes up the notes of a former life. */
+  /** Takes up the notes of a former life. @throws  The disk's error. */
   open(): void {
+    this.#notes = [];
     for (const name of readdirSync(this.#folder)) {
       const [, from, to, count, why, number] = NOTE_NAME.exec(name) ?? [];
       if (number === undefined) continue;
@@ -92,17 +94,29 @@ export class WaveLosses {
           };
   }
 
-  /** Owes and tells what can be; the rest waits for a disk with room. @returns  Whether the folder has changed. */
-  settle(): boolean {
+  /** Owes what can be and tells it; the rest waits for a disk with room. */
+  settle(): void {
     const sinceToldMs = this.#house.clock.monotonic() - this.#joinedToldMs;
     if (this.#joined !== null && sinceToldMs >= LIMITS.journalLossReportMs.value) this.#settleJoined();
-    let changed = false;
+    const owed: LostRange[] = [];
     for (const note of [...this.#notes]) {
       if (!this.#owe(note.loss)) break;
+      owed.push(note.loss);
       this.#notes = this.#notes.filter((one) => one !== note);
-      changed = this.#remove(note.path) || changed;
+      this.#remove(note.path);
     }
-    return changed;
+    if (owed.length > 0) void this.#tellOnceNotesAreGone(owed);
+  }
+
+  /** A note that came back with a power cut would be told twice. */
+  async #tellOnceNotesAreGone(owed: readonly LostRange[]): Promise<void> {
+    try {
+      await this.#house.waitAside();
+      await fsyncFolderAside(this.#folder);
+    } catch (error) {
+      faultOf(error, this.#folder);
+    }
+    for (const loss of owed) this.#house.tell(loss, null);
   }
 
   /** At the end: what was joined is told without waiting for more. */
@@ -113,6 +127,7 @@ export class WaveLosses {
 
   #settleJoined(): void {
     if (this.#joined === null || !this.#owe(this.#joined)) return;
+    this.#house.tell(this.#joined, null);
     this.#joined = null;
     this.#joinedToldMs = this.#house.clock.monotonic();
   }
@@ -120,21 +135,18 @@ export class WaveLosses {
   #owe(loss: LostRange): boolean {
     try {
       this.#house.owe(loss);
-    } catch (error) {
-      faultOf(error, this.#folder);
-      return false;
-    }
-    this.#house.tell(loss, null);
-    return true;
-  }
-
-  #remove(path: string): boolean {
-    try {
-      if (existsSync(path)) unlinkSync(path);
       return true;
     } catch (error) {
       faultOf(error, this.#folder);
       return false;
+    }
+  }
+
+  #remove(path: string): void {
+    try {
+      if (existsSync(path)) unlinkSync(path);
+    } catch (error) {
+      faultOf(error, this.#folder);
     }
   }
 }

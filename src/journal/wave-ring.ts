@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, statSync, unlinkSync } from "node:fs";
+import { readdirSync, statSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
 import { type Fault, fault } from "../core/errors.ts";
 import { LIMITS } from "../core/limits.ts";
@@ -13,6 +13,7 @@ import {
   framesIn,
   fsyncFolder,
   fsyncFolderAside,
+  makeWaveFolder,
   OpenWaveFile,
   readBytes,
   replaceFile,
@@ -78,8 +79,9 @@ export class WaveRing {
 
   /** Makes the folder or takes up what is in it; nothing is read yet. @throws  The disk's error. */
   open(): void {
-    if (mkdirSync(this.#folder, { recursive: true, mode: 0o700 }) !== undefined) fsyncFolder(this.#house.folder);
+    makeWaveFolder(this.#folder);
     finishReplacing(this.#folder);
+    this.#files = [];
     const nowMs = this.#house.clock.monotonic();
     for (const file of readdirSync(this.#folder).sort()) {
       const number = ringNumberOf(file);

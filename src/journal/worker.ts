@@ -170,6 +170,7 @@ export class JournalWriter {
       },
       request.waves,
     );
+    this.#waveTimer?.stop();
     this.#waves = waves;
     waves.open();
     this.#waveTimer = this.#clock.every(Math.min(HOUSEKEEPING_MS, request.waves.ringMs / TICKS_PER_RING), () => waves.tick());
