@@ -29,7 +29,8 @@ const ANSWER_MS_MAX = 5000;
  */
 export async function openControlSocket(path: string, handle: ControlHandler): Promise<Result<ControlSocket, Fault>> {
   // The journal's lock is held by now, so a socket lying there belongs to nobody alive.
-  await rm(path, { force: true });
+  // What cannot be removed, on a disk that is away or read-only, is told by the listening below.
+  await rm(path, { force: true }).catch(() => undefined);
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
     sockets.add(socket);
