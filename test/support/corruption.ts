@@ -4,7 +4,9 @@ import { tmpdir } from "node:os";
 import { dirname, join, relative } from "node:path";
 import type { Worker } from "node:worker_threads";
 import { createSystemClock } from "../../src/clock.ts";
-import { deviceId, type Seq, seq } from "../../src/core/ids.ts";
+import { canonicalJson } from "../../src/core/canonical-json.ts";
+import { alertId, deviceId, type Seq, seq } from "../../src/core/ids.ts";
+import type { WaveformChunk } from "../../src/core/observation.ts";
 import type { Journal, ReaderCursor } from "../../src/core/ports.ts";
 import type { JournalRecord, SeqSpan } from "../../src/core/record.ts";
 import { type Clock, wallMs } from "../../src/core/time.ts";
@@ -12,12 +14,14 @@ import { type JournalOptions, type JournalThreads, openJournal, openJournalOn } 
 import type { FromReader, FromWriter, ToReader, ToWriter } from "../../src/journal/messages.ts";
 import { JournalReader } from "../../src/journal/reader.ts";
 import { SegmentWriter, settleSealed } from "../../src/journal/segment-file.ts";
+import { WAVE_DEFAULTS, type WaveSettings } from "../../src/journal/wave-settings.ts";
 import { JournalWriter } from "../../src/journal/worker.ts";
-import { committed, openOrFail, readAll } from "./journal-folder.ts";
+import { committed, openOrFail, readAll, until } from "./journal-folder.ts";
 import { actOf, alertOf, BASE_MS, observationOf } from "./journal-records.ts";
 import { isKept, RecordHasher } from "./record-ledger.ts";
 import { type SeededRandom, seededRandom } from "./seeded-random.ts";
 import { hurry } from "./upstream-records.ts";
+import { chunkOf, patientAlertOf } from "./wave-records.ts";
 
 const READER = "upstream:hospital";
 const CURSOR: ReaderCursor = { epoch: "", upTo: seq(0), open: [] };
@@ -37,12 +41,22 @@ export interface Pattern {
   readonly epoch: string;
   readonly cursor: ReaderCursor;
   readonly lastSeq: number;
+  /** Each chunk of waves in the ring, as text; the strip of the one alert has some of them. */
+  readonly chunks: ReadonlySet<string>;
+  readonly stripChunks: ReadonlySet<string>;
 }
 
 /** Room that the journal keeps free: it holds nothing. */
 const RESERVE_FILE = "reserve.bin";
 const SEGMENT_RECORDS = 60;
 const SEGMENTS = 2;
+/** The ring holds for ever, so that a pattern stays the same for as long as the cases take; strips are a second long. */
+const WAVES: WaveSettings = { ...WAVE_DEFAULTS, ringMs: 1e13, stripBeforeMs: 500, stripAfterMs: 500 };
+const WAVE_ALERT = "waves";
+const CHUNKS = 12;
+const CHUNK_MS = 100;
+/** A device's waves wait so long for the disk at most, and a strip for the waves after its alert. */
+const WAVES_ON_DISK_MS = 6500;
 
 /** Makes both patterns in a folder of their own: one that closed and one that was cut off. */
 export async function makePatterns(): Promise<{ readonly closed: Pattern; readonly cutOff: Pattern }> {
@@ -53,9 +67,10 @@ export async function makePatterns(): Promise<{ readonly closed: Pattern; readon
   let cutOff: ReadonlyMap<string, Buffer> = new Map();
   let epoch = "";
   let cursor = CURSOR;
+  let waves: Pick<Pattern, "chunks" | "stripChunks"> = { chunks: new Set(), stripChunks: new Set() };
   try {
     for (let segment = 0; segment < SEGMENTS; segment++) {
-      const journal = await openOrFail(folder);
+      const journal = await openOrFail(folder, { waves: WAVES });
       epoch = journal.epoch;
       for (let count = 0; count < SEGMENT_RECORDS; count++) {
         const record = recordAt(next, count === 0 ? "start" : null);
@@ -74,17 +89,50 @@ export async function makePatterns(): Promise<{ readonly closed: Pattern; readon
       journal.append([last]);
       await committed(journal, next);
       next += 1;
+      if (segment === SEGMENTS - 1) {
+        const alert = patientAlertOf({ seq: next, id: WAVE_ALERT });
+        next += 1;
+        records.set(alert.seq, alert);
+        waves = await recordWaves(journal, folder, () => journal.append([alert]));
+      }
       if (segment === SEGMENTS - 1) cutOff = filesOf(folder);
       await journal.close();
       if (segment < SEGMENTS - 1) sealNewest(folder);
     }
     const hasher = new RecordHasher();
     const hashes = new Map([...records].map(([number, record]) => [number, hasher.of(record)]));
-    const common = { records, hashes, epoch, cursor, lastSeq: next - 1 };
+    const common = { records, hashes, epoch, cursor, lastSeq: next - 1, ...waves };
     return { closed: { ...common, files: filesOf(folder) }, cutOff: { ...common, files: cutOff } };
   } finally {
     rmSync(parent, { recursive: true, force: true });
   }
+}
+
+/** Waves of one device around an alert, until they and its strip are on disk. */
+async function recordWaves(
+  journal: Journal,
+  folder: string,
+  alarm: () => void,
+): Promise<Pick<Pattern, "chunks" | "stripChunks">> {
+  for (let index = 0; index < CHUNKS; index++) {
+    if (index === CHUNKS / 2) alarm();
+    journal.recordWaves([chunkOf({ index, samples: 25 })]);
+    await new Promise((resolve) => setTimeout(resolve, CHUNK_MS));
+  }
+  await new Promise((resolve) => setTimeout(resolve, WAVES_ON_DISK_MS));
+  await until("the strip is written", () => readdirSync(join(folder, "strips")).some((name) => name.endsWith(".bin")));
+  const { ring, strip } = await readWaves(journal);
+  return { chunks: new Set(ring), stripChunks: new Set(strip) };
+}
+
+async function readWaves(journal: Journal): Promise<{ readonly ring: readonly string[]; readonly strip: readonly string[] }> {
+  const all = { deviceId: deviceId("monitor-1"), fromMs: wallMs(0), toMs: wallMs(Number.MAX_SAFE_INTEGER) };
+  const [ring, strip] = [await journal.waves(all), await journal.strip(alertId(WAVE_ALERT))];
+  return { ring: ring.map(chunkText), strip: strip.map(chunkText) };
+}
+
+function chunkText(chunk: WaveformChunk): string {
+  return canonicalJson({ ...chunk, raw: [...chunk.raw] });
 }
 
 function sealNewest(folder: string): void {
@@ -248,6 +296,8 @@ export interface CaseDepth {
   readonly append: boolean;
   /** Asks for open alerts, newest values, a trend and a cursor. */
   readonly views: boolean;
+  /** Reads all waves and the strip. */
+  readonly waves: boolean;
 }
 
 /** A folder on which cases are run one after another. */
@@ -263,7 +313,7 @@ export function openCorruptionBench(parentFolder = "/dev/shm"): CorruptionBench 
   const clock = hurry(createSystemClock(), 200);
   const hasher = new RecordHasher();
   return {
-    run: async (pattern, damage, { append, views, threads }) => {
+    run: async (pattern, damage, { append, views, waves, threads }) => {
       lay(folder, pattern, damage);
       const inTime = new Promise<CaseOutcome>((resolve) => {
         const answer = { outcome: "found-when-read", missingCount: 0, missingWithoutRange: 0 } as const;
@@ -276,7 +326,7 @@ export function openCorruptionBench(parentFolder = "/dev/shm"): CorruptionBench 
         clock: threads ? createSystemClock() : clock,
       };
       const open = threads ? () => openJournal(options) : () => openJournalOn(options, threadsInProcess(clock));
-      const work = runCase(pattern, hasher, { append, views, open }).catch(
+      const work = runCase(pattern, hasher, { append, views, waves, open }).catch(
         (error: unknown): CaseOutcome => ({
           outcome: "found-at-open",
           wrong: [`it threw: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`],
@@ -310,6 +360,7 @@ interface Told {
   readonly ranges: SeqSpan[];
   readonly faults: string[];
   keptFileDamaged: boolean;
+  wavesLost: boolean;
 }
 
 async function runCase(
@@ -338,6 +389,7 @@ async function runCase(
     lacking = lackingOf(pattern, told, await readSound(journal, pattern, hasher, wrong));
   }
   if (how.views) await judgeOthers(journal, pattern, hasher, wrong);
+  if (how.waves) await judgeWaves(journal, pattern, told, wrong);
   const next = (journal.leftOutAtOpen?.to ?? journal.lastSeqAtOpen) + 1;
   if (journal.epoch === pattern.epoch && next <= pattern.lastSeq) wrong.push(`number ${next} is given again`);
   if (how.append) await judgeAppending(journal, seq(next), wrong);
@@ -350,7 +402,7 @@ async function runCase(
         .slice(0, 300)}`,
     );
   await journal.close();
-  const toldCount = told.ranges.length + told.faults.length - leftOutCount;
+  const toldCount = told.ranges.length + told.faults.length - leftOutCount + (told.wavesLost ? 1 : 0);
   return {
     outcome: toldAtOpen > 0 ? "found-at-open" : toldCount > 0 || missing.length > 0 ? "found-when-read" : "harmless",
     wrong,
@@ -373,7 +425,7 @@ async function readSound(journal: Journal, pattern: Pattern, hasher: RecordHashe
 }
 
 function listen(journal: Journal): Told {
-  const told: Told = { ranges: [], faults: [], keptFileDamaged: false };
+  const told: Told = { ranges: [], faults: [], keptFileDamaged: false, wavesLost: false };
   const take = (code: string, facts: Readonly<Record<string, unknown>>) => {
     told.faults.push(code);
     const { file, fromSeq, toSeq } = facts;
@@ -386,7 +438,10 @@ function listen(journal: Journal): Told {
   });
   // Numbers whose records were not on disk when the life before was cut off: the record of this life's start tells them.
   if (journal.leftOutAtOpen !== null) told.ranges.push(journal.leftOutAtOpen);
-  journal.onLoss(({ fromSeq, toSeq }) => void told.ranges.push({ from: fromSeq, to: toSeq }));
+  journal.onLoss(({ fromSeq, toSeq, what }) => {
+    if (what === "waveforms") told.wavesLost = true;
+    else told.ranges.push({ from: fromSeq, to: toSeq });
+  });
   return told;
 }
 
@@ -427,6 +482,25 @@ async function judgeOthers(journal: Journal, pattern: Pattern, hasher: RecordHas
     wrong.push(`a false cursor: ${JSON.stringify(cursor)}`);
 }
 
+function isOfWaves({ file }: Damage): boolean {
+  return file.includes("/");
+}
+
+/** What is shown of waves is true, and where some are missing that is told. */
+async function judgeWaves(journal: Journal, pattern: Pattern, told: Told, wrong: string[]): Promise<void> {
+  let missing = 0;
+  for (let turn = 0; turn < TURNS_TO_TELL; turn++) {
+    const { ring, strip } = await readWaves(journal);
+    for (const chunk of ring) if (!pattern.chunks.has(chunk)) wrong.push(`a false chunk: ${chunk.slice(0, 300)}`);
+    for (const chunk of strip)
+      if (!pattern.stripChunks.has(chunk)) wrong.push(`a false chunk of a strip: ${chunk.slice(0, 300)}`);
+    missing = pattern.chunks.size - new Set(ring).size + pattern.stripChunks.size - new Set(strip).size;
+    if (missing === 0 || told.wavesLost || wrong.length > 0) return;
+    await new Promise((resolve) => setTimeout(resolve, TURN_MS));
+  }
+  wrong.push(`${missing} chunks of waves are missing and not told`);
+}
+
 async function judgeAppending(journal: Journal, next: Seq, wrong: string[]): Promise<void> {
   const after = [alertOf({ seq: next, id: "after" }), observationOf({ seq: next + 1 })];
   journal.append(after);
@@ -461,6 +535,15 @@ export interface CorruptionRow {
   readonly threads: boolean;
 }
 
+/** Without any damage everything is there and nothing is told; else what the cases show would mean nothing. */
+async function expectSound(bench: CorruptionBench, pattern: Pattern, threads: boolean): Promise<void> {
+  const [[file, bytes] = ["", Buffer.alloc(1)]] = pattern.files;
+  const same = { file, at: 0, before: bytes[0] ?? 0, after: bytes[0] ?? 0 };
+  const found = await bench.run(pattern, same, { append: true, views: true, waves: true, threads });
+  if (found.outcome !== "harmless" || found.wrong.length > 0 || found.missingCount > 0)
+    throw new Error(`the pattern itself is not sound: ${JSON.stringify(found)}`);
+}
+
 /** Runs cases `from` up to `from + count`. Each follows from the seed and its own number, so that one of them can be repeated alone. */
 export async function runCorruptions(
   row: CorruptionRow,
@@ -475,13 +558,19 @@ export async function runCorruptions(
   // The gateway's timers keep no process alive by themselves.
   const alive = setInterval(() => {}, 1000);
   try {
+    for (const pattern of [patterns.closed, patterns.cutOff]) await expectSound(bench, pattern, row.threads);
     for (let number = row.from; number < row.from + row.count; number++) {
       const random = seededRandom(row.seed * 1_000_003 + number);
       const name = random.fraction() < 0.5 ? "closed" : "cutOff";
       const damage = damageOf(patterns[name], random);
       const append = number % row.appendEvery === 0;
       const views = number % row.viewsEvery === 0;
-      const found = await bench.run(patterns[name], damage, { append, views, threads: row.threads });
+      const found = await bench.run(patterns[name], damage, {
+        append,
+        views,
+        waves: views || isOfWaves(damage),
+        threads: row.threads,
+      });
       outcomes[found.outcome] += 1;
       sums.missing += found.missingCount;
       sums.withoutRange += found.missingWithoutRange;
