@@ -403,6 +403,32 @@ describe("a reader that does not return", () => {
     ]);
   });
 
+  test("a page that went past what was dropped, before the journal could say so, is found out when it does", async () => {
+    const ward = new Ward();
+    const far = farSide(ward.clock);
+    ward.measure(1000);
+    await ward.pass(100);
+    ward.journal.release("upstream:hospital", { epoch: ward.journal.epoch, upTo: seq(100), open: [] });
+    let goneUpTo = 400;
+    const journal: Journal = {
+      ...ward.journal,
+      read: async (query) => {
+        const page = await ward.journal.read({ ...query, limit: LIMITS.journalReadRecordsMax.value });
+        return page.filter((record) => record.kind !== "observation" || record.seq > goneUpTo).slice(0, query.limit);
+      },
+    };
+    const running = start({ journal, clock: ward.clock, sink: far.sink, name: "upstream:hospital", stateLoss: ward.stateLoss });
+    await ward.pass(2000);
+    expect(far.seqs().length).toBe(600);
+    expect(running.incidents).toEqual([]);
+    ward.giveUp(400);
+    goneUpTo = 0;
+    await ward.pass(3000);
+    const missed = ward.losesOf("upstream:hospital", "reader-limit");
+    expect(missed.map(({ fromSeq, toSeq, count }) => [fromSeq, toSeq, count])).toEqual([[101, 400, 300]]);
+    expect(running.incidents.map(({ code }) => code)).toEqual(["upstream-left-behind"]);
+  });
+
   test("a reader that is new has lost nothing of what was given up before it came", async () => {
     const ward = new Ward();
     const far = farSide(ward.clock);

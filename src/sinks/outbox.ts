@@ -81,13 +81,15 @@ const BACKLOG_BATCH_MS_MAX = 500;
 /** And larger when it takes less than this. */
 const BACKLOG_BATCH_MS_MIN = 150;
 const BACKLOG_BATCH_RECORDS_MIN = 10;
+/** Records of the backlog that are read at once: the journal opens a whole commit for each read, however few are wanted. */
+const BACKLOG_PAGE_RECORDS = 500;
 /** A batch of the backlog is made smaller as well when the main thread works longer than this for it, in ms, and larger below half of it. */
 const BACKLOG_WORK_MS_MAX = 1;
 /**
  * The part of the main thread's time that making and publishing a backlog may take; for the rest it waits, so that alerts find it free.
  * It falls by a third whenever the wait was over late, because the thread or the machine has other work, and rises slowly when it was not.
  */
-const BACKLOG_SHARE = { max: 0.1, min: 0.02, step: 0.002, lateMs: 4 } as const;
+const BACKLOG_SHARE = { max: 0.1, min: 0.005, step: 0.002, lateMs: 4 } as const;
 /** How often the cursor goes to the journal, in ms. */
 const CURSOR_EVERY_MS = 250;
 /** How often the journal's new losses are looked at, in ms. */
@@ -502,26 +504,35 @@ class OutboxRunner {
     const { clock } = this.#parts;
     const running = new Set<Promise<void>>();
     for (const range of pass.ranges) {
-      let next = range.from;
-      while (next <= range.to && !session.ended) {
-        if (running.size >= pass.inFlightMax) {
-          await unlessStopped(Promise.race(running), session.over.signal);
-          continue;
-        }
-        const page = await this.#read(session, { from: next, to: range.to }, pass.kinds, this.#backlogLimit(pass.lane));
+      for (let next = range.from; next <= range.to && !session.ended; ) {
+        const page = await this.#read(session, { from: next, to: range.to }, pass.kinds, BACKLOG_PAGE_RECORDS);
         if (page === null) {
           await clock.sleep(LIMITS.journalRetryMs.value, session.over.signal);
           continue;
         }
         next = seq(page.covered.to + 1);
-        const begunMs = clock.monotonic();
-        const work = this.#start(session, () => this.#sendBacklog(page, pass, session));
-        running.add(work);
-        void work.finally(() => running.delete(work));
-        await this.#rest(clock.monotonic() - begunMs, session);
+        await this.#backlogPage(session, pass, page, running);
       }
     }
     await unlessStopped(Promise.all(running), session.over.signal);
+  }
+
+  /** Starts a page's deliveries one after the other, each as large as is good at its moment. */
+  async #backlogPage(session: Session, pass: Pass, page: Page, running: Set<Promise<void>>): Promise<void> {
+    const { clock } = this.#parts;
+    for (let rest: Page | null = page; rest !== null && !session.ended; ) {
+      if (running.size >= pass.inFlightMax) {
+        await unlessStopped(Promise.race(running), session.over.signal);
+        continue;
+      }
+      const [part, others]: readonly [Page, Page | null] = splitPage(rest, this.#backlogLimit(pass.lane));
+      rest = others;
+      const begunMs = clock.monotonic();
+      const work = this.#start(session, () => this.#sendBacklog(part, pass, session));
+      running.add(work);
+      void work.finally(() => running.delete(work));
+      await this.#rest(clock.monotonic() - begunMs, session);
+    }
   }
 
   /** Leaves the main thread to others after some work for the backlog, for longer where it is wanted. */
@@ -790,6 +801,14 @@ interface Refusal {
 interface Page {
   readonly records: readonly JournalRecord[];
   readonly covered: SeqRange;
+}
+
+/** The first records of a page, and what is left of it. */
+function splitPage(page: Page, count: number): readonly [Page, Page | null] {
+  const last = page.records[count - 1];
+  if (last === undefined || page.records.length <= count) return [page, null];
+  const first = { records: page.records.slice(0, count), covered: { from: page.covered.from, to: last.seq } };
+  return [first, { records: page.records.slice(count), covered: { from: seq(last.seq + 1), to: page.covered.to } }];
 }
 
 interface Pass {
