@@ -14,6 +14,8 @@ export interface MemoryJournal extends Journal {
   readonly commit: () => void;
   /** Says how the disk is doing, as the journal's worker does. */
   readonly sayHealth: (health: JournalHealth) => void;
+  /** Says what was lost, as the journal's worker does. */
+  readonly sayLoss: (loss: Parameters<Parameters<Journal["onLoss"]>[0]>[0]) => void;
   /** Gives up committed records of a range, as the byte budget does. */
   readonly drop: (range: {
     readonly from: number;
@@ -35,6 +37,9 @@ interface Disk {
   /** Whether the last life closed it; else its reservation of numbers is left out. */
   readonly closed: boolean;
 }
+
+/** A ring as the real one has it, so that days of simulated time do not fill the test's memory. */
+const WAVES_MAX = 20_000;
 
 /** Numbers a life reserves before it gives any; the real journal reserves more. */
 const RESERVED = 1_000_000;
@@ -91,7 +96,10 @@ export function createMemoryJournal(
       waiting.push(...records);
       if (committing) queueMicrotask(commit);
     },
-    recordWaves: (chunks) => void waves.push(...chunks),
+    recordWaves: (chunks) => {
+      waves.push(...chunks);
+      if (waves.length > WAVES_MAX) waves.splice(0, waves.length - WAVES_MAX / 2);
+    },
     waves: async ({ deviceId, fromMs, toMs }) =>
       waves.filter(
         ({ times, ...chunk }) => chunk.deviceId === deviceId && times.measuredAtMs >= fromMs && times.measuredAtMs <= toMs,
@@ -173,6 +181,9 @@ export function createMemoryJournal(
     commit,
     sayHealth: (health) => {
       for (const listener of healthListeners) listener(health);
+    },
+    sayLoss: (loss) => {
+      for (const listener of lossListeners) listener(loss);
     },
     drop: ({ from, to, kinds }) => {
       const gone = committed.filter((record) => record.seq >= from && record.seq <= to && kinds.includes(record.kind));
