@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, renameSync } from "node:fs";
+import { cpSync, existsSync, readdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { seq } from "../src/core/ids.ts";
@@ -83,6 +83,24 @@ describe("a full queue", () => {
     expect(seqs).toHaveLength(room + 1);
     await journal.close();
   });
+});
+
+test("what went from a full queue is told after a crash as well, as soon as anything behind it is on disk", async () => {
+  const journal = await openOrFail(place.folder, { simulatedDisk: { fsyncMs: 300, slowFsyncMs: 300, slowShare: 0, seed: 5 } });
+  journal.append([alertOf({ seq: 1, id: "first" })]);
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  const room = LIMITS.journalQueueRecordsMax.value;
+  journal.append(Array.from({ length: room + 10 }, (_, index) => observationOf({ seq: 2 + index })));
+  await until("something behind it is committed", () => journal.committedSeq() > 11);
+  // The files as a crash leaves them, before the gateway's own record of the loss.
+  const crashed = `${place.folder}-crashed`;
+  cpSync(place.folder, crashed, { recursive: true });
+  await journal.close();
+  const after = await openOrFail(crashed);
+  const losses: Loss[] = [];
+  after.onLoss((loss) => losses.push(loss));
+  expect(losses[0]).toEqual({ fromSeq: 2, toSeq: 11, count: 10, why: "queue-full", what: "records", reader: null });
+  await after.close();
 });
 
 describe("the byte budget", () => {

@@ -92,6 +92,9 @@ export async function openJournalOn(options: JournalOptions, threads: JournalThr
 type Told = LostRange & { readonly fromSeq: Seq; readonly toSeq: Seq };
 type LossListener = (loss: Told) => void;
 
+/** A week of ranges told once a minute. */
+const UNOWED_MAX = 10_080;
+
 /** The main thread's side: the bounded queue, the rhythm of commits, and what is told to whom. */
 class JournalKeeper implements Journal {
   readonly epoch: string;
@@ -114,6 +117,9 @@ class JournalKeeper implements Journal {
   readonly #toldRanges = new Set<string>();
   readonly #commitTimes = new CommitTimes();
   #inFlight: readonly JournalRecord[] = [];
+  /** What went from the queue and is owed with the batch under way, or with the next one. */
+  #inFlightDropped: readonly LostRange[] = [];
+  #unowed: LostRange[] = [];
   #committedSeq: Seq;
   #oldestWaitingMs: number | null = null;
   #groupTimer: Timer | null = null;
@@ -223,7 +229,10 @@ class JournalKeeper implements Journal {
     }
     this.#groupTimer?.stop();
     this.#groupTimer = null;
+    this.#tellDropped();
     this.#inFlight = this.#waiting.take(LIMITS.journalBatchRecordsMax.value);
+    this.#inFlightDropped = this.#unowed;
+    this.#unowed = [];
     if (this.#waiting.length === 0) this.#oldestWaitingMs = null;
     this.#sendInFlight();
   }
@@ -239,7 +248,7 @@ class JournalKeeper implements Journal {
     if (last === undefined) return;
     this.#answerTimer ??= this.#clock.after(LIMITS.journalCommitMsMax.value, () => this.#takeNoAnswer());
     const batch = packRecords(this.#inFlight);
-    this.#writer.post({ kind: "commit", upToSeq: last.seq, batch }, buffersOf(batch));
+    this.#writer.post({ kind: "commit", upToSeq: last.seq, batch, dropped: this.#inFlightDropped }, buffersOf(batch));
   }
 
   #takeFromWriter(message: WriterMessage): void {
@@ -275,6 +284,7 @@ class JournalKeeper implements Journal {
     this.#counts.committedRecords += this.#inFlight.length;
     this.#commitTimes.add(commitMs);
     this.#inFlight = [];
+    this.#inFlightDropped = [];
     this.#answerTimer?.stop();
     this.#answerTimer = null;
     this.#setFault(null);
@@ -311,7 +321,8 @@ class JournalKeeper implements Journal {
   #takeOpenedAgain(opened: OpenedJournal): void {
     this.#nothingIsRead = false;
     this.#useSegments(opened.segments, true);
-    for (const loss of opened.losses) this.#tellLoss(loss);
+    // What went from the queue was told when it went.
+    for (const loss of opened.losses) if (loss.why !== "queue-full") this.#tellLoss(loss);
     for (const found of opened.faults) this.#setFault(found);
     this.#waveSender.openedAgain();
     if (this.#inFlight.length > 0) {
@@ -349,7 +360,15 @@ class JournalKeeper implements Journal {
     if (dropped === null) return;
     this.#droppedRange = null;
     this.#droppedToldMs = this.#clock.monotonic();
+    this.#oweLater(dropped);
     this.#tellLoss(dropped);
+  }
+
+  /** While the disk is dead for days, one range a minute is told; they are owed as one where there are too many. */
+  #oweLater(dropped: LostRange): void {
+    const last = this.#unowed.at(-1);
+    if (last === undefined || this.#unowed.length < UNOWED_MAX) this.#unowed.push(dropped);
+    else this.#unowed[UNOWED_MAX - 1] = { ...last, toSeq: dropped.toSeq, count: last.count + dropped.count };
   }
 
   /** Each range is told once, however often the threads find it. */

@@ -242,9 +242,10 @@ export class KeptFile {
     return Math.max(0, ...sound.map((row) => (JSON.parse(row.json) as ReaderCursor).upTo));
   }
 
-  /** Commits kept records and waits for the disk. Those already there stay as they are. */
-  append(records: readonly PackedRare[]): void {
+  /** Commits kept records, and losses that are owed with them, and waits for the disk. Records already there stay as they are. */
+  append(records: readonly PackedRare[], owed: readonly LostRange[] = []): void {
     inTransaction(this.#database, () => {
+      for (const loss of owed) this.#owe(loss);
       for (const record of records) this.#insert(record);
     });
   }
@@ -255,7 +256,7 @@ export class KeptFile {
     const added = insert.run(record.seq, checkSum(record.json, record.seq), record.json).changes > 0;
     this.#walBytes += record.json.length + 4096;
     if (added && record.kind === "alert") this.#follow(record);
-    if (added && record.kind === "loss") this.#settle(JSON.parse(record.json) as Loss);
+    if (record.kind === "loss") this.#settle(JSON.parse(record.json) as Loss);
   }
 
   #follow(record: PackedRare): void {
@@ -280,11 +281,13 @@ export class KeptFile {
 
   /** Notes, durably and before it happens, that records will be gone. */
   oweLoss(loss: LostRange): void {
-    inTransaction(this.#database, () => {
-      this.#database
-        .prepare(`INSERT OR REPLACE INTO drops (${DROP_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)`)
-        .run(loss.what, loss.reader ?? "", loss.fromSeq, loss.toSeq, loss.count, loss.why);
-    });
+    inTransaction(this.#database, () => this.#owe(loss));
+  }
+
+  #owe(loss: LostRange): void {
+    this.#database
+      .prepare(`INSERT OR REPLACE INTO drops (${DROP_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)`)
+      .run(loss.what, loss.reader ?? "", loss.fromSeq, loss.toSeq, loss.count, loss.why);
   }
 
   /** Losses that have not become a record, for example because of a crash in between. */

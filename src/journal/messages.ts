@@ -93,7 +93,13 @@ export interface OpenedJournal {
 /** From the main thread to the writing thread. */
 export type ToWriter =
   | { readonly kind: "open"; readonly request: OpenRequest }
-  | { readonly kind: "commit"; readonly upToSeq: number; readonly batch: PackedRecords }
+  /** `dropped`: what went from the queue before this batch; owed with it, so that no crash can make it a gap without a reason. */
+  | {
+      readonly kind: "commit";
+      readonly upToSeq: number;
+      readonly batch: PackedRecords;
+      readonly dropped?: readonly LostRange[];
+    }
   | { readonly kind: "cursors"; readonly cursors: readonly StoredCursor[] }
   | { readonly kind: "set-aside"; readonly file: string }
   | { readonly kind: "waves"; readonly batch: WaveBatch }

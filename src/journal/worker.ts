@@ -82,7 +82,7 @@ export class JournalWriter {
         this.#openFolder(message.request);
         return;
       case "commit":
-        this.#commit(message.upToSeq, message.batch);
+        this.#commit(message.upToSeq, message.batch, message.dropped ?? []);
         return;
       case "cursors":
         this.#storeCursors(message.cursors);
@@ -186,13 +186,13 @@ export class JournalWriter {
     this.#renewed = false;
   }
 
-  #commit(upToSeq: number, batch: PackedRecords): void {
+  #commit(upToSeq: number, batch: PackedRecords, dropped: readonly LostRange[]): void {
     const folder = this.#folder();
     const startedMs = this.#clock.monotonic();
     try {
       this.#onDisk(() => {
         this.#reserveNumbers(upToSeq);
-        this.#store(batch, folder);
+        this.#store(batch, dropped, folder);
       });
     } catch (error) {
       const found = faultOf(error, folder);
@@ -217,11 +217,11 @@ export class JournalWriter {
   }
 
   /** Kept kinds first: should the power fail between the two files, an alert is there and observations before it are not, never the other way round. */
-  #store(batch: PackedRecords, folder: string): void {
+  #store(batch: PackedRecords, dropped: readonly LostRange[], folder: string): void {
     if (this.#kept?.isInPlace() === false || this.#active?.isInPlace() === false) throw movedError();
     const kept = batch.rare.filter((record) => isKeptKind(record.kind));
-    if (kept.length > 0) {
-      this.#keptFile().append(kept);
+    if (kept.length > 0 || dropped.length > 0) {
+      this.#keptFile().append(kept, dropped);
       this.#keptSeq = Math.max(this.#keptSeq, kept.at(-1)?.seq ?? 0);
       this.#waited();
     }
