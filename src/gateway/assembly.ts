@@ -265,8 +265,8 @@ function rebuild(joined: Joined, recovered: Recovered, timeline: Timeline): void
   });
   settle(watch.restore({ observations, openAlerts: recovered.openAlerts }));
   // A cuff's repeated result from before a restart must not count as a new one.
-  for (const line of joined.lines.values())
-    line.intake.restoreHeld(recovered.observations.filter((observation) => observation.deviceId === line.deviceId));
+  const byDevice = Map.groupBy(recovered.observations, (observation) => observation.deviceId);
+  for (const line of joined.lines.values()) line.intake.restoreHeld(byDevice.get(line.deviceId) ?? []);
 }
 
 /** The first record of this life: how the one before ended, which numbers no record has, and how the clocks stand to each other. */
