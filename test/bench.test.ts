@@ -90,7 +90,7 @@ describe("the plot", () => {
 });
 
 describe("the command", () => {
-  test("names its figures, each once, and takes about ten minutes", async () => {
+  test("names its figures, each once, and takes about eleven minutes", async () => {
     const io = collectingIo();
     expect(await benchCommand.run(["--list"], io)).toBe(0);
     const names = io.out.map((line) => line.split(" ")[0]);
@@ -98,7 +98,7 @@ describe("the command", () => {
     expect(new Set(names).size).toBe(names.length);
     const settings = { measureMs: 15_000, coreCount: 2, backlogRecords: 500_000 };
     const seconds = benchFigures().reduce((sum, figure) => sum + figure.secondsAbout(settings), 0);
-    expect(seconds).toBeLessThan(11.5 * 60);
+    expect(seconds).toBeLessThan(12 * 60);
   });
 
   test("--only takes a name, or the beginning of several", async () => {
@@ -129,8 +129,7 @@ describe("the figures run", () => {
     ]);
     for (const row of figures.rows) {
       expect(row.ratio).toBeCloseTo(row.journalPerSecond.median / row.sqlitePerSecond.median, 1);
-      expect(row.journalBytesEach).toBeGreaterThan(3);
-      expect(row.sqliteBytesEach).toBeGreaterThan(row.journalBytesEach);
+      expect(row.journalBytesEach).toBeNull();
     }
     expect(figureLine({ kind: "durable", name: "durable", figures })).toContain("2 cores");
   }, 30_000);
@@ -161,7 +160,15 @@ describe("the figures run", () => {
 
   test("a gateway with two beds", async () => {
     const io = collectingIo();
-    const trial = { beds: 2, disk: "slow", coreShareMax: null, coreCount: 2, warmUpMs: 2000, measureMs: 3000 } as const;
+    const trial = {
+      beds: 2,
+      disk: "slow",
+      coreShareMax: null,
+      coreCount: 2,
+      wavesOffToo: false,
+      warmUpMs: 2000,
+      measureMs: 3000,
+    } as const;
     const figures = await runTrial(trial, io);
     expect(figures.observationsPerSecond).toBeGreaterThan(13);
     expect(figures.page.count).toBeGreaterThan(2);

@@ -35,9 +35,9 @@ export interface DurableRow {
   readonly sqlitePerSecond: Spread;
   /** Journal over SQLite, by the medians. */
   readonly ratio: number;
-  /** What lies on the disk afterwards, in bytes an observation. */
-  readonly journalBytesEach: number;
-  readonly sqliteBytesEach: number;
+  /** What lies on the disk afterwards, in bytes an observation; null where a round was too short for its empty pages not to count. */
+  readonly journalBytesEach: number | null;
+  readonly sqliteBytesEach: number | null;
 }
 
 /** Durable observations a second, appended and committed, of the journal and of SQLite in the same run. */
@@ -63,6 +63,8 @@ const BEDS = 200;
 /** Records that wait for the disk while the journal is filled as fast as it goes: two commits' worth. */
 const WAITING_MAX = 2 * LIMITS.journalBatchRecordsMax.value;
 const BYTES_MAX = 2e9;
+/** Observations a round must have for its bytes to be told. */
+const KEPT_RECORDS_MIN = 50_000;
 const FIXED_SIZES = [100, 1000] as const;
 const POOL_QUANTITIES: readonly QuantityName[] = [
   "heartRate",
@@ -82,6 +84,7 @@ const POOL_QUANTITIES: readonly QuantityName[] = [
 
 /** What one round of one side showed. */
 interface Round {
+  readonly records: number;
   readonly perSecond: number;
   readonly bytesEach: number;
   readonly commitRecords: number;
@@ -110,15 +113,18 @@ export async function durableRate(work: DurableWork): Promise<DurableFigures> {
 function rowOf(way: DurableRow["way"], journal: readonly Round[], sqlite: readonly Round[]): DurableRow {
   const journalPerSecond = spreadOf(journal.map((round) => round.perSecond));
   const sqlitePerSecond = spreadOf(sqlite.map((round) => round.perSecond));
-  const middle = (values: readonly number[]) => Math.round(spreadOf(values).median * 10) / 10;
+  const middle = (rounds: readonly Round[]) => {
+    const long = rounds.every((round) => round.records >= KEPT_RECORDS_MIN);
+    return long ? Math.round(spreadOf(rounds.map((round) => round.bytesEach)).median * 10) / 10 : null;
+  };
   return {
     way,
     commitRecords: Math.round(spreadOf(journal.map((round) => round.commitRecords)).median),
     journalPerSecond,
     sqlitePerSecond,
     ratio: Math.round((journalPerSecond.median / sqlitePerSecond.median) * 100) / 100,
-    journalBytesEach: middle(journal.map((round) => round.bytesEach)),
-    sqliteBytesEach: middle(sqlite.map((round) => round.bytesEach)),
+    journalBytesEach: middle(journal),
+    sqliteBytesEach: middle(sqlite),
   };
 }
 
@@ -211,6 +217,7 @@ async function gatewayRound(folder: string, pool: readonly Observation[], work: 
   const { commits, committedRecords } = journal.stats();
   await journal.close();
   return {
+    records: count,
     perSecond: Math.round((count / (endedMs - beganMs)) * 1000),
     bytesEach: (await keptBytes(folder)) / count,
     commitRecords: Math.round(committedRecords / commits),
@@ -262,6 +269,7 @@ async function fixedRound(
   await writer.end();
   const count = of.commitRecords * commitCount;
   return {
+    records: count,
     perSecond: Math.round(count / seconds),
     bytesEach: (await keptBytes(folder)) / count,
     commitRecords: of.commitRecords,
@@ -328,5 +336,10 @@ async function sqliteRound(
   });
   await worker.terminate();
   const count = of.commitRecords * commitCount;
-  return { perSecond: Math.round(count / answer.seconds), bytesEach: answer.bytes / count, commitRecords: of.commitRecords };
+  return {
+    records: count,
+    perSecond: Math.round(count / answer.seconds),
+    bytesEach: answer.bytes / count,
+    commitRecords: of.commitRecords,
+  };
 }

@@ -104,15 +104,17 @@ function durable(disk: "as-is" | "slow"): BenchFigure {
 
 function trial(beds: number, disk: BenchDisk, coreShareMax: number | null): BenchFigure {
   const name = `beds-${beds}${disk === "as-is" ? "" : `-${disk}`}${coreShareMax === null ? "" : "-quarter"}`;
+  // The aim of the design for bytes is at 20 beds without waves; a disk that is slow is written to as much as another.
+  const wavesOffToo = disk === "as-is" || (beds === 20 && coreShareMax === null);
   const share = coreShareMax === null ? "" : ", a quarter of one core 四分之一核";
   return {
     name,
     says: `${beds} beds, ${DISK_WORDS[disk]}${share}`,
-    secondsAbout: ({ measureMs }) => STAGE_SECONDS + (WARM_UP_MS + measureMs) / 1000 + (disk === "as-is" ? 16 : 0),
+    secondsAbout: ({ measureMs }) => STAGE_SECONDS + (WARM_UP_MS + measureMs) / 1000 + (wavesOffToo ? 16 : 0),
     run: async ({ measureMs, coreCount }, io) => ({
       kind: "trial",
       name,
-      figures: await runTrial({ beds, disk, coreShareMax, coreCount, measureMs, warmUpMs: WARM_UP_MS }, io),
+      figures: await runTrial({ beds, disk, coreShareMax, coreCount, wavesOffToo, measureMs, warmUpMs: WARM_UP_MS }, io),
     }),
   };
 }

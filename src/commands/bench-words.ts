@@ -6,6 +6,8 @@ import type { LatencySummary } from "./bench-load.ts";
 import type { Pauses } from "./bench-pauses.ts";
 import type { TrialFigures } from "./bench-trial.ts";
 
+const SECONDS_A_DAY = 86_400;
+
 /** A figure in one line for a person. */
 export function figureLine(result: FigureResult): string {
   switch (result.kind) {
@@ -36,7 +38,7 @@ function spreadWords({ median, min, max }: Spread): string {
 
 function durableWords(row: DurableFigures["rows"][number]): string {
   const size = row.way === "gateway" ? `the gateway's own commits, ${row.commitRecords} each` : `${row.commitRecords} a commit`;
-  return `${size}: journal ${spreadWords(row.journalPerSecond)}, SQLite rows ${spreadWords(row.sqlitePerSecond)}, ratio ${row.ratio}, ${row.journalBytesEach} and ${row.sqliteBytesEach} bytes each on disk`;
+  return `${size}: journal ${spreadWords(row.journalPerSecond)}, SQLite rows ${spreadWords(row.sqlitePerSecond)}, ratio ${row.ratio}${row.journalBytesEach === null ? "" : `, ${row.journalBytesEach} and ${row.sqliteBytesEach} bytes each on disk`}`;
 }
 
 function latencyWords({ p50Ms, p99Ms, maxMs, count }: LatencySummary): string {
@@ -48,7 +50,8 @@ function pauseWords({ p99Ms, p999Ms, maxMs, sweepMsMax, workP999Ms, workMsMax }:
 }
 
 function trialWords(f: TrialFigures): string {
-  const bare = f.bytesWrittenWithoutWavesEach === null ? "" : `, without waves ${f.bytesWrittenWithoutWavesEach}`;
+  const bare = f.bytesWrittenWithoutWavesEach;
+  const withoutWaves = bare === null ? "" : `, without waves ${bare}, which is ${gigabytesADay(f, bare)} GB a day`;
   return [
     `${f.observationsPerSecond} observations/s`,
     `page ${latencyWords(f.page)}`,
@@ -56,10 +59,14 @@ function trialWords(f: TrialFigures): string {
     `bare broker ${latencyWords(f.broker)}`,
     `${f.coreShare} of a core`,
     `PSS ${f.pssMegabytes} MB in ${f.processCount} processes`,
-    `an observation: ${f.bytesWrittenEach} bytes written${bare}, ${f.bytesKeptEach} kept`,
+    `an observation: ${f.bytesWrittenEach} bytes written${withoutWaves}, ${f.bytesKeptEach} kept`,
     `${f.fsyncsPerThousand} fsyncs per 1,000`,
     `main thread's pauses ${pauseWords(f.pauses)}, waited for a core ${f.coreWaitMsPerSecond} ms/s`,
   ].join(" | ");
+}
+
+function gigabytesADay({ observationsPerSecond }: TrialFigures, bytesEach: number): number {
+  return Math.round(((observationsPerSecond * bytesEach * SECONDS_A_DAY) / 1e9) * 100) / 100;
 }
 
 function drainWords(f: DrainFigures): string {
@@ -115,7 +122,7 @@ function trialTable(trials: readonly TrialFigures[]): string {
     "bare broker, p50 (ms)",
     "processor (of a core)",
     "memory (PSS, MB)",
-    "bytes an observation: written / without waves / kept",
+    "bytes an observation: written / without waves (GB a day) / kept",
     "main thread's pauses, p99.9 / longest (its own work, longest) (ms)",
   ];
   const rows = trials.map((f) => [
@@ -125,10 +132,15 @@ function trialTable(trials: readonly TrialFigures[]): string {
     f.broker.p50Ms,
     f.coreShare,
     Math.round(f.pssMegabytes),
-    `${f.bytesWrittenEach} / ${f.bytesWrittenWithoutWavesEach ?? "–"} / ${f.bytesKeptEach}`,
+    `${f.bytesWrittenEach} / ${withoutWavesCell(f)} / ${f.bytesKeptEach}`,
     `${f.pauses.p999Ms} / ${f.pauses.maxMs} (${f.pauses.workMsMax})`,
   ]);
   return table(head, rows);
+}
+
+function withoutWavesCell(f: TrialFigures): string {
+  const bare = f.bytesWrittenWithoutWavesEach;
+  return bare === null ? "–" : `${bare} (${gigabytesADay(f, bare)})`;
 }
 
 function shareMark({ coreShareMax, shareWasHeld }: Conditions): string {
@@ -150,7 +162,7 @@ function durableTable(all: readonly DurableFigures[]): string {
       spreadWords(row.journalPerSecond),
       spreadWords(row.sqlitePerSecond),
       row.ratio,
-      `${row.journalBytesEach} / ${row.sqliteBytesEach}`,
+      `${row.journalBytesEach ?? "–"} / ${row.sqliteBytesEach ?? "–"}`,
     ]),
   );
   return table(head, rows);
