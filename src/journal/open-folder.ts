@@ -25,7 +25,7 @@ import { KEPT_SCHEMA, KeptFile, replaceDamagedKeptFile } from "./kept-file.ts";
 import type { LostRange, OpenRequest, SegmentEntry } from "./messages.ts";
 import { findMissing, findMissingWithin } from "./missing-numbers.ts";
 import type { NumberSpan } from "./number-spans.ts";
-import { clearRenewal, finishReplacements, isRenewalDue } from "./replace-file.ts";
+import { clearRenewal, finishReplacements, isRenewalDue, syncFolder } from "./replace-file.ts";
 import { salvageSegment } from "./salvage.ts";
 import { inspectSealed, SEGMENT_SCHEMA, SegmentWriter } from "./segment-file.ts";
 
@@ -344,6 +344,7 @@ function setAsideSegment(damaged: {
   const { folder, file, loss, kept } = damaged;
   kept.oweLoss(loss);
   const aside = setAsideDatabase(join(folder, file));
+  syncFolder(folder);
   return fault("journal-damaged", { file: aside, fromSeq: loss.fromSeq, toSeq: loss.toSeq });
 }
 
