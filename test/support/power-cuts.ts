@@ -73,7 +73,13 @@ export async function startPowered(attack: CutAttack): Promise<PoweredGateway> {
   startConfirming(stage, broker.port);
   let gateway = await runSupervised(stage, files, disk.env);
   await admitWard(files, ward);
-  const load = keepBusy(stage, { files, ward, random });
+  const load = keepBusy(stage, { files, ward, random: seededRandom(seed + 1) });
+  let cuts = 0;
+  // Each cut has its own row of random numbers: how many it takes depends on what was under way.
+  const cutNow = () => {
+    cuts += 1;
+    return disk.cut(seededRandom(seed + 1000 * cuts));
+  };
   return {
     disk,
     files,
@@ -84,7 +90,7 @@ export async function startPowered(attack: CutAttack): Promise<PoweredGateway> {
     gateway: () => gateway,
     cut: async () => {
       await killTree(stage, gateway.supervisor.pid);
-      return disk.cut(random);
+      return cutNow();
     },
     start: async () => {
       gateway = await runSupervised(stage, files, disk.env);
@@ -93,7 +99,7 @@ export async function startPowered(attack: CutAttack): Promise<PoweredGateway> {
       const { pid } = stage.vigil(["run", "--config", files.configFile], disk.env);
       await pause(afterMs);
       await killTree(stage, pid);
-      return disk.cut(random);
+      return cutNow();
     },
     examine: () => examineCopy(stage, { disk, files, recordFile, recorder, load }),
   };

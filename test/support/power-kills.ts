@@ -62,7 +62,7 @@ export async function attackWithKills(attack: KillAttack): Promise<string> {
   const receiver = startConfirming(stage, broker.port);
   const first = await runSupervised(stage, files);
   await admitWard(files, ward);
-  const load = keepBusy(stage, { files, ward, random });
+  const load = keepBusy(stage, { files, ward, random: seededRandom(seed + 1) });
   const { gateway, recoveries } = await killAgainAndAgain({ attack, files, random, recorder, link }, first);
   await load.stop();
   await stopWell(files, { gateway, recorder });

@@ -150,7 +150,7 @@ describe.skipIf(mosquittoIsMissing)("a full disk", () => {
       const act = await perform(files, { kind: "enter-oxygen", patientId: patientId(patient), onOxygen: true });
       expect(act, `cycle ${cycle}`).toMatchObject({ ok: true, value: { durable: false } });
       if (act?.ok === true) earlyActs.set(act.value.seq, patient);
-      await pause(2000 + cycle * 1000);
+      await pause(2000 + cycle * 500);
       free();
       await until("it is over", async () => (await openFaults(files, "journal-disk-full")).length === 0, 30_000);
       await pause(1500);
