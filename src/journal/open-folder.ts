@@ -227,13 +227,21 @@ function openKept(request: OpenRequest, faults: Fault[]): { readonly kept: KeptF
   const kept = existsSync(path) ? openSoundKept(path, holdsSegments) : null;
   if (kept !== null) {
     const epoch = kept.fact("epoch");
-    if (request.epochToKeep === null || epoch === null || epoch === request.epochToKeep) return { kept, replaced: false };
+    const isBegunOnly = epoch === null && !holdsSegments;
+    if (request.epochToKeep === null || isBegunOnly || epoch === request.epochToKeep) return { kept, replaced: false };
     kept.close();
     throw otherJournalError();
   }
+  if (hasReadNothing(request)) throw otherJournalError();
   const replaced = replaceDamagedKeptFile(path, request.gatewayId, request.epochToKeep);
   faults.push(fault("journal-damaged", { file: replaced.aside, salvagedRecords: replaced.salvagedRecords }));
   return { kept: replaced.kept, replaced: true };
+}
+
+/** Whether the running gateway has begun without these files: its numbers begin anew, and what lies here belongs to another journal, damaged or not. */
+function hasReadNothing(request: OpenRequest): boolean {
+  const hasRead = request.filesAreMade === true || (request.leftOutToKeep !== null && request.leftOutToKeep !== undefined);
+  return request.epochToKeep !== null && !hasRead;
 }
 
 /** The kept file, or null where it is damaged. Without an epoch it is one that was just being made, or damaged. */

@@ -7,7 +7,7 @@ import { seq } from "../../src/core/ids.ts";
 import { LIMITS } from "../../src/core/limits.ts";
 import type { Journal } from "../../src/core/ports.ts";
 import { wallMs } from "../../src/core/time.ts";
-import { committed, openOrFail, readAll, until } from "../support/journal-folder.ts";
+import { committed, flipBytes, openOrFail, readAll, until } from "../support/journal-folder.ts";
 import { actOf, alertOf, BASE_MS, observationOf } from "../support/journal-records.ts";
 
 const isRoot = process.getuid?.() === 0;
@@ -181,28 +181,36 @@ describe.skipIf(!isRoot)("a journal that cannot be written when the gateway star
     await after.close();
   });
 
-  test("where the disk comes back with an older journal, the process is told to end, and all of it stays", async () => {
-    const older = join(place, "older");
-    await fill(join(older, "journal"), false);
-    const folder = join(place, "missing", "journal");
-    writeFileSync(join(place, "missing"), "");
-    const journal = await openOrFail(folder);
-    const told: unknown[] = [];
-    journal.onOtherJournal((found) => told.push(found));
-    journal.append([observationOf({ seq: 1 })]);
-    rmSync(join(place, "missing"));
-    cpSync(older, join(place, "missing"), { recursive: true });
-    await until("it is told", () => told.length > 0);
-    expect(told[0]).toEqual({ code: "journal-write-failed", facts: { folder, code: "OTHER_JOURNAL" } });
-    const late: unknown[] = [];
-    journal.onOtherJournal((found) => late.push(found));
-    expect(late).toHaveLength(1);
-    expect(journal.committedSeq()).toBe(0);
-    await journal.close();
-    const after = await openOrFail(folder);
-    expect(await readAll(after)).toEqual(RECORDS);
-    await after.close();
-  });
+  test.each([
+    ["is", false],
+    ["is damaged and", true],
+  ])(
+    "where the disk comes back with a journal that %s older, the process is told to end, and all of it stays",
+    async (_what, isDamaged) => {
+      const older = join(place, "older");
+      await fill(join(older, "journal"), true);
+      if (isDamaged) flipBytes(join(older, "journal", "kept.sqlite"), 0, 100);
+      const folder = join(place, "missing", "journal");
+      writeFileSync(join(place, "missing"), "");
+      const journal = await openOrFail(folder);
+      const told: unknown[] = [];
+      journal.onOtherJournal((found) => told.push(found));
+      journal.append([observationOf({ seq: 1 })]);
+      rmSync(join(place, "missing"));
+      cpSync(older, join(place, "missing"), { recursive: true });
+      await until("it is told", () => told.length > 0);
+      expect(told[0]).toEqual({ code: "journal-write-failed", facts: { folder, code: "OTHER_JOURNAL" } });
+      const late: unknown[] = [];
+      journal.onOtherJournal((found) => late.push(found));
+      expect(late).toHaveLength(1);
+      expect(journal.committedSeq()).toBe(0);
+      await journal.close();
+      const after = await openOrFail(folder);
+      const observations = RECORDS.filter((record) => record.kind === "observation");
+      expect(await readAll(after)).toEqual(isDamaged ? observations : RECORDS);
+      await after.close();
+    },
+  );
 });
 
 describe.skipIf(!isRoot)("a disk that goes away in use", () => {
