@@ -433,10 +433,18 @@ function readable<Row>(database: OpenDatabase, sql: string): { readonly rows: re
   }
 }
 
+/** Made once a kind and reader: each page asks for all kinds, and a statement takes 4 kB outside the heap until a collection comes by. */
+function recordsStatement(database: OpenDatabase, kind: KeptKind) {
+  return database.prepare<[number, number, number], KeptRow>(
+    `SELECT seq, crc, json FROM ${TABLES[kind]} WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?`,
+  );
+}
+
 /** The kept file as the reading thread sees it. */
 export class KeptReader {
   readonly #database: OpenDatabase;
   readonly #tellDamage: (seq: number) => void;
+  readonly #statements = new Map<KeptKind, ReturnType<typeof recordsStatement>>();
 
   /** @param tellDamage  Called with the number of each record whose check sum is wrong; it is passed over. */
   constructor(path: string, tellDamage: (seq: number) => void) {
@@ -446,9 +454,8 @@ export class KeptReader {
 
   /** Records of one kind after one number up to another, in order; `limit` of them wherever there are so many that are sound. */
   records(kind: KeptKind, range: { readonly afterSeq: number; readonly upToSeq: number; readonly limit: number }): PackedRare[] {
-    const statement = this.#database.prepare<[number, number, number], KeptRow>(
-      `SELECT seq, crc, json FROM ${TABLES[kind]} WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?`,
-    );
+    const statement = this.#statements.get(kind) ?? recordsStatement(this.#database, kind);
+    this.#statements.set(kind, statement);
     const found: PackedRare[] = [];
     for (let afterSeq = range.afterSeq; found.length < range.limit; ) {
       const rows = statement.all(afterSeq, range.upToSeq, range.limit - found.length);
