@@ -5,6 +5,7 @@ import { seq } from "../src/core/ids.ts";
 import { LIMITS } from "../src/core/limits.ts";
 import type { Journal } from "../src/core/ports.ts";
 import type { JournalRecord } from "../src/core/record.ts";
+import { RoomMaker } from "../src/journal/room-maker.ts";
 import { WaitingRecords } from "../src/journal/waiting-records.ts";
 import { committed, openOrFail, readAll, temporaryFolder, until } from "./support/journal-folder.ts";
 import { actOf, alertOf, observationOf } from "./support/journal-records.ts";
@@ -101,6 +102,28 @@ test("what went from a full queue is told after a crash as well, as soon as anyt
   after.onLoss((loss) => losses.push(loss));
   expect(losses[0]).toEqual({ fromSeq: 2, toSeq: 11, count: 10, why: "queue-full", what: "records", reader: null });
   await after.close();
+});
+
+test("a disk that stays full costs a segment with the second try, then one after each wait, which doubles up to an hour", () => {
+  const room = new RoomMaker();
+  const [shortest, longest] = [LIMITS.journalSacrificeMsMin.value, LIMITS.journalSacrificeMsMax.value];
+  expect([room.met(0), room.met(1000), room.mayTakeSegment(1000)]).toEqual([false, true, true]);
+  let nowMs = 1000;
+  for (let waitMs = shortest; waitMs < longest; waitMs *= 2) {
+    room.tookSegment(nowMs);
+    expect([room.met(nowMs + 1), room.met(nowMs + 2)], "again two tries").toEqual([false, true]);
+    expect([room.mayTakeSegment(nowMs + waitMs - 1), room.mayTakeSegment(nowMs + waitMs)], `${waitMs} ms`).toEqual([false, true]);
+    nowMs += waitMs;
+  }
+  room.tookSegment(nowMs);
+  expect([room.mayTakeSegment(nowMs + longest - 1), room.mayTakeSegment(nowMs + longest)]).toEqual([false, true]);
+  // A disk that had room for an hour beyond that begins with the shortest wait again.
+  nowMs += 2 * longest;
+  room.tookSegment(nowMs);
+  expect([room.mayTakeSegment(nowMs + shortest - 1), room.mayTakeSegment(nowMs + shortest)]).toEqual([false, true]);
+  expect([room.hasRoom(nowMs), room.met(nowMs), room.hasRoom(nowMs + shortest - 1), room.hasRoom(nowMs + shortest)]).toEqual([
+    ...[true, false, false, true],
+  ]);
 });
 
 describe("the byte budget", () => {

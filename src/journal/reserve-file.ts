@@ -28,5 +28,9 @@ export function keepReserve(folder: string): void {
 
 /** Gives the room back, for the note of what is given up on a disk that is full. */
 export function releaseReserve(folder: string): void {
-  rmSync(join(folder, RESERVE_FILE), { force: true });
+  try {
+    rmSync(join(folder, RESERVE_FILE), { force: true });
+  } catch (error) {
+    if (sqliteOrSystemCode(error) === null) throw error;
+  }
 }

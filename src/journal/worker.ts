@@ -141,6 +141,8 @@ export class JournalWriter {
 
   /** A gateway that starts gets what can be read, so that it watches; one that runs has that already and tries again. */
   #sayNotWritable(request: OpenRequest, why: Fault): void {
+    // The next try has the room in reserve; once the files are open, what is old makes more.
+    if (why.code === "journal-disk-full") releaseReserve(request.folder);
     const read = request.epochToKeep === null ? readFolder(request.folder, why) : fail(why);
     this.#say(read.ok ? { kind: "opened", opened: read.value } : { kind: "refused", fault: read.error });
   }

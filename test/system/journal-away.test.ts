@@ -162,6 +162,19 @@ describe.skipIf(!isRoot)("a journal that cannot be written when the gateway star
     await journal.close();
   });
 
+  test("on a disk that others filled while it was off: the room in reserve opens it", async () => {
+    mount("-t", "tmpfs", "-o", "size=4m", "tmpfs");
+    const folder = join(disk, "journal");
+    const epoch = await fill(folder, true);
+    fillDisk();
+    const journal = await openOrFail(folder);
+    expect([journal.epoch, watch(journal)[0]]).toEqual([epoch, "journal-disk-full"]);
+    const next = (journal.leftOutAtOpen?.to ?? 0) + 1;
+    journal.append([alertOf({ seq: next, id: "new" })]);
+    await committed(journal, next);
+    await journal.close();
+  });
+
   test("on a disk that is not there: an epoch of its own; where the disk comes empty, the journal is made with it", async () => {
     // A file stands where the disk's folder will be: nothing can be made or read there.
     const folder = join(place, "missing", "journal");
