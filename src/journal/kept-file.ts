@@ -443,11 +443,14 @@ function recordsStatement(database: OpenDatabase, kind: KeptKind) {
 /** The kept file as the reading thread sees it. */
 export class KeptReader {
   readonly #database: OpenDatabase;
-  readonly #tellDamage: (seq: number) => void;
+  readonly #tellDamage: (seq: number, between: NumberSpan) => void;
   readonly #statements = new Map<KeptKind, ReturnType<typeof recordsStatement>>();
 
-  /** @param tellDamage  Called with the number of each record whose check sum is wrong; it is passed over. */
-  constructor(path: string, tellDamage: (seq: number) => void) {
+  /**
+   * @param tellDamage  Called with the number of each record whose check sum is wrong; it is passed over. The damage may lie in that number:
+   *                    the right one is only known to lie between those of the records of its kind before and after it.
+   */
+  constructor(path: string, tellDamage: (seq: number, between: NumberSpan) => void) {
     this.#database = openReadable(path, KEPT_SCHEMA);
     this.#tellDamage = tellDamage;
   }
@@ -459,7 +462,7 @@ export class KeptReader {
     const found: PackedRare[] = [];
     for (let afterSeq = range.afterSeq; found.length < range.limit; ) {
       const rows = statement.all(afterSeq, range.upToSeq, range.limit - found.length);
-      for (const row of rows) if (this.#isSound(row)) found.push({ kind, seq: row.seq, json: row.json });
+      for (const row of rows) if (this.#isSound(kind, row)) found.push({ kind, seq: row.seq, json: row.json });
       afterSeq = rows.at(-1)?.seq ?? Number.POSITIVE_INFINITY;
       if (rows.length === 0) break;
     }
@@ -471,10 +474,19 @@ export class KeptReader {
     return this.#database.prepare<[], number | null>(`SELECT max(seq) FROM ${TABLES[kind]}`).pluck().get() ?? 0;
   }
 
-  #isSound(row: KeptRow): boolean {
+  #isSound(kind: KeptKind, row: KeptRow): boolean {
     const sound = checkSum(row.json, row.seq) === row.crc;
-    if (!sound) this.#tellDamage(row.seq);
+    if (!sound) this.#tellDamage(row.seq, this.#around(kind, row.seq));
     return sound;
+  }
+
+  /** From right after the record of a kind before a number to right before the one after it. */
+  #around(kind: KeptKind, seq: number): NumberSpan {
+    const table = TABLES[kind];
+    const [before, after] = [`SELECT max(seq) FROM ${table} WHERE seq < ?`, `SELECT min(seq) FROM ${table} WHERE seq > ?`].map(
+      (sql) => this.#database.prepare<[number], number | null>(sql).pluck().get(seq) ?? null,
+    );
+    return { from: (before ?? 0) + 1, to: (after ?? seq + 1) - 1 };
   }
 
   /** The latest version of each alert that has not ended. Where the short list does not fit the records, all alerts are gone through. */
@@ -495,7 +507,7 @@ export class KeptReader {
   #openAlertsFromAll(): PackedRare[] {
     const latest = new Map<string, PackedRare & { readonly ended: boolean }>();
     for (const row of this.#database.prepare<[], KeptRow>("SELECT seq, crc, json FROM alerts ORDER BY seq").iterate()) {
-      if (!this.#isSound(row)) continue;
+      if (!this.#isSound("alert", row)) continue;
       const alert = JSON.parse(row.json) as { readonly id: string; readonly state: string };
       latest.set(alert.id, { kind: "alert", seq: row.seq, json: row.json, ended: alert.state === "ended" });
     }

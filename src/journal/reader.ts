@@ -111,8 +111,8 @@ export class JournalReader {
   }
 
   #keptFile(): KeptReader {
-    this.#kept ??= new KeptReader(join(this.#folder, KEPT_FILE), (seq) =>
-      this.#tellRange(KEPT_FILE, { first_seq: seq, last_seq: seq, record_count: 1 }),
+    this.#kept ??= new KeptReader(join(this.#folder, KEPT_FILE), (_, { from, to }) =>
+      this.#tellRange(KEPT_FILE, { first_seq: from, last_seq: to, record_count: 1 }),
     );
     return this.#kept;
   }
@@ -146,11 +146,15 @@ export class JournalReader {
       return segment === null ? null : step(segment);
     } catch (error) {
       if (!isDamage(error)) throw error;
-      this.#closeSegment(file);
-      this.#entries = this.#entries.filter((entry) => entry.file !== file);
-      this.#say({ kind: "damaged-file", file }, []);
+      this.#passOver(file);
       return null;
     }
+  }
+
+  #passOver(file: string): void {
+    this.#closeSegment(file);
+    this.#entries = this.#entries.filter((entry) => entry.file !== file);
+    this.#say({ kind: "damaged-file", file }, []);
   }
 
   async #records(query: ReadQuery & { readonly kind: "records" }): Promise<JournalRecord[]> {
@@ -181,19 +185,35 @@ export class JournalReader {
     const fromSeq = afterSeq + 1;
     let takenCount = 0;
     let afterFirstSeq = 0;
+    let reachedSeq = afterSeq;
     for (;;) {
       const page = { fromSeq, afterFirstSeq, toSeq: upToSeq, kinds, recordsWanted: Math.min(PAGE_RECORDS, limit - takenCount) };
       const rows = this.#onSegment(file, (segment) => segment.blocksFrom(page));
-      if (rows === null || rows.length === 0) return true;
+      if (rows === null) return true;
+      if (rows.length === 0) {
+        if (this.#endsEarly(file, { reachedSeq, upToSeq, kinds })) this.#passOver(file);
+        return true;
+      }
       for (const row of rows) {
         const records = this.#recordsOfBlock(file, row, kinds).filter((record) => record.seq > afterSeq && record.seq <= upToSeq);
         found.push(...records);
         takenCount += records.length;
         afterFirstSeq = row.first_seq;
+        reachedSeq = Math.max(reachedSeq, row.last_seq, records.at(-1)?.seq ?? 0);
         if (takenCount >= limit) return false;
       }
       await turn();
     }
+  }
+
+  /** Whether a sealed segment ran out of blocks before the last of which its own account tells: SQLite may lose its way in a damaged page without a word. */
+  #endsEarly(
+    file: string,
+    at: { readonly reachedSeq: number; readonly upToSeq: number; readonly kinds: readonly RecordKind[] | null },
+  ): boolean {
+    const entry = this.#entries.find((one) => one.file === file);
+    if (entry === undefined || !entry.sealed || at.upToSeq < entry.lastSeq) return false;
+    return at.reachedSeq < entry.lastSeq && (at.kinds === null || at.kinds.includes("observation"));
   }
 
   /** The last observations up to a number, newest segment and newest block first. */
