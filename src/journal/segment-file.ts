@@ -42,6 +42,10 @@ export const SEGMENT_SCHEMA: FileSchema = {
 };
 
 const SEALED = "sealed";
+/** SQLite takes a column's name as it stands in the file, where a damaged letter may be a capital one; so each is named here. */
+const BLOCK_COLUMNS = "first_seq AS first_seq, last_seq AS last_seq, record_count AS record_count, crc AS crc, data AS data";
+const ROLLUP_COLUMNS = "to_seq AS to_seq, from_seq AS from_seq, crc AS crc, data AS data";
+const CONTEXT_COLUMNS = "id AS id, crc AS crc, json AS json";
 /** Blocks are read until they hold so many records. */
 const BLOCK_PAGE_RECORDS = 2000;
 /** And at most so many of them, whatever they say that they hold. */
@@ -134,7 +138,7 @@ class ContextTable {
   /** Reads those that are new, and returns all. A context whose check sum is wrong, or whose quantity is no longer known, is left out. */
   refresh(): ReadonlyMap<number, ObservationContext> {
     const rows = this.#database
-      .prepare<[number], ContextRow>("SELECT id, crc, json FROM contexts WHERE id > ? ORDER BY id")
+      .prepare<[number], ContextRow>(`SELECT ${CONTEXT_COLUMNS} FROM contexts WHERE id > ? ORDER BY id`)
       .all(this.#lastId);
     for (const row of rows) {
       const context = checkSum(row.json, row.id) === row.crc ? parseContext(row.json) : null;
@@ -222,7 +226,7 @@ export class SegmentWriter {
   #gatherTail(): void {
     const rows = this.#database
       .prepare<[], BlockRow>(
-        "SELECT first_seq, last_seq, record_count, crc, data FROM blocks WHERE first_seq > coalesce((SELECT max(to_seq) FROM rollups), 0) ORDER BY first_seq",
+        `SELECT ${BLOCK_COLUMNS} FROM blocks WHERE first_seq > coalesce((SELECT max(to_seq) FROM rollups), 0) ORDER BY first_seq`,
       )
       .all();
     for (const row of rows) {
@@ -403,24 +407,24 @@ export class SegmentReader {
     this.#database = openReadable(path, null);
     this.#contexts = new ContextTable(this.#database);
     this.#blocks = this.#database.prepare<[number, number, number, number, number, number], BlockRow>(
-      `SELECT first_seq, last_seq, record_count, crc, data FROM blocks
+      `SELECT ${BLOCK_COLUMNS} FROM blocks
        WHERE first_seq >= coalesce((SELECT max(first_seq) FROM blocks WHERE first_seq <= ?), 0)
        AND last_seq >= ? AND first_seq <= ? AND coalesce(max_at_ms, ?) >= ? AND kinds & ? ORDER BY first_seq`,
     );
     this.#blocksBack = this.#database.prepare<[number], BlockRow>(
-      `SELECT first_seq, last_seq, record_count, crc, data FROM blocks
+      `SELECT ${BLOCK_COLUMNS} FROM blocks
        WHERE first_seq <= ? AND kinds & ${BLOCK_KIND_BITS.observation} ORDER BY first_seq DESC LIMIT 16`,
     );
     this.#blocksFrom = this.#database.prepare<[number, number, number, number], BlockRow>(
-      `SELECT first_seq, last_seq, record_count, crc, data FROM blocks
+      `SELECT ${BLOCK_COLUMNS} FROM blocks
        WHERE first_seq >= coalesce((SELECT max(first_seq) FROM blocks WHERE first_seq <= ?), 0) AND first_seq > ? AND first_seq <= ?
        AND (kinds & ? OR typeof(kinds) <> 'integer' OR kinds & ${ALL_KIND_BITS} = 0) ORDER BY first_seq`,
     );
     this.#blocksAfter = this.#database.prepare<[number], BlockRow>(
-      "SELECT first_seq, last_seq, record_count, crc, data FROM blocks WHERE first_seq > ? ORDER BY first_seq LIMIT 8",
+      `SELECT ${BLOCK_COLUMNS} FROM blocks WHERE first_seq > ? ORDER BY first_seq LIMIT 8`,
     );
     this.#rollups = this.#database.prepare<[number, number, number], RollupRow>(
-      `SELECT to_seq, from_seq, crc, data FROM rollups
+      `SELECT ${ROLLUP_COLUMNS} FROM rollups
        WHERE to_seq > ? AND max_at_ms >= ? AND min_at_ms <= ? ORDER BY to_seq LIMIT 64`,
     );
   }
