@@ -10,7 +10,7 @@ import { pause, type Stage } from "./stage.ts";
 import type { DeliveredAlert, Recorder } from "./upstream-recorder.ts";
 
 /** The first beds, whose cuff results go bad and good again all the time, so that alerts flow at every moment. */
-export const UNRESTFUL_BEDS = 6;
+const UNRESTFUL_BEDS = 6;
 
 /** A way of getting worse that alarms with the device's next second, and its end. */
 interface Ailment {
