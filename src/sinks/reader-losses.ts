@@ -22,7 +22,7 @@ export class ReaderLosses {
   /** Ranges by the number of the record that states them, while it is not on disk. */
   readonly #uncommitted = new Map<Seq, SeqRange>();
   #stated: readonly SeqRange[] = [];
-  #readUpTo: Seq;
+  #readUpTo: Seq = seq(0);
   #droppedUpTo: Seq = seq(0);
 
   constructor(parts: {
@@ -30,13 +30,15 @@ export class ReaderLosses {
     readonly reader: string;
     /** Makes the record and hands it to the journal; returns its number. */
     readonly state: (loss: ReaderLoss) => Seq;
-    /** Losses recorded up to here matter no more: what they are about was done before. */
-    readonly afterSeq: Seq;
   }) {
     this.#journal = parts.journal;
     this.#reader = parts.reader;
     this.#state = parts.state;
-    this.#readUpTo = parts.afterSeq;
+  }
+
+  /** Losses recorded up to here matter no more: what they are about was done before. */
+  readAfter(afterSeq: Seq): void {
+    this.#readUpTo = afterSeq;
   }
 
   /** Takes in the loss records committed since the last time. False where the journal could not answer. */
