@@ -195,6 +195,10 @@ export class JournalReader {
         return true;
       }
       for (const row of rows) {
+        if (!isPlausible(row, afterFirstSeq)) {
+          this.#passOver(file);
+          return true;
+        }
         const records = this.#recordsOfBlock(file, row, kinds).filter((record) => record.seq > afterSeq && record.seq <= upToSeq);
         found.push(...records);
         takenCount += records.length;
@@ -466,6 +470,13 @@ export class JournalReader {
       sliceStartedMs = this.#clock.monotonic();
     };
   }
+}
+
+/** Whether a block's columns can have been written so. Where they cannot, its page is damaged, and what its numbers were nobody can say of it alone. */
+function isPlausible(row: BlockRow, afterFirstSeq: number): boolean {
+  const whole = [row.first_seq, row.last_seq, row.record_count].every((number) => Number.isSafeInteger(number));
+  const count = row.last_seq - row.first_seq + 1;
+  return whole && row.first_seq > afterFirstSeq && row.record_count > 0 && row.record_count <= count;
 }
 
 function isOutside(entry: SegmentEntry, fromMs: number, toMs: number): boolean {
