@@ -219,6 +219,32 @@ describe("the short way of an alert", () => {
     expect(journal.cursors().get("upstream:hospital")).toEqual({ epoch: journal.epoch, upTo: 23, open: [] });
   });
 
+  test("an alert refused before the journal says where the reader stands is not offered again, and stays open until its loss is on disk", async () => {
+    const { clock, receiver, journal } = ward();
+    journal.append(numbers(1, 20).map(observationAt));
+    await pass(clock, 50);
+    let answer: (cursor: null) => void = () => {};
+    const hanging: Journal = { ...journal, cursor: () => new Promise((resolve) => (answer = resolve)) };
+    const { outbox, losses, incidents } = start({ journal: hanging, sink: receiver.sink, clock });
+    await pass(clock, 1000);
+    journal.append([alertAt(21)]);
+    journal.setCommitting(false);
+    receiver.state.poison.add(21);
+    outbox.urgent(alertAt(21));
+    await pass(clock, 500);
+    receiver.state.poison.clear();
+    answer(null);
+    await pass(clock, 12_000);
+    expect(receiver.seqs()).toEqual(numbers(1, 20));
+    expect(incidents.map(({ code, facts }) => [code, facts["fromSeq"]])).toEqual([["upstream-rejected", 21]]);
+    expect(losses.map(({ fromSeq, toSeq, why }) => [fromSeq, toSeq, why])).toEqual([[21, 21, "receiver-refused"]]);
+    expect(journal.cursors().get("upstream:hospital")).toMatchObject({ upTo: 21, open: [{ from: 21, to: 21 }] });
+    journal.setCommitting(true);
+    await pass(clock, 12_000);
+    expect(receiver.seqs()).toEqual(numbers(1, 20));
+    expect(journal.cursors().get("upstream:hospital")).toMatchObject({ upTo: 22, open: [] });
+  });
+
   test("a thousand alerts on disk during an outage leave room for one that is not on disk", async () => {
     const { clock, receiver, journal } = ward();
     receiver.state.up = false;
