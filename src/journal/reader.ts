@@ -266,7 +266,9 @@ export class JournalReader {
   /** Reads a block whose check sum is right; else tells of it and passes over it. */
   #readBlock(segment: SegmentReader, row: BlockRow, read: () => void): void {
     if (!blockIsSound(row)) {
-      this.#tellRange(segment.file, row);
+      // The damage may lie in its first number: then what it held begins somewhere behind the block before it.
+      const first_seq = Math.min(row.first_seq, segment.lastSeqBefore(row.first_seq) + 1);
+      this.#tellRange(segment.file, { ...row, first_seq });
       return;
     }
     try {

@@ -478,6 +478,15 @@ export class SegmentReader {
     return this.#blocksAfter.all(firstSeq);
   }
 
+  /** The last number of the block before a number; where there is none, the one before the segment's first. */
+  lastSeqBefore(firstSeq: number): number {
+    const found = this.#database
+      .prepare<[number], number>("SELECT last_seq FROM blocks WHERE first_seq < ? ORDER BY first_seq DESC LIMIT 1")
+      .pluck()
+      .get(firstSeq);
+    return found ?? firstSeqOf(this.file) - 1;
+  }
+
   /** The last number of the newest block, 0 where there is none. */
   lastSeq(): number {
     return readLastSeq(this.#database);
