@@ -59,7 +59,7 @@ const CHUNK_MS = 100;
 const WAVES_ON_DISK_MS = 6500;
 
 /** Makes both patterns in a folder of their own: one that closed and one that was cut off. */
-export async function makePatterns(): Promise<{ readonly closed: Pattern; readonly cutOff: Pattern }> {
+async function makePatterns(): Promise<{ readonly closed: Pattern; readonly cutOff: Pattern }> {
   const parent = mkdtempSync(join(tmpdir(), "vigil-corruption-pattern-"));
   const folder = join(parent, "journal");
   const records = new Map<Seq, JournalRecord>();
@@ -183,7 +183,7 @@ function recordAt(number: number, kind: "start" | null): JournalRecord {
  * The journal's threads in this thread, by the same classes: a message arrives in a later turn, as it would. What is not the same: a thread
  * that is ended closes its files in good order, and buffers are not taken away from their sender.
  */
-export function threadsInProcess(clock: Clock): JournalThreads {
+function threadsInProcess(clock: Clock): JournalThreads {
   return {
     startWriter: () => {
       const ends = new InProcessEnds<ToWriter>();
@@ -279,7 +279,7 @@ export interface CaseOutcome {
 }
 
 /** Chooses the damage of a case: any file, any byte of it; half of them one bit, half of them any other value. */
-export function damageOf(pattern: Pattern, random: SeededRandom): Damage {
+function damageOf(pattern: Pattern, random: SeededRandom): Damage {
   const names = [...pattern.files.keys()].filter((name) => (pattern.files.get(name)?.length ?? 0) > 0);
   const file = names[random.whole({ min: 0, max: names.length - 1 })] ?? "";
   const bytes = pattern.files.get(file) ?? Buffer.alloc(1);
@@ -307,7 +307,7 @@ export interface CorruptionBench {
 }
 
 /** Opens the bench, in memory where the system has a file system there. */
-export function openCorruptionBench(parentFolder = "/dev/shm"): CorruptionBench {
+function openCorruptionBench(parentFolder = "/dev/shm"): CorruptionBench {
   const parent = mkdtempSync(join(parentFolder, "vigil-corruption-"));
   const folder = join(parent, "journal");
   const clock = hurry(createSystemClock(), 200);
