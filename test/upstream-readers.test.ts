@@ -278,6 +278,10 @@ describe("what a receiver refuses for good", () => {
     expect(ward.losesOf("upstream:hospital", "receiver-refused").length).toBeLessThanOrEqual(perMinute);
     expect(ward.losesOf("upstream:hospital", "receiver-refused").length).toBeGreaterThan(perMinute / 2);
     expect(running.faults.some((reason) => reason?.code === "upstream-rejected")).toBe(true);
+    await ward.pass(60_000);
+    const inTwoMinutes = ward.losesOf("upstream:hospital", "receiver-refused").length;
+    expect(inTwoMinutes, "the next minute has as many").toBeGreaterThan(perMinute);
+    expect(inTwoMinutes).toBeLessThanOrEqual(2 * perMinute);
     far.state.refusesAll = false;
     await ward.pass(120_000);
     const refused = ward.losesOf("upstream:hospital", "receiver-refused").reduce((sum, { count }) => sum + count, 0);
