@@ -75,7 +75,7 @@ const FEVER_CELSIUS = 39.7;
 /** Real time that the disk and the reader are given to catch up. */
 const STALL_MS = 20_000;
 const LINK_DOWN_MS = 10_000;
-export const LONG_RUN_GATEWAY_ID = "ward-long";
+const LONG_RUN_GATEWAY_ID = "ward-long";
 export const LONG_RUN_READER = "upstream:hospital";
 
 /** Starts a ward: everybody admitted, every monitor assigned, every link up. */
