@@ -31,9 +31,12 @@ export async function recover(journal: Journal, clock: Clock, timeline: Timeline
     readRecent(journal, clock, timeline),
     readEpisodic(journal, clock, timeline),
   ]);
-  const observations = new Map<Seq, Observation>();
-  for (const observation of [...episodic, ...recent]) observations.set(observation.seq, observation);
-  return { acts, openAlerts, observations: [...observations.values()].sort((a, b) => a.seq - b.seq) };
+  // The recent ones come in order and are many; what the others have of them is there already.
+  const beforeSeq = recent[0]?.seq ?? Number.POSITIVE_INFINITY;
+  const recentSeqs = new Set<Seq>(episodic.length === 0 ? [] : recent.map(({ seq: number }) => number));
+  const more = episodic.filter(({ seq: number }) => number < beforeSeq || !recentSeqs.has(number));
+  const observations = more.length === 0 ? recent : [...more, ...recent].sort((a, b) => a.seq - b.seq);
+  return { acts, openAlerts, observations };
 }
 
 /** How long ago an observation came in, or null where nobody can know. */

@@ -11,7 +11,7 @@ import { DamagedBytesError } from "./block-bytes.ts";
 import { isDamage, KEPT_FILE, sqliteOrSystemCode } from "./journal-folder.ts";
 import { isKeptKind, KEPT_FILE_KINDS, KeptReader } from "./kept-file.ts";
 import type { FromReader, ReadAnswer, ReadQuery, SegmentEntry, ToReader } from "./messages.ts";
-import { buffersOf, observationOf, packRecords, rareOf } from "./packing.ts";
+import { buffersOf, ObservationPacker, observationOf, type PackedRecords, packRecords, rareOf } from "./packing.ts";
 import { ROLLUP_CELL_MS, shownValue, visitCells } from "./rollup.ts";
 import { type BlockRow, blockIsSound, type RollupRow, rollupIsSound, SegmentReader } from "./segment-file.ts";
 import { TrendThinner } from "./trend.ts";
@@ -75,7 +75,7 @@ export class JournalReader {
         case "records":
           return { kind: "records", batch: packRecords(await this.#records(query)) };
         case "observations-back":
-          return { kind: "records", batch: packRecords(await this.#observationsBack(query)) };
+          return { kind: "records", batch: await this.#observationsBack(query) };
         case "open-alerts":
           return {
             kind: "records",
@@ -220,25 +220,42 @@ export class JournalReader {
     return at.reachedSeq < entry.lastSeq && (at.kinds === null || at.kinds.includes("observation"));
   }
 
-  /** The last observations up to a number, newest segment and newest block first. */
-  async #observationsBack(query: ReadQuery & { readonly kind: "observations-back" }): Promise<JournalRecord[]> {
-    const found: JournalRecord[][] = [];
+  /** The last observations up to a number: the blocks are looked for from the newest segment and block backwards, and then read forwards. */
+  async #observationsBack(query: ReadQuery & { readonly kind: "observations-back" }): Promise<PackedRecords> {
+    const found: { readonly file: string; readonly row: BlockRow }[] = [];
     const turn = this.#turns();
     let count = 0;
     for (const entry of [...this.#entries].reverse()) {
       for (let upToSeq = query.upToSeq; count < query.limit; await turn()) {
         const rows = this.#onSegment(entry.file, (segment) => segment.blocksBack(upToSeq)) ?? [];
         for (const row of rows) {
-          const records = this.#recordsOfBlock(entry.file, row, ["observation"]).filter(({ seq }) => seq <= query.upToSeq);
-          found.push(records);
-          count += records.length;
+          found.push({ file: entry.file, row });
+          // What lies behind the asked number in the newest block does not count, nor what no commit can have held.
+          const isWhole = row.last_seq <= query.upToSeq && row.record_count > 0;
+          count += isWhole ? Math.min(row.record_count, LIMITS.journalBatchRecordsMax.value) : 0;
           upToSeq = row.first_seq - 1;
           if (count >= query.limit) break;
         }
         if (rows.length === 0) break;
       }
     }
-    return found.reverse().flat().slice(-query.limit);
+    const packer = new ObservationPacker();
+    for (const { file, row } of found.reverse()) {
+      this.#onSegment(file, (segment) => this.#pack(segment, row, packer, query.upToSeq));
+      await turn();
+    }
+    return packer.last(query.limit);
+  }
+
+  #pack(segment: SegmentReader, row: BlockRow, packer: ObservationPacker, upToSeq: number): void {
+    this.#readBlock(segment, row, () =>
+      visitBlock(row.data, row.first_seq, {
+        observation: (contextId, numbers) => {
+          if (numbers.seq <= upToSeq) packer.add(segment.contextOf(contextId), numbers);
+        },
+        rare: null,
+      }),
+    );
   }
 
   #recordsOfBlock(file: string, row: BlockRow, kinds: readonly RecordKind[] | null): JournalRecord[] {
