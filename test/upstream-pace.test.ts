@@ -65,15 +65,28 @@ describe("the batches of a backlog", () => {
 
   test("leave the main thread alone for longer where a rest was over late, down to a two-hundredth, and for at least nine tenths", () => {
     const pace = new BacklogPace();
-    expect(pace.restMs(1), "a twentieth at first").toBeCloseTo(19);
+    expect(pace.restMs(1, RECORDS_MAX), "a twentieth at first").toBeCloseTo(19);
     pace.rested(4.1);
-    expect(pace.restMs(1), "a thirtieth").toBeCloseTo(29);
+    expect(pace.restMs(1, RECORDS_MAX), "a thirtieth").toBeCloseTo(29);
     for (let late = 0; late < 30; late += 1) pace.rested(4.1);
-    expect(pace.restMs(1)).toBeCloseTo(199);
+    expect(pace.restMs(1, RECORDS_MAX)).toBeCloseTo(199);
     pace.rested(4);
-    expect(pace.restMs(1), "seven thousandths").toBeCloseTo(1000 / 7 - 1);
+    expect(pace.restMs(1, RECORDS_MAX), "seven thousandths").toBeCloseTo(1000 / 7 - 1);
     for (let punctual = 0; punctual < 100; punctual += 1) pace.rested(0);
-    expect(pace.restMs(1)).toBeCloseTo(9);
+    expect(pace.restMs(1, RECORDS_MAX)).toBeCloseTo(9);
+  });
+
+  test("leave twice as fast as new records come, and by a thousand a second at least, however late every rest is over", () => {
+    const pace = new BacklogPace();
+    for (let late = 0; late < 30; late += 1) pace.rested(50);
+    expect(pace.restMs(1, 100), "a hundred of a thousand").toBeCloseTo(99);
+    pace.heard(500);
+    expect(pace.restMs(1, 100), "500 new ones a second ask for no more").toBeCloseTo(99);
+    pace.heard(2500);
+    expect(pace.restMs(1, 100), "a hundred of five thousand").toBeCloseTo(19);
+    expect(pace.restMs(25, 100), "work that is slower than that is followed by more at once").toBe(0);
+    pace.heard(0);
+    expect(pace.restMs(1, 100)).toBeCloseTo(99);
   });
 });
 

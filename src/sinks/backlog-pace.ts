@@ -8,6 +8,11 @@ const BATCH_RECORDS_MIN = 10;
 /** A batch is made smaller as well when the main thread works longer than this for it, in ms, and larger below half of it. */
 const WORK_MS_MAX = 1;
 /**
+ * However busy the thread is, a backlog leaves so many times as fast as new records come, and by so many a second at least: one that
+ * grows for as long as the gateway is busy would never end.
+ */
+const LEAST_RATE = { timesNew: 2, perSecond: 1000 } as const;
+/**
  * The part of the main thread's time that making and publishing a backlog may take; for the rest it waits, so that alerts find it free.
  * It falls by a third whenever the wait was over late, because the thread or the machine has other work, and rises slowly when it was not.
  */
@@ -19,6 +24,7 @@ export class BacklogPace {
   /** Half of the last batch with which the connection was lost; grows again by a quarter each minute. */
   #batchRecordsMax: number = LIMITS.upstreamBatchRecordsMax.value;
   #share: number = SHARE.max / 2;
+  #newPerSecond = 0;
 
   /** How many records the next batch may have. */
   get batchRecords(): number {
@@ -46,9 +52,16 @@ export class BacklogPace {
     this.#batchRecordsMax = Math.min(LIMITS.upstreamBatchRecordsMax.value, Math.ceil(this.#batchRecordsMax * 1.25));
   }
 
-  /** How long to leave the main thread to others after some work for the backlog, in ms. */
-  restMs(workMs: number): number {
-    return workMs / this.#share - workMs;
+  /** So many records came in the last second. */
+  heard(newCount: number): void {
+    this.#newPerSecond = newCount;
+  }
+
+  /** How long to leave the main thread to others after `workMs` of work for so many records of the backlog, in ms. */
+  restMs(workMs: number, recordsCount: number): number {
+    const perSecond = Math.max(LEAST_RATE.perSecond, this.#newPerSecond * LEAST_RATE.timesNew);
+    const longestMs = Math.max(0, (recordsCount / perSecond) * 1000 - workMs);
+    return Math.min(longestMs, workMs / this.#share - workMs);
   }
 
   /** The rest was over so much later than asked for. */

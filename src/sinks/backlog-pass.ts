@@ -78,7 +78,7 @@ export class BacklogPass {
       const work = this.#session.start(() => this.#sendPart(part, lane));
       running.add(work);
       void work.finally(() => running.delete(work));
-      await this.#rest(clock.monotonic() - begunMs);
+      await this.#rest(clock.monotonic() - begunMs, part.records.length);
     }
   }
 
@@ -99,9 +99,9 @@ export class BacklogPass {
   }
 
   /** Leaves the main thread to others after some work for the backlog, for longer where it is wanted. */
-  async #rest(workMs: number): Promise<void> {
+  async #rest(workMs: number, recordsCount: number): Promise<void> {
     const { clock, pace } = this.#parts;
-    const restMs = pace.restMs(workMs);
+    const restMs = pace.restMs(workMs, recordsCount);
     if (restMs <= 0) return;
     const begunMs = clock.monotonic();
     await clock.sleep(restMs, this.#session.over);

@@ -79,8 +79,8 @@ export function startOutbox(parts: OutboxParts): Outbox {
 
 /** How often the cursor goes to the journal, in ms. */
 const CURSOR_EVERY_MS = 250;
-/** How often the journal's new losses are looked at, in ms. */
-const LOSSES_EVERY_MS = 1000;
+/** How often the journal's new losses and the rate of new records are looked at. */
+const SECOND_MS = 1000;
 /** A hole that is no loss after so long, in ms, is none: the journal tells of a drop as soon as the file is gone. */
 const HOLE_MS_MAX = 5000;
 const MINUTE_MS = 60_000;
@@ -106,9 +106,11 @@ class OutboxRunner {
   #beginning: Promise<boolean> = Promise.resolve(false);
   #session: Session | null = null;
   #missedCount = 0;
+  #lastSecondSeq: number;
 
   constructor(parts: OutboxParts) {
     this.#parts = parts;
+    this.#lastSecondSeq = parts.journal.committedSeq();
     this.#carrier = new BoundedDelivery(parts);
     this.#losses = new ReaderLosses({ journal: parts.journal, reader: parts.name, state: parts.stateLoss });
     this.#outage = new Outage(parts);
@@ -145,7 +147,10 @@ class OutboxRunner {
     });
     const timers = [
       clock.every(CURSOR_EVERY_MS, () => this.#storeCursor()),
-      clock.every(LOSSES_EVERY_MS, () => void this.#lookForLosses()),
+      clock.every(SECOND_MS, () => {
+        this.#noteRate();
+        void this.#lookForLosses();
+      }),
       clock.every(HOLE_MS_MAX, () => this.#progress.ageHoles()),
       clock.every(MINUTE_MS, () => {
         this.#refusals.allowMore();
@@ -262,6 +267,12 @@ class OutboxRunner {
   #giveBackUrgent(): void {
     if (!this.#hasBegun) return;
     for (const given of this.#urgentLane.giveBack(this.#parts.journal.committedSeq())) this.#progress.giveBack(given);
+  }
+
+  #noteRate(): void {
+    const committedSeq = this.#parts.journal.committedSeq();
+    this.#pace.heard(committedSeq - this.#lastSecondSeq);
+    this.#lastSecondSeq = committedSeq;
   }
 
   async #lookForLosses(): Promise<void> {
