@@ -3,9 +3,9 @@ import { availableParallelism } from "node:os";
 import { dirname } from "node:path";
 import { parseArgs } from "node:util";
 import { createSystemClock } from "../clock.ts";
-import { type BenchFigure, type BenchSettings, benchFigures, type FigureResult } from "./bench-figures.ts";
-import { plotOf } from "./bench-plot.ts";
-import { figureLine, markdownOf } from "./bench-words.ts";
+import { type BenchFigure, type BenchSettings, benchFigures, type FigureResult } from "./bench/figures.ts";
+import { plotOf } from "./bench/plot.ts";
+import { figureLine, markdownOf } from "./bench/words.ts";
 import type { Command, CommandIo } from "./command.ts";
 
 const SECONDS_USUAL = 15;

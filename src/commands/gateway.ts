@@ -31,7 +31,7 @@ import { openLink } from "../transports/link.ts";
 import type { ScoreModel } from "../watch/score-model.ts";
 import { loadScoreModel } from "../watch/score-table.ts";
 import { CONTROL_SOCKET_NAME } from "./ask.ts";
-import { PAUSES_VARIABLE, startPauseMeter } from "./bench-pauses.ts";
+import { PAUSES_VARIABLE, startPauseMeter } from "./bench/pauses.ts";
 import type { Command, CommandIo } from "./command.ts";
 import { configArgument, tellProblems } from "./run.ts";
 

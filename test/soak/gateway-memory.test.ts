@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { processTree, useOf } from "../../src/commands/bench-processes.ts";
+import { processTree, useOf } from "../../src/commands/bench/processes.ts";
 import { type Mosquitto, mosquittoIsMissing, prepareMosquitto } from "../support/mosquitto.ts";
 import { admitWard, runSupervised, writeConfig } from "../support/real-gateway.ts";
 import { BAD_PRESSURE, GOOD_PRESSURE, openSettableWard, type SettableWard } from "../support/settable-ward.ts";

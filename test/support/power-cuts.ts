@@ -1,7 +1,7 @@
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
-import { processTree } from "../../src/commands/bench-processes.ts";
+import { processTree } from "../../src/commands/bench/processes.ts";
 import { type Audit, audit, type Kept, NOTHING_WRONG, readJournal } from "./delivery-audit.ts";
 import type { Mosquitto } from "./mosquitto.ts";
 import { type CutFigures, type DiskCounts, openPowerDisk, type PowerDisk } from "./power-disk.ts";

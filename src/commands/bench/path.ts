@@ -1,17 +1,17 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseConfig } from "../../config/schema.ts";
-import { findDriver } from "../../drivers/index.ts";
-import { createSystemClock } from "../clock.ts";
-import { bedId, deviceId, patientId } from "../core/ids.ts";
-import { present } from "../core/observation.ts";
-import type { Link, LinkEvent } from "../core/ports.ts";
-import { assert, succeed } from "../core/result.ts";
-import type { Clock } from "../core/time.ts";
-import { startGateway } from "../gateway/assembly.ts";
-import { openJournal } from "../journal/journal.ts";
-import { loadScoreModel } from "../watch/score-table.ts";
+import { parseConfig } from "../../../config/schema.ts";
+import { findDriver } from "../../../drivers/index.ts";
+import { createSystemClock } from "../../clock.ts";
+import { bedId, deviceId, patientId } from "../../core/ids.ts";
+import { present } from "../../core/observation.ts";
+import type { Link, LinkEvent } from "../../core/ports.ts";
+import { assert, succeed } from "../../core/result.ts";
+import type { Clock } from "../../core/time.ts";
+import { startGateway } from "../../gateway/assembly.ts";
+import { openJournal } from "../../journal/journal.ts";
+import { loadScoreModel } from "../../watch/score-table.ts";
 
 const BEDS = 20;
 const ROUNDS = 500;
@@ -64,7 +64,7 @@ async function durableRate(messages: readonly Uint8Array[]): Promise<number> {
   const numbers = Array.from({ length: BEDS }, (_, index) => index + 1);
   const config = parseConfig(JSON.stringify(wardOf(numbers, folder)), folder);
   const journal = await openJournal({ folder: join(folder, "journal"), gatewayId: "bench", bytesMax: 2e9, clock });
-  const news2 = await loadScoreModel(join(import.meta.dirname, "..", "..", "models", "news2"));
+  const news2 = await loadScoreModel(join(import.meta.dirname, "..", "..", "..", "models", "news2"));
   assert(config.ok && journal.ok && news2.ok, "the bench's own folder, configuration and score are good");
   const source = createSource(messages, { clock, waiting: () => journal.value.stats().waitingRecords });
   const beganMs = clock.monotonic();

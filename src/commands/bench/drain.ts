@@ -1,15 +1,15 @@
-import { createSystemClock } from "../clock.ts";
-import { LIMITS } from "../core/limits.ts";
-import { assert } from "../core/result.ts";
-import type { RecordMessage } from "../core/upstream.ts";
-import { openJournal } from "../journal/journal.ts";
-import type { BenchDisk, Conditions } from "./bench-conditions.ts";
-import { nextObservations, observationPool } from "./bench-durable.ts";
-import { watchUpstream } from "./bench-far-side.ts";
-import { createLatencies, type Latencies, type LatencySummary } from "./bench-load.ts";
-import type { Pauses } from "./bench-pauses.ts";
-import { type BenchStage, openStage } from "./bench-stage.ts";
-import type { CommandIo } from "./command.ts";
+import { createSystemClock } from "../../clock.ts";
+import { LIMITS } from "../../core/limits.ts";
+import { assert } from "../../core/result.ts";
+import type { RecordMessage } from "../../core/upstream.ts";
+import { openJournal } from "../../journal/journal.ts";
+import type { CommandIo } from "../command.ts";
+import type { BenchDisk, Conditions } from "./conditions.ts";
+import { nextObservations, observationPool } from "./durable.ts";
+import { watchUpstream } from "./far-side.ts";
+import { createLatencies, type Latencies, type LatencySummary } from "./load.ts";
+import type { Pauses } from "./pauses.ts";
+import { type BenchStage, openStage } from "./stage.ts";
 
 /** A far side that was away and comes back to a backlog. */
 export interface DrainPlan {

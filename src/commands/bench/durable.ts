@@ -2,21 +2,21 @@ import { mkdtemp, readdir, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
-import { createSystemClock } from "../clock.ts";
-import { deviceId, patientId, seq } from "../core/ids.ts";
-import { LIMITS } from "../core/limits.ts";
-import type { Observation } from "../core/observation.ts";
-import type { QuantityName } from "../core/quantities.ts";
-import { assert } from "../core/result.ts";
-import type { Clock } from "../core/time.ts";
-import { monotonicMs, wallMs } from "../core/time.ts";
-import { openForReading } from "../journal/database.ts";
-import { openJournal } from "../journal/journal.ts";
-import { buffersOf, packRecords } from "../journal/packing.ts";
-import type { PlainRowsAnswer, PlainRowsOrder } from "../journal/plain-rows-worker.ts";
-import { WAVE_DEFAULTS } from "../journal/wave-settings.ts";
-import { WriterThread } from "../journal/writer-thread.ts";
-import { type BenchDisk, type Conditions, conditionsNow, simulatedDiskOf } from "./bench-conditions.ts";
+import { createSystemClock } from "../../clock.ts";
+import { deviceId, patientId, seq } from "../../core/ids.ts";
+import { LIMITS } from "../../core/limits.ts";
+import type { Observation } from "../../core/observation.ts";
+import type { QuantityName } from "../../core/quantities.ts";
+import { assert } from "../../core/result.ts";
+import type { Clock } from "../../core/time.ts";
+import { monotonicMs, wallMs } from "../../core/time.ts";
+import { openForReading } from "../../journal/database.ts";
+import { openJournal } from "../../journal/journal.ts";
+import { buffersOf, packRecords } from "../../journal/packing.ts";
+import type { PlainRowsAnswer, PlainRowsOrder } from "../../journal/plain-rows-worker.ts";
+import { WAVE_DEFAULTS } from "../../journal/wave-settings.ts";
+import { WriterThread } from "../../journal/writer-thread.ts";
+import { type BenchDisk, type Conditions, conditionsNow, simulatedDiskOf } from "./conditions.ts";
 
 /** Middle, lowest and highest of several rounds. */
 export interface Spread {
@@ -250,7 +250,7 @@ async function fixedRound(
   const clock = createSystemClock();
   const writer = new WriterThread({
     start: () =>
-      new Worker(new URL("../journal/worker.ts", import.meta.url), { resourceLimits: { maxYoungGenerationSizeMb: 4 } }),
+      new Worker(new URL("../../journal/worker.ts", import.meta.url), { resourceLimits: { maxYoungGenerationSizeMb: 4 } }),
     clock,
     request: {
       folder,
@@ -329,7 +329,7 @@ async function sqliteRound(
     commitCount,
     simulatedDisk: simulatedDiskOf(of.work.disk),
   };
-  const worker = new Worker(new URL("../journal/plain-rows-worker.ts", import.meta.url), { workerData: order });
+  const worker = new Worker(new URL("../../journal/plain-rows-worker.ts", import.meta.url), { workerData: order });
   const answer = await new Promise<PlainRowsAnswer>((resolve, reject) => {
     worker.once("message", resolve);
     worker.once("error", reject);

@@ -1,5 +1,5 @@
 import { loadavg } from "node:os";
-import type { SimulatedDisk } from "../journal/messages.ts";
+import type { SimulatedDisk } from "../../journal/messages.ts";
 
 /**
  * The disk a figure was measured on: `as-is`; `slow`, as an SD card; `instant`, a folder in memory, where a commit costs nothing.

@@ -1,13 +1,13 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createSystemClock } from "../clock.ts";
-import { seq } from "../core/ids.ts";
-import { assert } from "../core/result.ts";
-import { openJournal } from "../journal/journal.ts";
-import { type BenchDisk, type Conditions, conditionsNow, simulatedDiskOf } from "./bench-conditions.ts";
-import { nextObservations, observationPool } from "./bench-durable.ts";
-import { type Pauses, startPauseMeter } from "./bench-pauses.ts";
+import { createSystemClock } from "../../clock.ts";
+import { seq } from "../../core/ids.ts";
+import { assert } from "../../core/result.ts";
+import { openJournal } from "../../journal/journal.ts";
+import { type BenchDisk, type Conditions, conditionsNow, simulatedDiskOf } from "./conditions.ts";
+import { nextObservations, observationPool } from "./durable.ts";
+import { type Pauses, startPauseMeter } from "./pauses.ts";
 
 /** The pauses of a main thread that does nothing but keep a ward's records, beside one that makes them and throws them away. */
 export interface JournalAloneFigures {

@@ -1,11 +1,11 @@
-import { findDriver } from "../../drivers/index.ts";
-import { type DeviceServer, openDeviceServer } from "../../simulator/device-server.ts";
-import { createTimetable } from "../../simulator/timetable.ts";
-import { present } from "../core/observation.ts";
-import type { PatientBody, Twin } from "../core/ports.ts";
-import { QUANTITIES } from "../core/quantities.ts";
-import { assert } from "../core/result.ts";
-import type { Clock } from "../core/time.ts";
+import { findDriver } from "../../../drivers/index.ts";
+import { type DeviceServer, openDeviceServer } from "../../../simulator/device-server.ts";
+import { createTimetable } from "../../../simulator/timetable.ts";
+import { present } from "../../core/observation.ts";
+import type { PatientBody, Twin } from "../../core/ports.ts";
+import { QUANTITIES } from "../../core/quantities.ts";
+import { assert } from "../../core/result.ts";
+import type { Clock } from "../../core/time.ts";
 
 /** Values of the tracer: a heart rate that is another each second, so that what arrives says when it was sent. */
 const TRACER = { lowestBpm: 60, countBpm: 60 } as const;

@@ -1,10 +1,10 @@
-import type { BenchDisk, Conditions } from "./bench-conditions.ts";
-import type { DrainFigures } from "./bench-drain.ts";
-import type { DurableFigures, Spread } from "./bench-durable.ts";
-import type { FigureResult } from "./bench-figures.ts";
-import type { LatencySummary } from "./bench-load.ts";
-import type { Pauses } from "./bench-pauses.ts";
-import type { TrialFigures } from "./bench-trial.ts";
+import type { BenchDisk, Conditions } from "./conditions.ts";
+import type { DrainFigures } from "./drain.ts";
+import type { DurableFigures, Spread } from "./durable.ts";
+import type { FigureResult } from "./figures.ts";
+import type { LatencySummary } from "./load.ts";
+import type { Pauses } from "./pauses.ts";
+import type { TrialFigures } from "./trial.ts";
 
 const SECONDS_A_DAY = 86_400;
 

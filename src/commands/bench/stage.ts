@@ -4,22 +4,22 @@ import { mkdtemp, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type DemoBroker, startDemoBroker } from "../broker/demo-broker.ts";
-import { createSystemClock } from "../clock.ts";
-import { bedId, deviceId, patientId } from "../core/ids.ts";
-import type { JournalStats } from "../core/ports.ts";
-import { assert } from "../core/result.ts";
-import type { GatewayView } from "../core/stream.ts";
-import { askGateway } from "../gateway/control-socket.ts";
-import type { MqttServer } from "../sinks/mqtt-client.ts";
-import { CONTROL_SOCKET_NAME } from "./ask.ts";
-import { limitToShare } from "./bench-cgroup.ts";
-import { type BenchDisk, type Conditions, conditionsNow, MEMORY_FOLDER, SLOW_DISK } from "./bench-conditions.ts";
-import { openTracedWard, type TracedWard } from "./bench-load.ts";
-import { PAUSES_VARIABLE, type Pauses } from "./bench-pauses.ts";
-import { processTree } from "./bench-processes.ts";
-import type { CommandIo } from "./command.ts";
-import { MAIN_FILE } from "./run.ts";
+import { type DemoBroker, startDemoBroker } from "../../broker/demo-broker.ts";
+import { createSystemClock } from "../../clock.ts";
+import { bedId, deviceId, patientId } from "../../core/ids.ts";
+import type { JournalStats } from "../../core/ports.ts";
+import { assert } from "../../core/result.ts";
+import type { GatewayView } from "../../core/stream.ts";
+import { askGateway } from "../../gateway/control-socket.ts";
+import type { MqttServer } from "../../sinks/mqtt-client.ts";
+import { CONTROL_SOCKET_NAME } from "../ask.ts";
+import type { CommandIo } from "../command.ts";
+import { MAIN_FILE } from "../run.ts";
+import { limitToShare } from "./cgroup.ts";
+import { type BenchDisk, type Conditions, conditionsNow, MEMORY_FOLDER, SLOW_DISK } from "./conditions.ts";
+import { openTracedWard, type TracedWard } from "./load.ts";
+import { PAUSES_VARIABLE, type Pauses } from "./pauses.ts";
+import { processTree } from "./processes.ts";
 
 /** One gateway under one load. */
 export interface StagePlan {

@@ -1,5 +1,5 @@
 import { createHistogram, monitorEventLoopDelay, PerformanceObserver } from "node:perf_hooks";
-import type { Clock } from "../core/time.ts";
+import type { Clock } from "../../core/time.ts";
 
 /** Set to 1 this makes a gateway measure the pauses of its main thread; it costs a timer every millisecond, so it is off on a ward. */
 export const PAUSES_VARIABLE = "VIGIL_MEASURE_PAUSES";

@@ -1,10 +1,10 @@
-import { type BenchDisk, type Conditions, conditionsNow } from "./bench-conditions.ts";
-import { type DrainFigures, runDrain } from "./bench-drain.ts";
-import { type DurableFigures, durableRate } from "./bench-durable.ts";
-import { type JournalAloneFigures, journalAlone } from "./bench-journal-alone.ts";
-import { type PathRate, wholePathRate } from "./bench-path.ts";
-import { runTrial, type TrialFigures } from "./bench-trial.ts";
-import type { CommandIo } from "./command.ts";
+import type { CommandIo } from "../command.ts";
+import { type BenchDisk, type Conditions, conditionsNow } from "./conditions.ts";
+import { type DrainFigures, runDrain } from "./drain.ts";
+import { type DurableFigures, durableRate } from "./durable.ts";
+import { type JournalAloneFigures, journalAlone } from "./journal-alone.ts";
+import { type PathRate, wholePathRate } from "./path.ts";
+import { runTrial, type TrialFigures } from "./trial.ts";
 
 /** What all figures have in common. */
 export interface BenchSettings {

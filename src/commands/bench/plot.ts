@@ -1,5 +1,5 @@
-import type { Conditions } from "./bench-conditions.ts";
-import type { LatencySummary } from "./bench-load.ts";
+import type { Conditions } from "./conditions.ts";
+import type { LatencySummary } from "./load.ts";
 
 /** What the plot needs of a trial. */
 export interface PlottedTrial {

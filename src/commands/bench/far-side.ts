@@ -1,11 +1,11 @@
 import { get } from "node:http";
-import { createSystemClock } from "../clock.ts";
-import { assert } from "../core/result.ts";
-import type { BedView, PictureView } from "../core/stream.ts";
-import { type BatchMessage, type RecordMessage, upstreamTopics } from "../core/upstream.ts";
-import { connectMqtt } from "../sinks/mqtt-client.ts";
-import type { Latencies, TracedWard } from "./bench-load.ts";
-import type { BenchStage } from "./bench-stage.ts";
+import { createSystemClock } from "../../clock.ts";
+import { assert } from "../../core/result.ts";
+import type { BedView, PictureView } from "../../core/stream.ts";
+import { type BatchMessage, type RecordMessage, upstreamTopics } from "../../core/upstream.ts";
+import { connectMqtt } from "../../sinks/mqtt-client.ts";
+import type { Latencies, TracedWard } from "./load.ts";
+import type { BenchStage } from "./stage.ts";
 
 const TOPICS = { prefix: "vigil", gatewayId: "bench" } as const;
 const ECHO_TOPIC = "bench/echo";

@@ -1,13 +1,13 @@
-import { createSystemClock } from "../clock.ts";
-import { LIMITS } from "../core/limits.ts";
-import type { BenchDisk, Conditions } from "./bench-conditions.ts";
-import { keptBytes } from "./bench-durable.ts";
-import { watchPage, watchUpstream } from "./bench-far-side.ts";
-import { createLatencies, type LatencySummary } from "./bench-load.ts";
-import type { Pauses } from "./bench-pauses.ts";
-import { coreWaitMs, processTree, useOf } from "./bench-processes.ts";
-import { type BenchStage, openStage } from "./bench-stage.ts";
-import type { CommandIo } from "./command.ts";
+import { createSystemClock } from "../../clock.ts";
+import { LIMITS } from "../../core/limits.ts";
+import type { CommandIo } from "../command.ts";
+import type { BenchDisk, Conditions } from "./conditions.ts";
+import { keptBytes } from "./durable.ts";
+import { watchPage, watchUpstream } from "./far-side.ts";
+import { createLatencies, type LatencySummary } from "./load.ts";
+import type { Pauses } from "./pauses.ts";
+import { coreWaitMs, processTree, useOf } from "./processes.ts";
+import { type BenchStage, openStage } from "./stage.ts";
 
 /** One gateway under one load, and for how long it is watched. */
 export interface Trial {
