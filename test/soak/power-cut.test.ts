@@ -30,6 +30,6 @@ describe.skipIf(mosquittoIsMissing || compilerIsMissing)("power cuts, for long",
   test(`after each of ${CUTS} all that was said committed is there, nothing counts as damaged, and it alarms again`, {
     timeout: (CUTS + 10) * 120_000,
   }, async () => {
-    await attackWithCuts({ stage, ward, broker, cuts: CUTS, seed: SEED, journalMegabytes: 32 });
+    await attackWithCuts({ stage, ward, broker, cuts: CUTS, seed: SEED, journalMegabytes: 16 });
   });
 });
