@@ -6,6 +6,7 @@ import { ERRORS } from "../core/errors.ts";
 import { SUPERVISOR_LIMITS, superviseGateway } from "../supervisor/supervisor.ts";
 import type { SupervisorEvent } from "../supervisor/supervisor-event.ts";
 import type { Command, CommandIo } from "./command.ts";
+import { MALLOC_ENVIRONMENT, NODE_MEMORY_FLAGS } from "./memory-flags.ts";
 
 /** The project's own entry, by which a command starts another as a child process. */
 export const MAIN_FILE = join(import.meta.dirname, "..", "main.ts");
@@ -21,12 +22,6 @@ export function configArgument(args: readonly string[], command: Pick<Command, "
   io.stderr(command.usage);
   return null;
 }
-
-/**
- * For Node, so that it fits a small board; its defaults let the heap grow by hundreds of megabytes before it is swept. Live data is some
- * 50 MB at 200 beds, and at most 150 MB more while state is rebuilt. Measured at 200 beds: with half of this bound 257 MB PSS instead of 290.
- */
-const MEMORY_FLAGS = ["--max-semi-space-size=8", "--max-old-space-size=384"] as const;
 
 /** Tells every problem of a configuration with its place and remedy. */
 export function tellProblems(problems: readonly ConfigProblem[], io: CommandIo): void {
@@ -56,9 +51,9 @@ export async function runSupervised(options: {
 }): Promise<number> {
   return await superviseGateway(
     {
-      command: [...MEMORY_FLAGS, MAIN_FILE, "gateway", "--config", options.configFile],
+      command: [...NODE_MEMORY_FLAGS, MAIN_FILE, "gateway", "--config", options.configFile],
       sounderCommand: options.sounderCommand,
-      env: { ...process.env, MALLOC_ARENA_MAX: "2" },
+      env: { ...process.env, ...MALLOC_ENVIRONMENT },
       limits: SUPERVISOR_LIMITS,
     },
     {

@@ -74,6 +74,9 @@ const VARIANTS = 24;
 const FEVER_CELSIUS = 39.7;
 /** Real time that the disk and the reader are given to catch up. */
 const STALL_MS = 20_000;
+/** After so long without it, simulated time goes on at half the speed of real time: a question or a commit that failed is tried again by it. */
+const PATIENCE_MS = 1000;
+const LOOK_MS = 100;
 const LINK_DOWN_MS = 10_000;
 const LONG_RUN_GATEWAY_ID = "ward-long";
 export const LONG_RUN_READER = "upstream:hospital";
@@ -82,7 +85,7 @@ export const LONG_RUN_READER = "upstream:hospital";
 export async function startLongRun(options: LongRunOptions): Promise<LongRun> {
   const clock = createSimulatedClock();
   const random = seededRandom(options.seed).fraction;
-  const pace = createPace(options);
+  const pace = createPace(options, clock);
   const ledger = new RecordLedger(LONG_RUN_READER, options.ledgerRecords);
   const opened = await openJournal({
     folder: join(options.folder, "journal"),
@@ -221,7 +224,7 @@ interface Pace {
   readonly stallCount: () => number;
 }
 
-function createPace(options: Pick<LongRunOptions, "beds" | "diskLagSeconds">): Pace {
+function createPace(options: Pick<LongRunOptions, "beds" | "diskLagSeconds">, clock: SimulatedClock): Pace {
   /** An Ivy says at most 13 values a second. */
   const waitingMax = Math.ceil(options.beds * 13 * options.diskLagSeconds);
   let mustCommitSeq = 0;
@@ -256,14 +259,16 @@ function createPace(options: Pick<LongRunOptions, "beds" | "diskLagSeconds">): P
     caughtUp: async (journal) => {
       const behind = () =>
         readsUnderWay > 0 || journal.committedSeq() < mustCommitSeq || madeSeq - journal.committedSeq() > waitingMax;
-      const giveUpMs = performance.now() + STALL_MS;
+      const beganMs = performance.now();
       while (behind()) {
-        if (performance.now() > giveUpMs) {
+        const waitedMs = performance.now() - beganMs;
+        if (waitedMs > STALL_MS) {
           stalls += 1;
           return;
         }
+        if (waitedMs > PATIENCE_MS) await clock.advance(LOOK_MS / 2);
         await new Promise<void>((resolve) => {
-          const timer = setTimeout(resolve, 100);
+          const timer = setTimeout(resolve, LOOK_MS);
           wake = () => {
             clearTimeout(timer);
             resolve();
