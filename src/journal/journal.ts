@@ -391,12 +391,14 @@ class JournalKeeper implements Journal {
     else this.#unowed[UNOWED_MAX - 1] = { ...last, toSeq: dropped.toSeq, count: last.count + dropped.count };
   }
 
-  /** Each range is told once, however often the threads find it. */
+  /** Each range is told once, however often the threads find it; of ranges told long ago, the oldest are forgotten. */
   #tellLoss(loss: LostRange): void {
     const key = `${loss.what}/${loss.why}/${loss.fromSeq}/${loss.toSeq}/${loss.what === "waveforms" ? loss.count : ""}`;
     if (loss.why !== "queue-full") {
       if (this.#toldRanges.has(key)) return;
       this.#toldRanges.add(key);
+      const [oldest] = this.#toldRanges;
+      if (oldest !== undefined && this.#toldRanges.size > LIMITS.journalQueueRecordsMax.value) this.#toldRanges.delete(oldest);
     }
     if (this.#lossListeners.size === 0) this.#untold.push(loss);
     for (const listener of [...this.#lossListeners]) listener(toldLoss(loss));
