@@ -164,10 +164,11 @@ export async function startLongRun(options: LongRunOptions): Promise<LongRun> {
       await pace.caughtUp(journal);
     }
   };
-  /** Time for a group commit, the commit itself, and time for the line. */
+  /** Time for a group commit of what was made so far, the commit itself, and time for the line. What is made meanwhile has the next breath. */
   const breathe = async () => {
+    const madeSeq = pace.madeSeq();
     await pass(LIMITS.journalSmallGroupCommitMsMax.value + 50, 50);
-    pace.mustCommitAll();
+    pace.mustCommit(madeSeq);
     await pace.caughtUp(journal);
     await pass(200, 50);
   };
@@ -215,11 +216,11 @@ async function whileTimePasses(clock: SimulatedClock, work: Promise<unknown>): P
 /** Keeps simulated time from running ahead of the real disk and the real reader. */
 interface Pace {
   readonly mustCommit: (seq: number) => void;
-  readonly mustCommitAll: () => void;
   readonly reading: <Answer>(answer: Promise<Answer>) => Promise<Answer>;
   readonly changed: () => void;
-  /** The highest number that was handed to the journal. */
   readonly made: (seq: number) => void;
+  /** The highest number that was handed to the journal. */
+  readonly madeSeq: () => number;
   readonly caughtUp: (journal: Journal) => Promise<void>;
   readonly stallCount: () => number;
 }
@@ -238,10 +239,7 @@ function createPace(options: Pick<LongRunOptions, "beds" | "diskLagSeconds">, cl
   };
   return {
     mustCommit: (seq) => {
-      mustCommitSeq = seq;
-    },
-    mustCommitAll: () => {
-      mustCommitSeq = madeSeq;
+      mustCommitSeq = Math.max(mustCommitSeq, seq);
     },
     reading: async (answer) => {
       readsUnderWay += 1;
@@ -254,8 +252,9 @@ function createPace(options: Pick<LongRunOptions, "beds" | "diskLagSeconds">, cl
     },
     changed,
     made: (seq) => {
-      madeSeq = seq;
+      madeSeq = Math.max(madeSeq, seq);
     },
+    madeSeq: () => madeSeq,
     caughtUp: async (journal) => {
       const behind = () =>
         readsUnderWay > 0 || journal.committedSeq() < mustCommitSeq || madeSeq - journal.committedSeq() > waitingMax;
