@@ -60,7 +60,8 @@ export class JournalReader {
     this.#folder = folder;
     const sealedBefore = new Set(this.#entries.filter((entry) => entry.sealed).map((entry) => entry.file));
     this.#entries = entries;
-    const staying = new Set(entries.filter((entry) => !entry.sealed || sealedBefore.has(entry.file)).map((entry) => entry.file));
+    const isSettled = (file: string) => sealedBefore.has(file) && !existsSync(join(folder, `${file}-wal`));
+    const staying = new Set(entries.filter((entry) => !entry.sealed || isSettled(entry.file)).map((entry) => entry.file));
     for (const file of [...this.#segments.keys()]) if (!staying.has(file)) this.#closeSegment(file);
   }
 

@@ -37,6 +37,8 @@ import { WaveStore } from "./wave-store.ts";
 const SEGMENTS_PER_BUDGET = 16;
 const SEGMENT_BYTES_MIN = 262_144;
 const HOUSEKEEPING_MS = 1000;
+/** Sealed files that a reader holds are asked for again after so long; each try opens them, which was six a second for days. */
+const HELD_MS = 60_000;
 /** Looking through files of waves gives other work its turn after so long. */
 const SLICE_MS = 5;
 /** The ring is looked after at least so often in its length. */
@@ -52,6 +54,8 @@ export class JournalWriter {
   #active: SegmentWriter | null = null;
   #sealed: SegmentEntry[] = [];
   #unsettled: string[] = [];
+  /** When a reader was found to hold a sealed file, until the readers are told of the files again. */
+  #heldSinceMs: number | null = null;
   #slowDisk: SlowDisk | null = null;
   #fsyncCount = 0;
   #housekeptMs = Number.NEGATIVE_INFINITY;
@@ -186,6 +190,7 @@ export class JournalWriter {
   #tellSegments(): void {
     this.#say({ kind: "segments", segments: this.#segments(), renewed: this.#renewed });
     this.#renewed = false;
+    this.#heldSinceMs = null;
   }
 
   #commit(upToSeq: number, batch: PackedRecords, dropped: readonly LostRange[]): void {
@@ -357,11 +362,21 @@ export class JournalWriter {
     if (nowMs - this.#housekeptMs < HOUSEKEEPING_MS) return;
     this.#housekeptMs = nowMs;
     this.#tolerating(() => {
-      this.#unsettled = this.#unsettled.filter((file) => !this.#settle(file));
+      this.#settleAll(nowMs);
       this.#keepToBudget();
       if (this.#room.hasRoom(nowMs)) keepReserve(this.#folder());
     });
     this.#say({ kind: "figures", bytesOnDisk: this.#bytesOnDisk, fsyncs: this.#fsyncCount });
+  }
+
+  /** A reader lets go of the sealed files that are not settled when it is told of the files; a second later they are tried. */
+  #settleAll(nowMs: number): void {
+    if (this.#heldSinceMs === null) {
+      this.#unsettled = this.#unsettled.filter((file) => !this.#settle(file));
+      if (this.#unsettled.length > 0) this.#heldSinceMs = nowMs;
+    } else if (nowMs - this.#heldSinceMs >= HELD_MS) {
+      this.#tellSegments();
+    }
   }
 
   /** @returns  False where it must be tried again. */
