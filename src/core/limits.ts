@@ -41,6 +41,8 @@ export const LIMITS = {
   journalLossReportMs: bound(60000, "ms", "Records dropped from a full queue are counted together and told as one range; the first of a row at once."),
   journalSegmentBytesMax: bound(67108864, "bytes per segment", "The segment is closed and the next one begun; a sixteenth of the byte budget where that is less."),
   journalSegmentMsMax: bound(3600000, "ms per segment", "The segment is closed and the next one begun, so that damage and dropping touch an hour."),
+  journalKeptFileBytesMax: bound(67108864, "bytes", "So many new bytes in the kept file: its alerts and receipts are sealed away in a file of their own, which is never given up; open alerts, acts, losses, starts and clock records stay in the file in use as well."),
+  journalKeptFileMsMax: bound(2_592_000_000, "ms", "After 30 days without a restart the same is done with a smaller file."),
   journalWalBytesMax: bound(4194304, "bytes", "The write-ahead log is carried into its file, after the commit was acknowledged."),
   journalSalvageMsMax: bound(10_000, "ms per start", "Further damaged segments are set aside whole, their ranges recorded as lost; the file ending in `.damaged` keeps what they hold."),
   journalReserveBytes: bound(262144, "bytes", "Room kept on the disk for the day it is full: it is released so that what is given up can be noted first, and taken again when there is room."),

@@ -18,7 +18,7 @@ const PAGE_BYTES = 1024;
 /** For each open file. A commit and a question touch a few pages; more would only fill, for days, with what is written and not read again. */
 const CACHE_KIBIBYTES = 1024;
 /** Readers and the writer meet only while a log is carried over or a file changes its mode. */
-const BUSY_MS = 2000;
+export const BUSY_MS = 2000;
 const VERSION_FACTOR = 65_537;
 
 /** One kind of file: how to make it, and how to bring an older one up to date, one step a version. */
@@ -186,6 +186,11 @@ function migrate(database: OpenDatabase, schema: FileSchema, fromVersion: number
 function runStep(database: OpenDatabase, step: FileSchema["steps"][number]): void {
   if (typeof step === "string") database.exec(step);
   else step(database);
+}
+
+/** The bytes a file must have by its own header. */
+export function readBytes(database: OpenDatabase): number {
+  return Number(database.pragma("page_count", { simple: true })) * Number(database.pragma("page_size", { simple: true }));
 }
 
 /** Whether SQLite finds the structure of every page sound and the tables are those of the schema. */

@@ -12,21 +12,28 @@ import {
   rmSync,
   statSync,
   writeFileSync,
+  writeSync,
 } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import Database from "better-sqlite3";
 import { type Fault, fault } from "../core/errors.ts";
 import { fail, type Result, succeed } from "../core/result.ts";
+import type { NumberSpan } from "./number-spans.ts";
 
-/** Alerts, acts, receipts, losses, cursors and the epoch. */
+/** Alerts, acts, receipts, losses, cursors and the epoch; what of it is old lies in sealed files. */
 export const KEPT_FILE = "kept.sqlite";
 const LOCK_FILE = "lock.sqlite";
 const HOLDER_FILE = "lock.pid";
 const SEGMENT_NAME = /^observations-(\d{16})\.sqlite$/;
+const SEALED_KEPT_NAME = /^kept-(\d{16})-(\d{16})\.sqlite$/;
 /** Endings of the files SQLite keeps beside a database. */
 export const COMPANIONS = ["-wal", "-shm", "-journal"] as const;
 /** Where `PRAGMA user_version` lies in a database file. Source: sqlite.org/fileformat2.html, 1.3. */
 const USER_VERSION_AT_BYTE = 60;
+/** Where a database file says that it has a write-ahead log. Source: as above. */
+const READ_VERSION_AT_BYTE = 19;
+const WAL_VERSION = 2;
+const ROLLBACK_VERSION = 1;
 
 /** The file of the segment that begins with a sequence number. */
 export function segmentFileName(firstSeq: number): string {
@@ -76,6 +83,51 @@ export function listSegments(folder: string): string[] {
     .sort();
 }
 
+/** The file of kept records that were sealed away, by the first and the last number they may have. */
+export function sealedKeptName({ from, to }: NumberSpan): string {
+  const [first, last] = [from, to].map((number) => String(number).padStart(16, "0"));
+  return `kept-${first}-${last}.sqlite`;
+}
+
+/** The first and the last number that a sealed file of kept records may hold, by its name; null where it is not one. */
+export function spanOfSealedKept(file: string): NumberSpan | null {
+  const [, first, last] = SEALED_KEPT_NAME.exec(file) ?? [];
+  return first === undefined || last === undefined ? null : { from: Number(first), to: Number(last) };
+}
+
+/** The names of the sealed files of kept records, oldest first. */
+export function listSealedKept(folder: string): string[] {
+  return readdirSync(folder)
+    .filter((name) => SEALED_KEPT_NAME.test(name))
+    .sort();
+}
+
+/**
+ * Marks a database file as one without a write-ahead log, and waits for the disk. Its log must have been carried into it, and nobody may write
+ * to it. SQLite itself refuses this while a reader holds the file, and keeps what it shares among connections under the file's first name.
+ */
+export function endLogMode(path: string): void {
+  const file = openSync(path, "r+");
+  try {
+    // The versions to write and to read the file, side by side.
+    writeSync(file, Uint8Array.of(ROLLBACK_VERSION, ROLLBACK_VERSION), 0, 2, READ_VERSION_AT_BYTE - 1);
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** Whether a database file says in its header that it has a write-ahead log. */
+export function isInLogMode(path: string): boolean {
+  const header = Buffer.alloc(READ_VERSION_AT_BYTE + 1);
+  const file = openSync(path, "r");
+  try {
+    return readSync(file, header, 0, header.length, 0) === header.length && header[READ_VERSION_AT_BYTE] === WAL_VERSION;
+  } finally {
+    closeSync(file);
+  }
+}
+
 /** Bytes of a database with its companions; 0 where it is not there. */
 export function bytesOf(path: string): number {
   let bytes = 0;
@@ -86,6 +138,13 @@ export function bytesOf(path: string): number {
 /** What tells a file from another that later lies in its place; null where there is none. */
 export function inodeOf(path: string): number | null {
   return statSync(path, { throwIfNoEntry: false })?.ino ?? null;
+}
+
+/** Whether two names are those of one file. */
+export function isSameFile(onePath: string, otherPath: string): boolean {
+  const [one, other] = [onePath, otherPath].map((path) => statSync(path, { throwIfNoEntry: false }));
+  // File systems without second names may give many files the same number.
+  return one !== undefined && other !== undefined && one.ino === other.ino && one.dev === other.dev && one.nlink > 1;
 }
 
 /** The error for a file that was taken away while it was open: what is written to it would be nowhere. */

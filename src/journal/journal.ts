@@ -11,16 +11,7 @@ import { assert, type Result, succeed } from "../core/result.ts";
 import type { Clock, Timer } from "../core/time.ts";
 import { CommitTimes } from "./commit-times.ts";
 import { OTHER_JOURNAL } from "./journal-folder.ts";
-import type {
-  FromReader,
-  LostRange,
-  OpenedJournal,
-  ReadQuery,
-  SegmentEntry,
-  SimulatedDisk,
-  StoredCursor,
-  WavePlace,
-} from "./messages.ts";
+import type { FromReader, LostRange, OpenedJournal, ReadQuery, SimulatedDisk, StoredCursor, WavePlace } from "./messages.ts";
 import { buffersOf, packRecords, unpackRecords } from "./packing.ts";
 import { ReaderThread } from "./reader-thread.ts";
 import { WaitingRecords } from "./waiting-records.ts";
@@ -36,6 +27,8 @@ export interface JournalOptions {
   readonly gatewayId: string;
   /** Over so many bytes in all files the oldest segments of observations are dropped; alerts, acts, receipts and losses never. */
   readonly bytesMax: number;
+  /** With so many new bytes in the kept file its alerts and receipts are sealed away; `journalKeptFileBytesMax` where it is missing. */
+  readonly keptFileBytesMax?: number;
   readonly clock: Clock;
   /** Makes each wait for the disk longer, for honest figures; null or missing on a real ward. */
   readonly simulatedDisk?: SimulatedDisk | null;
@@ -79,6 +72,7 @@ export async function openJournalOn(options: JournalOptions, threads: JournalThr
       folder: options.folder,
       gatewayId: options.gatewayId,
       bytesMax: options.bytesMax,
+      ...(options.keptFileBytesMax === undefined ? {} : { keptFileBytesMax: options.keptFileBytesMax }),
       simulatedDisk: options.simulatedDisk ?? null,
       waves: options.waves ?? WAVE_DEFAULTS,
       epochToKeep: null,
@@ -193,7 +187,7 @@ class JournalKeeper implements Journal {
       post: (message) => this.#writer.post(message),
       tellLoss: (loss) => this.#tellLoss(loss),
     });
-    this.#useSegments(opened.segments, false);
+    this.#reader.useFiles(opened, false);
     for (const loss of opened.losses) this.#tellLoss(loss);
     this.#fault = opened.notWritable;
     this.#nothingIsRead = opened.notWritable !== null && opened.leftOut === null;
@@ -280,7 +274,7 @@ class JournalKeeper implements Journal {
         this.#takeFailed(message.fault);
         return;
       case "segments":
-        this.#useSegments(message.segments, message.renewed);
+        this.#reader.useFiles(message, message.renewed);
         return;
       case "lost":
         this.#takeLost(message.loss, message.fault);
@@ -340,7 +334,7 @@ class JournalKeeper implements Journal {
 
   #takeOpenedAgain(opened: OpenedJournal): void {
     this.#nothingIsRead = false;
-    this.#useSegments(opened.segments, true);
+    this.#reader.useFiles(opened, true);
     // What went from the queue was told when it went.
     for (const loss of opened.losses) if (loss.why !== "queue-full") this.#tellLoss(loss);
     for (const found of opened.faults) this.#setFault(found);
@@ -434,10 +428,6 @@ class JournalKeeper implements Journal {
   #takeReaderTrouble(sqliteCode: string): void {
     if (sqliteCode.startsWith("SQLITE_CORRUPT") || sqliteCode === "SQLITE_NOTADB" || sqliteCode === "SQLITE_ERROR")
       void this.#writer.checkFiles();
-  }
-
-  #useSegments(segments: readonly SegmentEntry[], renewed: boolean): void {
-    this.#reader.useSegments(segments, renewed);
   }
 
   /** The files that came back are those of another journal: nothing is written to them, and this journal cannot go on. */

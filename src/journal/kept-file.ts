@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import type { ReaderCursor } from "../core/ports.ts";
 import type { LifeStart, Loss } from "../core/record.ts";
 import {
+  BUSY_MS,
   checkSum,
   closeUncarried,
   closeWhole,
@@ -12,10 +13,11 @@ import {
   openForReading,
   openForWriting,
   openReadable,
+  readBytes,
   structureIsSound,
 } from "./database.ts";
-import { inodeOf, isDamage } from "./journal-folder.ts";
-import type { LostRange, StoredCursor } from "./messages.ts";
+import { inodeOf, isDamageOnDisk } from "./journal-folder.ts";
+import type { LostRange, SealedKept, StoredCursor } from "./messages.ts";
 import type { NumberSpan } from "./number-spans.ts";
 import type { PackedRare, RareKind } from "./packing.ts";
 import { keepAside, replaceDatabase } from "./replace-file.ts";
@@ -94,6 +96,23 @@ const TABLES: Readonly<Record<KeptKind, string>> = {
 /** The kept kinds, in the order of their tables. */
 export const KEPT_FILE_KINDS = Object.keys(TABLES) as readonly KeptKind[];
 
+/** The kept kinds that are sealed away. Of alerts those that are open stay as well, each in its latest version. */
+export const SEALED_KINDS = ["alert", "receipt"] as const satisfies readonly KeptKind[];
+
+/** The kept kinds that a start reads from the first to the last: all of them are in the file in use. */
+const CARRIED_KINDS = KEPT_FILE_KINDS.filter((kind) => !isSealedKind(kind));
+
+/** Whether records of a kind are sealed away. */
+export function isSealedKind(kind: KeptKind): boolean {
+  return SEALED_KINDS.some((sealed) => sealed === kind);
+}
+
+/** What a sealed file says of itself. */
+export interface SealedAccount extends SealedKept {
+  /** The highest number of any record in it. */
+  readonly highestSeq: number;
+}
+
 /** Whether a kind lives in the kept file rather than in blocks. */
 export function isKeptKind(kind: RareKind | "observation"): kind is KeptKind {
   return Object.hasOwn(TABLES, kind);
@@ -126,9 +145,18 @@ function lostRangeOf(row: DropRow): LostRange {
 
 /**
  * What is known of the journal as a whole. `reservedUpTo`: no number up to it is given by a later life. `closedAtSeq`: the last number of a
- * life that closed, "" while one runs. `leftOut`: the ranges of numbers that were left out, as JSON, the newest last.
+ * life that closed, "" while one runs. `leftOut`: the ranges of numbers that were left out, as JSON, the newest last. `sealedFiles`: what was
+ * sealed away, as JSON, the oldest first; `carriedBytes`: how large the file was right after. `account`: what a file that is sealed says of itself.
  */
-export type FactName = "epoch" | "gatewayId" | "reservedUpTo" | "closedAtSeq" | "leftOut";
+export type FactName =
+  | "epoch"
+  | "gatewayId"
+  | "reservedUpTo"
+  | "closedAtSeq"
+  | "leftOut"
+  | "sealedFiles"
+  | "carriedBytes"
+  | "account";
 
 /** Ranges left out longer ago are known from the gateway's `start` records. */
 const LEFT_OUT_KEPT = 200;
@@ -139,6 +167,7 @@ export class KeptFile {
   readonly #path: string;
   readonly #inode: number | null;
   #walBytes = 0;
+  #carriedBytes: number | null = null;
 
   private constructor(database: OpenDatabase, path: string) {
     this.#database = database;
@@ -164,6 +193,10 @@ export class KeptFile {
     } finally {
       kept.close();
     }
+  }
+
+  get isOpen(): boolean {
+    return this.#database.open;
   }
 
   /** Whether the file still lies where it was opened. */
@@ -192,15 +225,89 @@ export class KeptFile {
     });
   }
 
-  /** The highest sequence number in the file, 0 where it is empty. */
+  /** The highest sequence number in the file or in one that was sealed, 0 where there is none. */
   lastSeq(): number {
-    const tables = Object.values(TABLES).map((table) => `SELECT max(seq) AS seq FROM ${table}`);
-    return (
-      this.#database
-        .prepare<[], number | null>(`SELECT max(seq) FROM (${tables.join(" UNION ALL ")})`)
-        .pluck()
-        .get() ?? 0
+    return Math.max(this.highestSeq(), ...this.sealedFiles().map((sealed) => sealed.lastSeq));
+  }
+
+  /** The files that were sealed away, oldest first; none where nothing sound says which. */
+  sealedFiles(): SealedKept[] {
+    return JSON.parse(this.fact("sealedFiles") ?? "[]") as SealedKept[];
+  }
+
+  /** What a file that is sealed says of itself, or null. */
+  account(): SealedAccount | null {
+    const account = this.fact("account");
+    return account === null ? null : (JSON.parse(account) as SealedAccount);
+  }
+
+  /** The highest number of a record that is in the file, 0 where there is none. */
+  highestSeq(): number {
+    const highest = KEPT_FILE_KINDS.map((kind) =>
+      this.#database.prepare<[], number | null>(`SELECT max(seq) FROM ${TABLES[kind]}`).pluck().get(),
     );
+    return Math.max(...highest.map((seq) => seq ?? 0));
+  }
+
+  /** How many alerts and receipts there are from one number to another. */
+  countSealable({ from, to }: NumberSpan): number {
+    const counts = SEALED_KINDS.map(
+      (kind) =>
+        this.#database
+          .prepare<[number, number], number>(`SELECT count(*) FROM ${TABLES[kind]} WHERE seq BETWEEN ? AND ?`)
+          .pluck()
+          .get(from, to) ?? 0,
+    );
+    return counts.reduce((sum, count) => sum + count, 0);
+  }
+
+  /** The numbers of what has come since records were last sealed away. */
+  sealableSpan(): NumberSpan {
+    return { from: (this.sealedFiles().at(-1)?.lastSeq ?? 0) + 1, to: this.lastSeq() };
+  }
+
+  /** The highest number of a record that can be sealed away, 0 where there is none. */
+  lastSealableSeq(): number {
+    return Math.max(
+      ...SEALED_KINDS.map(
+        (kind) => this.#database.prepare<[], number | null>(`SELECT max(seq) FROM ${TABLES[kind]}`).pluck().get() ?? 0,
+      ),
+    );
+  }
+
+  /** Marks all that is in the file as carried over from a sealed one. */
+  setCarried(sealedFiles: readonly SealedKept[]): void {
+    this.setFacts({ sealedFiles: JSON.stringify(sealedFiles), carriedBytes: String(readBytes(this.#database)) });
+  }
+
+  /** Bytes that came since records were last sealed away. */
+  newBytes(): number {
+    this.#carriedBytes ??= Number(this.fact("carriedBytes") ?? 0);
+    return readBytes(this.#database) - this.#carriedBytes;
+  }
+
+  /** Takes what another kept file knows, whole but for the alerts and receipts: facts, cursors, losses that are owed and all that is read at each start. */
+  carryFrom(path: string, openAlerts: readonly PackedRare[]): void {
+    this.#database.prepare("ATTACH ? AS old").run(path);
+    inTransaction(this.#database, () => {
+      const tables = [...CARRIED_KINDS.map((kind) => TABLES[kind]), "cursors", "drops"];
+      for (const table of tables) this.#database.exec(`INSERT INTO main.${table} SELECT * FROM old.${table}`);
+      this.#database.exec("INSERT INTO main.facts SELECT * FROM old.facts WHERE name <> 'account'");
+      for (const alert of openAlerts) this.#insert(alert);
+    });
+    this.#database.exec("DETACH old");
+  }
+
+  /** Carries the whole log into the file. @returns  False where a reader holds it just now. */
+  carryLogOver(): boolean {
+    this.#database.pragma("busy_timeout = 0");
+    try {
+      const [{ busy }] = this.#database.pragma("wal_checkpoint(TRUNCATE)") as [{ readonly busy: number }];
+      this.#walBytes = 0;
+      return busy === 0;
+    } finally {
+      this.#database.pragma(`busy_timeout = ${BUSY_MS}`);
+    }
   }
 
   /** The numbers that no record has because they were left out, in any order. */
@@ -247,6 +354,39 @@ export class KeptFile {
     inTransaction(this.#database, () => {
       for (const loss of owed) this.#owe(loss);
       for (const record of records) this.#insert(record);
+    });
+  }
+
+  /** Takes records that come in any order, some of them perhaps twice, and makes the list of open alerts anew. @returns  How many came. */
+  fill(source: RecordSource): number {
+    let count = 0;
+    let batch: PackedRare[] = [];
+    const store = () => {
+      this.append(batch);
+      this.checkpoint();
+      count += batch.length;
+      batch = [];
+    };
+    source((record) => {
+      batch.push(record);
+      if (batch.length >= FILL_RECORDS) store();
+    });
+    store();
+    this.#listOpenAlerts();
+    return count;
+  }
+
+  #listOpenAlerts(): void {
+    const open = new Map<string, number>();
+    for (const { seq, json } of this.#database.prepare<[], KeptRow>("SELECT seq, crc, json FROM alerts ORDER BY seq").iterate()) {
+      const { id, state } = JSON.parse(json) as { readonly id: string; readonly state: string };
+      if (state === "ended") open.delete(id);
+      else open.set(id, seq);
+    }
+    inTransaction(this.#database, () => {
+      this.#database.exec("DELETE FROM open_alerts");
+      const insert = this.#database.prepare("INSERT INTO open_alerts (id, seq) VALUES (?, ?)");
+      for (const [id, seq] of open) insert.run(id, seq);
     });
   }
 
@@ -336,14 +476,19 @@ export class KeptFile {
   }
 }
 
-/** What could be read of a damaged kept file. */
-interface Salvage {
+/** What could be read of a damaged kept file beside its records. */
+interface SalvagedState {
   /** Only those whose check sum is right. */
   readonly facts: Readonly<Partial<Record<FactName, string>>>;
-  readonly rows: readonly PackedRare[];
   readonly cursors: readonly StoredCursor[];
   readonly owed: readonly LostRange[];
 }
+
+/** Calls with record after record, in any order. */
+export type RecordSource = (take: (record: PackedRare) => void) => void;
+
+/** Records that are stored together, where there may be more of them than fit into memory. */
+const FILL_RECORDS = 4000;
 
 /**
  * Keeps a damaged kept file aside and puts a new one in its place with all that can be read of it. The epoch stays where it can be read
@@ -351,40 +496,43 @@ interface Salvage {
  * unknown, a key could be given out twice, and a new epoch begins.
  *
  * @param epochToKeep  The epoch of a gateway that is running and counts on by itself, else null.
+ * @param fromSealed   What sealed files still hold of what belongs into this one.
  */
 export function replaceDamagedKeptFile(
   path: string,
   gatewayId: string,
   epochToKeep: string | null,
+  fromSealed: RecordSource,
 ): { readonly kept: KeptFile; readonly aside: string; readonly salvagedRecords: number } {
-  const salvage = readDamaged(path);
+  const salvage = readDamagedState(path);
   const aside = existsSync(path) ? keepAside(path) : path;
-  const { reservedUpTo, leftOut } = salvage.facts;
+  const { reservedUpTo, leftOut, sealedFiles } = salvage.facts;
   const storedEpoch = reservedUpTo === undefined ? undefined : salvage.facts.epoch;
   const epoch = epochToKeep ?? storedEpoch ?? randomUUID();
   const carried = epoch === salvage.facts.epoch && reservedUpTo !== undefined ? { reservedUpTo, leftOut: leftOut ?? "[]" } : {};
+  let salvagedRecords = 0;
   replaceDatabase(path, (newPath) => {
     const kept = KeptFile.open(newPath);
-    kept.setFacts({ epoch, gatewayId, ...carried });
-    if (salvage.rows.length > 0) kept.append([...salvage.rows].sort((one, other) => one.seq - other.seq));
+    kept.setFacts({ epoch, gatewayId, ...carried, ...(sealedFiles === undefined ? {} : { sealedFiles }) });
+    salvagedRecords = kept.fill((take) => visitDamaged(path, take));
+    kept.fill(fromSealed);
     if (salvage.cursors.length > 0) kept.storeCursors(salvage.cursors);
     for (const loss of salvage.owed) kept.oweLoss(loss);
     kept.closeWhole();
   });
-  return { kept: KeptFile.open(path), aside, salvagedRecords: salvage.rows.length };
+  return { kept: KeptFile.open(path), aside, salvagedRecords };
 }
 
-function readDamaged(path: string): Salvage {
-  const nothing: Salvage = { facts: {}, rows: [], cursors: [], owed: [] };
+function onDamaged<Answer>(path: string, read: (database: OpenDatabase) => Answer): Answer | null {
   try {
     const database = openForReading(path);
     try {
-      return readWhatIsLeft(database);
+      return read(database);
     } finally {
       database.close();
     }
   } catch (error) {
-    if (isDamage(error) || isMissing(error)) return nothing;
+    if (isDamageOnDisk(error) || isMissing(error)) return null;
     throw error;
   }
 }
@@ -394,42 +542,54 @@ function isMissing(error: unknown): boolean {
   return error instanceof Error && "code" in error && ["SQLITE_ERROR", "SQLITE_CANTOPEN", "ENOENT"].includes(String(error.code));
 }
 
-function readWhatIsLeft(database: OpenDatabase): Salvage {
-  const rows = new Map<number, PackedRare>();
-  for (const kind of KEPT_FILE_KINDS) {
-    const upwards = readable<KeptRow>(database, `SELECT seq, crc, json FROM ${TABLES[kind]} ORDER BY seq`);
-    const downwards = upwards.whole
-      ? []
-      : readable<KeptRow>(database, `SELECT seq, crc, json FROM ${TABLES[kind]} ORDER BY seq DESC`).rows;
-    for (const { seq, crc, json } of [...upwards.rows, ...downwards])
-      if (checkSum(json, seq) === crc) rows.set(seq, { seq, kind, json });
-  }
-  const facts = readable<{ name: FactName; value: string; crc: number }>(database, "SELECT name, value, crc FROM facts").rows;
-  const sound = facts.filter((fact) => checkSum(fact.value, 0) === fact.crc).map(({ name, value }) => [name, value]);
-  const cursors = readable<CursorRow>(database, "SELECT reader, crc, json FROM cursors")
-    .rows.filter((row) => checkSum(row.json + row.reader, 0) === row.crc)
-    .map((row): StoredCursor => [row.reader, row.json]);
-  const owed = [DROP_COLUMNS, FIRST_DROP_COLUMNS].flatMap(
-    (columns) => readable<DropRow>(database, `SELECT ${columns} FROM drops`).rows,
-  );
-  const known = Object.fromEntries(sound) as Salvage["facts"];
-  return {
-    facts: known,
-    rows: [...rows.values()].map((row) => (row.kind === "loss" ? { ...row, json: mendedLoss(row.json) } : row)),
-    cursors: cursors.map(([reader, json]) => [reader, mendedCursor(json, known.epoch)]),
-    owed: owed.map(lostRangeOf),
-  };
+/** Every sound record that can still be read of a kept file: those of one kind from the first one on, and, behind damage, from the last one back. */
+export function visitDamaged(path: string, take: (record: PackedRare) => void): void {
+  onDamaged(path, (database) => {
+    for (const kind of KEPT_FILE_KINDS) {
+      const takeRow = ({ seq, crc, json }: KeptRow) => {
+        if (checkSum(json, seq) === crc) take({ seq, kind, json: kind === "loss" ? mendedLoss(json) : json });
+      };
+      const rows = `SELECT seq, crc, json FROM ${TABLES[kind]} ORDER BY seq`;
+      if (!visitReadable(database, rows, takeRow)) visitReadable(database, `${rows} DESC`, takeRow);
+    }
+  });
+}
+
+function readDamagedState(path: string): SalvagedState {
+  const found = onDamaged(path, (database): SalvagedState => {
+    const facts = readable<{ name: FactName; value: string; crc: number }>(database, "SELECT name, value, crc FROM facts");
+    const sound = facts.filter((fact) => checkSum(fact.value, 0) === fact.crc).map(({ name, value }) => [name, value]);
+    const cursors = readable<CursorRow>(database, "SELECT reader, crc, json FROM cursors")
+      .filter((row) => checkSum(row.json + row.reader, 0) === row.crc)
+      .map((row): StoredCursor => [row.reader, row.json]);
+    const owed = [DROP_COLUMNS, FIRST_DROP_COLUMNS].flatMap((columns) =>
+      readable<DropRow>(database, `SELECT ${columns} FROM drops`),
+    );
+    const known = Object.fromEntries(sound) as SalvagedState["facts"];
+    return {
+      facts: known,
+      cursors: cursors.map(([reader, json]) => [reader, mendedCursor(json, known.epoch)]),
+      owed: owed.map(lostRangeOf),
+    };
+  });
+  return found ?? { facts: {}, cursors: [], owed: [] };
 }
 
 /** The rows of a question up to where the file is damaged. */
-function readable<Row>(database: OpenDatabase, sql: string): { readonly rows: readonly Row[]; readonly whole: boolean } {
+function readable<Row>(database: OpenDatabase, sql: string): readonly Row[] {
   const rows: Row[] = [];
+  visitReadable<Row>(database, sql, (row) => rows.push(row));
+  return rows;
+}
+
+/** Calls with the rows of a question up to where the file is damaged. @returns  Whether it is not. */
+function visitReadable<Row>(database: OpenDatabase, sql: string, take: (row: Row) => void): boolean {
   try {
-    for (const row of database.prepare<[], Row>(sql).iterate()) rows.push(row);
-    return { rows, whole: true };
+    for (const row of database.prepare<[], Row>(sql).iterate()) take(row);
+    return true;
   } catch (error) {
-    if (!isDamage(error) && !isMissing(error)) throw error;
-    return { rows, whole: false };
+    if (!isDamageOnDisk(error) && !isMissing(error)) throw error;
+    return false;
   }
 }
 

@@ -27,6 +27,16 @@ export interface SegmentEntry {
   readonly bytes: number;
 }
 
+/** One file of alerts and receipts that were sealed away, as its readers need to know it. */
+export interface SealedKept {
+  readonly file: string;
+  /** No record of its own is outside of these numbers. */
+  readonly firstSeq: number;
+  readonly lastSeq: number;
+  /** How many alerts and receipts of its own it holds. */
+  readonly recordCount: number;
+}
+
 /** Records that are gone, before they have become a record themselves. */
 export interface LostRange {
   readonly fromSeq: number;
@@ -64,6 +74,8 @@ export interface OpenRequest {
   readonly folder: string;
   readonly gatewayId: string;
   readonly bytesMax: number;
+  /** With so many new bytes the kept file's alerts and receipts are sealed away; left out: `journalKeptFileBytesMax`. */
+  readonly keptFileBytesMax?: number;
   readonly simulatedDisk: SimulatedDisk | null;
   readonly waves: WaveSettings;
   /** The epoch of the running gateway when its worker is started again, else null. */
@@ -86,6 +98,8 @@ export interface OpenedJournal {
   readonly faults: readonly Fault[];
   readonly losses: readonly LostRange[];
   readonly segments: readonly SegmentEntry[];
+  /** Oldest first. */
+  readonly sealedKept: readonly SealedKept[];
   /** Why the files can be read at best and are not open for writing; null: they are. */
   readonly notWritable: Fault | null;
 }
@@ -115,7 +129,12 @@ export type FromWriter =
   | { readonly kind: "committed"; readonly upToSeq: number; readonly commitMs: number }
   | { readonly kind: "failed"; readonly fault: Fault }
   /** `renewed`: a file in use was written anew, so that readers must open theirs again. */
-  | { readonly kind: "segments"; readonly segments: readonly SegmentEntry[]; readonly renewed: boolean }
+  | {
+      readonly kind: "segments";
+      readonly segments: readonly SegmentEntry[];
+      readonly sealedKept: readonly SealedKept[];
+      readonly renewed: boolean;
+    }
   | { readonly kind: "lost"; readonly loss: LostRange; readonly fault: Fault | null }
   | { readonly kind: "figures"; readonly bytesOnDisk: number; readonly fsyncs: number }
   /** The batch that ends with this chunk was taken: it is in the ring or told as lost. */
@@ -170,6 +189,7 @@ export type ToReader =
       readonly kind: "segments";
       readonly folder: string;
       readonly segments: readonly SegmentEntry[];
+      readonly sealedKept: readonly SealedKept[];
       readonly generation: number;
     }
   | { readonly kind: "ask"; readonly id: number; readonly query: ReadQuery };

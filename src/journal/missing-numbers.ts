@@ -3,6 +3,9 @@ import type { KeptFile } from "./kept-file.ts";
 import type { LostRange, SegmentEntry } from "./messages.ts";
 import { countNumbers, type NumberSpan, withoutSpans } from "./number-spans.ts";
 
+/** What explains numbers that no segment has. */
+export type MissingNumbersSource = Pick<KeptFile, "knownLosses" | "leftOut" | "seqsBetween">;
+
 /** Reasons for which whole segments go, so that what lies before them needs no explanation either. */
 const SEGMENTS_WENT: ReadonlySet<LossReason> = new Set<LossReason>(["byte-budget", "disk-full", "journal-damaged"]);
 
@@ -16,7 +19,7 @@ const SEGMENTS_WENT: ReadonlySet<LossReason> = new Set<LossReason>(["byte-budget
  * @returns        One loss for each stretch between two covered ones, not yet owed.
  */
 export function findMissing(given: {
-  readonly kept: Pick<KeptFile, "knownLosses" | "leftOut" | "seqsBetween">;
+  readonly kept: MissingNumbersSource;
   readonly covered: readonly NumberSpan[];
   readonly lastSeq: number;
   readonly tail: LossReason | null;
@@ -32,11 +35,7 @@ export function findMissing(given: {
 }
 
 /** The numbers of a range that are missing, as damage: one loss for each stretch between two covered ones. */
-export function missingBetween(
-  kept: Pick<KeptFile, "knownLosses" | "leftOut" | "seqsBetween">,
-  range: NumberSpan,
-  covered: readonly NumberSpan[],
-): LostRange[] {
+export function missingBetween(kept: MissingNumbersSource, range: NumberSpan, covered: readonly NumberSpan[]): LostRange[] {
   const losses = kept.knownLosses().map((loss) => ({ from: loss.fromSeq, to: loss.toSeq }));
   const stretches = range.from <= range.to ? withoutSpans([range], [...covered, ...kept.leftOut(), ...losses]) : [];
   const first = stretches[0];
@@ -68,7 +67,7 @@ function joinBetween(spans: readonly NumberSpan[], covered: readonly NumberSpan[
 
 /** Kept records that are missing among the numbers of a segment, found by counting: one loss a segment, as wide as it. */
 export function findMissingWithin(
-  kept: Pick<KeptFile, "knownLosses" | "leftOut" | "seqsBetween">,
+  kept: MissingNumbersSource,
   segments: { readonly sealed: readonly SegmentEntry[]; readonly active: { readonly entry: SegmentEntry } | null },
 ): LostRange[] {
   const entries = segments.active === null ? segments.sealed : [...segments.sealed, segments.active.entry];

@@ -13,6 +13,7 @@ import {
   isDamage,
   isDamageOnDisk,
   KEPT_FILE,
+  listSealedKept,
   listSegments,
   lockFolder,
   makeFolder,
@@ -22,11 +23,12 @@ import {
   setAsideDatabase,
 } from "./journal-folder.ts";
 import { KEPT_SCHEMA, KeptFile, replaceDamagedKeptFile } from "./kept-file.ts";
-import type { LostRange, OpenRequest, SegmentEntry } from "./messages.ts";
+import type { LostRange, OpenRequest, SealedKept, SegmentEntry } from "./messages.ts";
 import { findMissing, findMissingWithin } from "./missing-numbers.ts";
 import type { NumberSpan } from "./number-spans.ts";
 import { clearRenewal, finishReplacements, isRenewalDue, syncFolder } from "./replace-file.ts";
 import { salvageSegment } from "./salvage.ts";
+import { finishSealing, numbersOfAll, openSealedKept, visitSealed } from "./sealed-kept.ts";
 import { inspectSealed, SEGMENT_SCHEMA, SegmentWriter } from "./segment-file.ts";
 
 /** As many numbers as can ever have waited for the disk; left out where no reservation is known. */
@@ -47,6 +49,8 @@ export interface OpenFolder {
   readonly sealed: readonly SegmentEntry[];
   /** The newest segment where it can still be written. */
   readonly active: SegmentWriter | null;
+  /** Files of alerts and receipts that were sealed away, oldest first. */
+  readonly sealedKept: readonly SealedKept[];
   readonly faults: readonly Fault[];
 }
 
@@ -85,6 +89,7 @@ export function tooNewFault(folder: string, foundVersion: number, knownVersion: 
 /** A file of a later version, found without opening any. */
 export function findTooNew(folder: string): Fault | null {
   const files = [...listSegments(folder).map((file) => ({ file, known: SEGMENT_SCHEMA.steps.length }))];
+  files.push(...listSealedKept(folder).map((file) => ({ file, known: KEPT_SCHEMA.steps.length })));
   if (existsSync(join(folder, KEPT_FILE))) files.push({ file: KEPT_FILE, known: KEPT_SCHEMA.steps.length });
   for (const { file, known } of files) {
     const found = versionFromHeader(headerVersion(join(folder, file)));
@@ -95,11 +100,14 @@ export function findTooNew(folder: string): Fault | null {
 
 function openFiles(request: OpenRequest, monotonicNow: () => number): Omit<OpenFolder, "lock"> {
   finishReplacements(request.folder);
+  finishSealing(request.folder);
   renewMarked(request.folder);
   const faults: Fault[] = [];
   const { kept, replaced } = openKept(request, faults);
   let opened: OpenedSegments | null = null;
   try {
+    const sealedKept = openSealedKept(request.folder, kept, request.checkAll);
+    faults.push(...sealedKept.faults);
     opened = openSegments({
       request,
       monotonicNow,
@@ -107,7 +115,7 @@ function openFiles(request: OpenRequest, monotonicNow: () => number): Omit<OpenF
       faults,
       salvageUntilMs: monotonicNow() + LIMITS.journalSalvageMsMax.value,
     });
-    return { ...beginOn(request, { kept, replaced, faults, segments: opened }), faults };
+    return { ...beginOn(request, { kept, replaced, faults, segments: opened, sealedKept: sealedKept.sealedKept }), faults };
   } catch (error) {
     opened?.active?.abandon();
     kept.close();
@@ -138,11 +146,12 @@ interface Opened {
   readonly replaced: boolean;
   readonly faults: readonly Fault[];
   readonly segments: OpenedSegments;
+  readonly sealedKept: readonly SealedKept[];
 }
 
 /** Owes what is found to be missing, and begins a life, or goes on with the one that is running. */
 function beginOn(request: OpenRequest, opened: Opened): Omit<OpenFolder, "lock" | "faults"> {
-  const { kept, faults, segments } = opened;
+  const { kept, faults, segments, sealedKept } = opened;
   const { sealed, active } = segments;
   // Where nothing says how high the numbers of a damaged newest segment went, they belong to an epoch that has ended.
   const storedEpoch = segments.endIsLost && kept.fact("reservedUpTo") === null ? null : kept.fact("epoch");
@@ -150,25 +159,26 @@ function beginOn(request: OpenRequest, opened: Opened): Omit<OpenFolder, "lock" 
   const closedAtSeq = Number(kept.fact("closedAtSeq") ?? 0);
   const lastSeq = Math.max(
     kept.lastSeq(),
+    sealedKept.at(-1)?.lastSeq ?? 0,
     active?.entry.lastSeq ?? 0,
     sealed.at(-1)?.lastSeq ?? 0,
     kept.highestCursor(),
     Number.isSafeInteger(closedAtSeq) ? closedAtSeq : 0,
     ...faults.map(lastSeqOfFault),
   );
-  const found = { kept, epoch, lastSeq, sealed, active } as const;
+  const found = { kept, epoch, lastSeq, sealed, active, sealedKept } as const;
   const { gatewayId } = request;
   if (request.epochToKeep !== null) {
     const left =
       request.leftOutToKeep === undefined || request.leftOutToKeep === null ? {} : kept.withLeftOut(request.leftOutToKeep);
-    oweMissing({ ...opened, lastSeq, tail: null, mayLackKept: opened.replaced });
+    oweMissing(request.folder, { ...opened, lastSeq, tail: null, mayLackKept: opened.replaced });
     kept.setFacts({ epoch, gatewayId, closedAtSeq: "", ...left });
     return { ...found, endedBefore: "closed", leftOut: null, reservedUpTo: Number(kept.fact("reservedUpTo") ?? 0) };
   }
   const life = beginLife(lifeFactsOf(kept), lastSeq);
   const damaged = opened.replaced || faults.length > 0 || life.endedBefore === "closed";
   const mayLackKept = opened.replaced || life.endedBefore === "cut-off";
-  oweMissing({ ...opened, lastSeq, tail: damaged ? "journal-damaged" : "cut-off", mayLackKept });
+  oweMissing(request.folder, { ...opened, lastSeq, tail: damaged ? "journal-damaged" : "cut-off", mayLackKept });
   const left = life.leftOut === null ? {} : kept.withLeftOut(life.leftOut);
   kept.setFacts({ epoch, gatewayId, reservedUpTo: String(life.reservedUpTo), closedAtSeq: "", ...left });
   return { ...found, ...life };
@@ -176,13 +186,15 @@ function beginOn(request: OpenRequest, opened: Opened): Omit<OpenFolder, "lock" 
 
 /** Compares the numbers there must be with those that are there, and owes what is missing without a reason on record. */
 function oweMissing(
+  folder: string,
   given: Opened & { readonly lastSeq: number; readonly tail: LossReason | null; readonly mayLackKept: boolean },
 ): void {
   const { kept, segments, lastSeq, tail, mayLackKept } = given;
-  const missing = findMissing({ kept, covered: segments.covered, lastSeq, tail });
+  const numbers = numbersOfAll(folder, kept, given.sealedKept);
+  const missing = findMissing({ kept: numbers, covered: segments.covered, lastSeq, tail });
   // Of a kept file that was damaged, records may be missing whose numbers lie among those of a segment. So they may of one whose log was
   // damaged: SQLite takes what stands in a log behind a damaged page for what a crash left half written, and passes over it in silence.
-  const within = mayLackKept ? findMissingWithin(kept, segments) : [];
+  const within = mayLackKept ? findMissingWithin(numbers, segments) : [];
   for (const loss of [...missing, ...within]) kept.oweLoss(loss);
 }
 
@@ -220,7 +232,7 @@ function lastSeqOfFault(found: Fault): number {
 
 function openKept(request: OpenRequest, faults: Fault[]): { readonly kept: KeptFile; readonly replaced: boolean } {
   const path = join(request.folder, KEPT_FILE);
-  const holdsSegments = listSegments(request.folder).length > 0;
+  const holdsSegments = listSegments(request.folder).length + listSealedKept(request.folder).length > 0;
   // An empty file is what a power cut leaves of a journal that was just being made.
   const isNew = !holdsSegments && (!existsSync(path) || statSync(path).size === 0);
   if (isNew) return { kept: KeptFile.open(path), replaced: false };
@@ -233,7 +245,9 @@ function openKept(request: OpenRequest, faults: Fault[]): { readonly kept: KeptF
     throw otherJournalError();
   }
   if (hasReadNothing(request)) throw otherJournalError();
-  const replaced = replaceDamagedKeptFile(path, request.gatewayId, request.epochToKeep);
+  const replaced = replaceDamagedKeptFile(path, request.gatewayId, request.epochToKeep, (take) =>
+    visitSealed(request.folder, take),
+  );
   faults.push(fault("journal-damaged", { file: replaced.aside, salvagedRecords: replaced.salvagedRecords }));
   return { kept: replaced.kept, replaced: true };
 }

@@ -5,9 +5,16 @@ import type { Fault } from "../core/errors.ts";
 import { LIMITS } from "../core/limits.ts";
 import { fail, type Result, succeed } from "../core/result.ts";
 import { TooNewError } from "./database.ts";
-import { isDamageOnDisk, KEPT_FILE, listSegments, sqliteOrSystemCode } from "./journal-folder.ts";
+import {
+  isDamageOnDisk,
+  KEPT_FILE,
+  listSealedKept,
+  listSegments,
+  spanOfSealedKept,
+  sqliteOrSystemCode,
+} from "./journal-folder.ts";
 import { KeptFile } from "./kept-file.ts";
-import type { OpenedJournal, SegmentEntry } from "./messages.ts";
+import type { OpenedJournal, SealedKept, SegmentEntry } from "./messages.ts";
 import { beginLife, findTooNew, lifeFactsOf, tooNewFault, UNRESERVED_LEFT_OUT } from "./open-folder.ts";
 import { lookAtSegment } from "./segment-file.ts";
 
@@ -36,7 +43,7 @@ export function readFolder(folder: string, why: Fault): Result<OpenedJournal, Fa
 }
 
 function nothingRead(why: Fault): OpenedJournal {
-  const none = { faults: [], losses: [], segments: [], leftOut: null } as const;
+  const none = { faults: [], losses: [], segments: [], sealedKept: [], leftOut: null } as const;
   return { epoch: randomUUID(), lastSeq: 0, endedBefore: "first", ...none, notWritable: why };
 }
 
@@ -48,13 +55,24 @@ function readFiles(folder: string, why: Fault): OpenedJournal | null {
     const epoch = kept.fact("epoch");
     if (epoch === null) return null;
     const segments = lookAtSegments(folder);
+    const sealedKept = listSealedKept(folder).flatMap((file): SealedKept[] => {
+      const span = spanOfSealedKept(file);
+      return span === null ? [] : [{ file, firstSeq: span.from, lastSeq: span.to, recordCount: 0 }];
+    });
     const facts = lifeFactsOf(kept);
-    const lastSeq = Math.max(kept.lastSeq(), kept.highestCursor(), segments.at(-1)?.lastSeq ?? 0, Number(facts.closedAtSeq ?? 0));
+    const lastSeq = Math.max(
+      kept.lastSeq(),
+      sealedKept.at(-1)?.lastSeq ?? 0,
+      kept.highestCursor(),
+      segments.at(-1)?.lastSeq ?? 0,
+      Number(facts.closedAtSeq ?? 0),
+    );
     const to = farBeyond(Math.max(facts.reservedUpTo ?? 0, lastSeq + UNRESERVED_LEFT_OUT), randomInt);
     if (to === null) return null;
     const { endedBefore } = beginLife(facts, lastSeq);
     const leftOut = { from: lastSeq + 1, to };
-    return { epoch, lastSeq, endedBefore, leftOut, faults: [], losses: kept.owedLosses(), segments, notWritable: why };
+    const found = { segments, sealedKept, losses: kept.owedLosses(), faults: [] };
+    return { epoch, lastSeq, endedBefore, leftOut, ...found, notWritable: why };
   } finally {
     kept.close();
   }

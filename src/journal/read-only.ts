@@ -1,16 +1,4 @@
-import {
-  closeSync,
-  copyFileSync,
-  existsSync,
-  mkdtempSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  readSync,
-  rmSync,
-  type Stats,
-  statSync,
-} from "node:fs";
+import { copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, type Stats, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Fault, fault } from "../core/errors.ts";
@@ -20,10 +8,23 @@ import { fail, type Result, succeed } from "../core/result.ts";
 import { visitBlock } from "./block.ts";
 import { DamagedBytesError } from "./block-bytes.ts";
 import { checkSum, type OpenDatabase, openForReading, TooNewError, versionFromHeader, versionOf } from "./database.ts";
-import { firstSeqOf, headerVersion, isDamage, KEPT_FILE, listSegments, sqliteOrSystemCode } from "./journal-folder.ts";
+import {
+  firstSeqOf,
+  headerVersion,
+  isDamage,
+  isInLogMode,
+  isSameFile,
+  KEPT_FILE,
+  listSealedKept,
+  listSegments,
+  spanOfSealedKept,
+  sqliteOrSystemCode,
+} from "./journal-folder.ts";
 import { KEPT_FILE_KINDS, KEPT_SCHEMA, KeptFile, type KeptKind, KeptReader } from "./kept-file.ts";
 import type { LostRange } from "./messages.ts";
-import { observationOf, rareOf } from "./packing.ts";
+import type { NumberSpan } from "./number-spans.ts";
+import { observationOf, type PackedRare, rareOf } from "./packing.ts";
+import { type KeptRange, keptRecords, type SealedPart } from "./sealed-kept.ts";
 import { type BlockRow, blockIsSound, SEGMENT_SCHEMA, SegmentReader } from "./segment-file.ts";
 
 /** What a walk comes upon: a record, or stored bytes that are not those that were written. */
@@ -56,9 +57,6 @@ const LOCK_FILE = "lock.sqlite";
 const HOLDER_FILE = "lock.pid";
 /** Kept records read at once. */
 const KEPT_PAGE_RECORDS = 500;
-/** Where a database file says that it has a write-ahead log. Source: sqlite.org/fileformat2.html, 1.3. */
-const READ_VERSION_AT_BYTE = 19;
-const WAL_VERSION = 2;
 
 /**
  * Opens a journal's folder to look at it. SQLite makes files beside a database with a write-ahead log even to read it, so where no gateway
@@ -85,6 +83,7 @@ export function viewJournal(folder: string): Result<JournalView, Fault> {
 
 function newestVersionOf(folder: string): { readonly foundVersion: number; readonly knownVersion: number } | null {
   const files = [...listSegments(folder).map((file) => ({ file, knownVersion: SEGMENT_SCHEMA.steps.length }))];
+  files.push(...listSealedKept(folder).map((file) => ({ file, knownVersion: KEPT_SCHEMA.steps.length })));
   files.push({ file: KEPT_FILE, knownVersion: KEPT_SCHEMA.steps.length });
   for (const { file, knownVersion } of files) {
     const foundVersion = versionFromHeader(headerVersion(join(folder, file)));
@@ -145,7 +144,9 @@ class Copies {
 
   /** @returns  False where a gateway has begun to work meanwhile: then the copies may be torn and the files themselves are read. */
   #copyUnheld(): boolean {
-    const files = [KEPT_FILE, ...listSegments(this.#folder)].filter((file) => this.#needsCopy(file));
+    const files = [KEPT_FILE, ...sealedKeptOf(this.#folder), ...listSegments(this.#folder)].filter((file) =>
+      this.#needsCopy(file),
+    );
     const before = this.#stamps(files);
     for (const file of files) this.#copy(file);
     if (!isHeld(this.#folder) && this.#stamps(files) === before) return true;
@@ -156,7 +157,7 @@ class Copies {
   #needsCopy(file: string): boolean {
     const path = join(this.#folder, file);
     if (existsSync(`${path}-wal`) || existsSync(`${path}-journal`)) return true;
-    return hasLog(path) || (file === KEPT_FILE && this.#isOlder(path));
+    return isInLogMode(path) || (file === KEPT_FILE && this.#isOlder(path));
   }
 
   #isOlder(path: string): boolean {
@@ -192,14 +193,9 @@ class Copies {
   }
 }
 
-function hasLog(path: string): boolean {
-  const header = Buffer.alloc(READ_VERSION_AT_BYTE + 1);
-  const file = openSync(path, "r");
-  try {
-    return readSync(file, header, 0, header.length, 0) === header.length && header[READ_VERSION_AT_BYTE] === WAL_VERSION;
-  } finally {
-    closeSync(file);
-  }
+/** Sealed files of kept records; one that is but a second name of the file in use is still being made. */
+function sealedKeptOf(folder: string): string[] {
+  return listSealedKept(folder).filter((file) => !isSameFile(join(folder, KEPT_FILE), join(folder, file)));
 }
 
 // ------------------------------------------------------------------------------------- the view
@@ -219,7 +215,9 @@ class FolderView implements JournalView {
   readonly #copies: Copies;
   readonly #facts: OpenDatabase;
   readonly #kept: KeptReader;
-  #damagedKept: number[] = [];
+  readonly #sealedKept: readonly (SealedPart & { readonly file: string })[];
+  readonly #sealedReaders = new Map<string, KeptReader>();
+  #damagedKept: (WalkStep & { readonly kind: "damaged" })[] = [];
 
   constructor(folder: string, copies: Copies) {
     this.#folder = folder;
@@ -229,10 +227,38 @@ class FolderView implements JournalView {
     this.#facts = openForReading(path);
     const version = versionOf(this.#facts);
     if (version !== KEPT_SCHEMA.steps.length) throw new TooNewError(version, KEPT_SCHEMA.steps.length);
-    this.#kept = new KeptReader(path, (seq) => this.#damagedKept.push(seq));
+    this.#kept = new KeptReader(path, (seq) => this.#noteDamaged(KEPT_FILE, { from: seq, to: seq }));
+    this.#sealedKept = sealedKeptOf(folder).flatMap((file) => this.#sealedPart(file));
     this.epoch = this.#fact("epoch");
     this.gatewayId = this.#fact("gatewayId");
     this.readers = this.#readReaders();
+  }
+
+  #noteDamaged(file: string, { from, to }: NumberSpan): void {
+    this.#damagedKept.push({ kind: "damaged", file, fromSeq: from, toSeq: to, count: to - from + 1 });
+  }
+
+  #sealedPart(file: string): readonly (SealedPart & { readonly file: string })[] {
+    const span = spanOfSealedKept(file);
+    if (span === null) return [];
+    let isDamaged = false;
+    const records = (kind: KeptKind, range: KeptRange): readonly PackedRare[] => {
+      if (isDamaged) return [];
+      const found = quietlyDamaged(() => this.#sealedReader(file).records(kind, range));
+      if (found !== null) return found;
+      isDamaged = true;
+      this.#noteDamaged(file, { from: range.afterSeq + 1, to: span.to });
+      return [];
+    };
+    return [{ file, firstSeq: span.from, lastSeq: span.to, records }];
+  }
+
+  #sealedReader(file: string): KeptReader {
+    const known = this.#sealedReaders.get(file);
+    if (known !== undefined) return known;
+    const reader = new KeptReader(this.#copies.pathOf(file), (seq) => this.#noteDamaged(file, { from: seq, to: seq }));
+    this.#sealedReaders.set(file, reader);
+    return reader;
   }
 
   #fact(name: string): string | null {
@@ -297,7 +323,8 @@ class FolderView implements JournalView {
   }
 
   #lastKeptSeq(): number {
-    return Math.max(0, ...KEPT_FILE_KINDS.map((kind) => this.#kept.lastSeq(kind)));
+    const sealed = this.#sealedKept.map(({ lastSeq }) => lastSeq);
+    return Math.max(0, ...sealed, ...KEPT_FILE_KINDS.map((kind) => this.#kept.lastSeq(kind)));
   }
 
   #openSegment(file: string): SegmentReader | null {
@@ -321,9 +348,7 @@ class FolderView implements JournalView {
   }
 
   #takeDamagedKept(): readonly WalkStep[] {
-    if (this.#damagedKept.length === 0) return [];
-    const found = this.#damagedKept.splice(0);
-    return found.map((seq) => ({ kind: "damaged", file: KEPT_FILE, fromSeq: seq, toSeq: seq, count: 1 }));
+    return this.#damagedKept.length === 0 ? [] : this.#damagedKept.splice(0);
   }
 
   /** Kept records of some kinds after a number, in rising order. */
@@ -333,7 +358,8 @@ class FolderView implements JournalView {
       let first: (typeof lines)[number] | null = null;
       for (const line of lines) {
         if (line.waiting.length === 0 && !line.isAtEnd) {
-          const page = this.#kept.records(line.kind, { afterSeq: line.afterSeq, upToSeq, limit: KEPT_PAGE_RECORDS });
+          const range = { afterSeq: line.afterSeq, upToSeq, limit: KEPT_PAGE_RECORDS };
+          const page = keptRecords(line.kind, range, { inUse: this.#kept, sealed: this.#sealedKept });
           line.waiting = page.map(({ json }) => rareOf(json)).reverse();
           line.afterSeq = page.at(-1)?.seq ?? line.afterSeq;
           line.isAtEnd = page.length === 0;
@@ -384,6 +410,7 @@ class FolderView implements JournalView {
   }
 
   readonly close = (): void => {
+    for (const reader of this.#sealedReaders.values()) reader.close();
     this.#kept.close();
     this.#facts.close();
     this.#copies.remove();

@@ -2,7 +2,7 @@ import type { Worker } from "node:worker_threads";
 import { LIMITS } from "../core/limits.ts";
 import { assert } from "../core/result.ts";
 import type { Clock } from "../core/time.ts";
-import type { FromReader, ReadAnswer, ReadQuery, SegmentEntry, ToReader } from "./messages.ts";
+import type { FromReader, ReadAnswer, ReadQuery, SealedKept, SegmentEntry, ToReader } from "./messages.ts";
 
 interface Question {
   readonly query: ReadQuery;
@@ -36,7 +36,7 @@ export class ReaderThread {
     this.#start = options.start;
     this.#clock = options.clock;
     this.#news = options.news;
-    this.#segments = { kind: "segments", folder: options.folder, segments: [], generation: 0 };
+    this.#segments = { kind: "segments", folder: options.folder, segments: [], sealedKept: [], generation: 0 };
     this.#worker = this.#begin();
   }
 
@@ -62,9 +62,13 @@ export class ReaderThread {
   }
 
   /** Tells which files there are now. @param renewed  Whether some were written anew. */
-  useSegments(segments: readonly SegmentEntry[], renewed: boolean): void {
+  useFiles(
+    files: { readonly segments: readonly SegmentEntry[]; readonly sealedKept: readonly SealedKept[] },
+    renewed: boolean,
+  ): void {
+    const { segments, sealedKept } = files;
     const generation = this.#segments.generation + (renewed ? 1 : 0);
-    this.#segments = { ...this.#segments, segments, generation };
+    this.#segments = { ...this.#segments, segments, sealedKept, generation };
     this.#send(this.#segments);
   }
 

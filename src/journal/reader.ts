@@ -8,11 +8,12 @@ import type { JournalRecord, RecordKind } from "../core/record.ts";
 import type { Clock } from "../core/time.ts";
 import { visitBlock } from "./block.ts";
 import { DamagedBytesError } from "./block-bytes.ts";
-import { isDamage, KEPT_FILE, sqliteOrSystemCode } from "./journal-folder.ts";
+import { isDamage, isDamageOnDisk, KEPT_FILE, sqliteOrSystemCode } from "./journal-folder.ts";
 import { isKeptKind, KEPT_FILE_KINDS, KeptReader } from "./kept-file.ts";
-import type { FromReader, ReadAnswer, ReadQuery, SegmentEntry, ToReader } from "./messages.ts";
+import type { FromReader, ReadAnswer, ReadQuery, SealedKept, SegmentEntry, ToReader } from "./messages.ts";
 import { buffersOf, ObservationPacker, observationOf, type PackedRecords, packRecords, rareOf } from "./packing.ts";
 import { ROLLUP_CELL_MS, shownValue, visitCells } from "./rollup.ts";
+import { keptRecords, type SealedPart } from "./sealed-kept.ts";
 import { type BlockRow, blockIsSound, type RollupRow, rollupIsSound, SegmentReader } from "./segment-file.ts";
 import { TrendThinner } from "./trend.ts";
 import { readWaves } from "./wave-reader.ts";
@@ -21,6 +22,8 @@ import { readWaves } from "./wave-reader.ts";
 const SLICE_MS = 5;
 /** Records that one look into a segment brings at most, or little more. */
 const PAGE_RECORDS = 2000;
+/** Sealed files of kept records that are held open. They are read in order, and rarely. */
+const SEALED_KEPT_OPEN_MAX = 4;
 
 /**
  * The reading thread: its own connections, read-only, so that no question ever stands before a commit. Questions take
@@ -33,6 +36,8 @@ export class JournalReader {
   #entries: readonly SegmentEntry[] = [];
   #segments = new Map<string, SegmentReader>();
   #kept: KeptReader | null = null;
+  #sealedKept: readonly SealedKept[] = [];
+  readonly #sealedReaders = new Map<string, KeptReader>();
   #generation = 0;
   readonly #toldDamage = new Set<string>();
 
@@ -46,6 +51,7 @@ export class JournalReader {
       case "segments":
         if (message.generation !== this.#generation) this.#closeAll();
         this.#generation = message.generation;
+        this.#sealedKept = message.sealedKept;
         return this.#useSegments(message.folder, message.segments);
       case "ask": {
         const answer = await this.#answer(message.query);
@@ -109,6 +115,44 @@ export class JournalReader {
     for (const file of [...this.#segments.keys()]) this.#closeSegment(file);
     this.#kept?.close();
     this.#kept = null;
+    for (const file of [...this.#sealedReaders.keys()]) this.#closeSealedKept(file);
+  }
+
+  #closeSealedKept(file: string): void {
+    this.#sealedReaders.get(file)?.close();
+    this.#sealedReaders.delete(file);
+  }
+
+  /** The sealed files of kept records; one that SQLite calls damaged is told and passed over from then on. */
+  #sealedParts(): readonly SealedPart[] {
+    return this.#sealedKept.map(({ file, firstSeq, lastSeq }) => ({
+      firstSeq,
+      lastSeq,
+      records: (kind, range) => {
+        try {
+          return this.#sealedReader(file).records(kind, range);
+        } catch (error) {
+          // Its pages are never written again: a sector that cannot be read, or a file that is gone, stays so.
+          if (!isDamageOnDisk(error) && sqliteOrSystemCode(error) !== "ENOENT") throw error;
+          this.#closeSealedKept(file);
+          this.#sealedKept = this.#sealedKept.filter((sealed) => sealed.file !== file);
+          this.#say({ kind: "damaged-file", file }, []);
+          return [];
+        }
+      },
+    }));
+  }
+
+  #sealedReader(file: string): KeptReader {
+    const known = this.#sealedReaders.get(file);
+    if (known !== undefined) return known;
+    const oldest = this.#sealedReaders.keys().next().value;
+    if (oldest !== undefined && this.#sealedReaders.size >= SEALED_KEPT_OPEN_MAX) this.#closeSealedKept(oldest);
+    const reader = new KeptReader(join(this.#folder, file), (_, { from, to }) =>
+      this.#tellRange(file, { first_seq: from, last_seq: to, record_count: 1 }),
+    );
+    this.#sealedReaders.set(file, reader);
+    return reader;
   }
 
   #keptFile(): KeptReader {
@@ -163,7 +207,8 @@ export class JournalReader {
     const found: JournalRecord[] = [];
     for (const kind of KEPT_FILE_KINDS) {
       if (kinds !== null && !kinds.includes(kind)) continue;
-      for (const record of this.#keptFile().records(kind, { afterSeq, upToSeq, limit })) found.push(rareOf(record.json));
+      const files = { inUse: this.#keptFile(), sealed: this.#sealedParts() };
+      for (const record of keptRecords(kind, { afterSeq, upToSeq, limit }, files)) found.push(rareOf(record.json));
     }
     if (kinds?.every((kind) => isKeptKind(kind)) !== true) {
       const turn = this.#turns();

@@ -52,13 +52,23 @@ function syncPath(path: string): void {
  * the new file has the old name; between the two moments the new file has a name of its own, which opening knows.
  *
  * @param make  Writes the database at the path it is given, without companions beside it at the end.
+ * @param keep  Called once the new database is whole and before it counts: the last moment to give the old one a second name.
  * @throws      What `make` or the disk throws; the old database is then still the one in use, or `finishReplacement` ends the work.
  */
-export function replaceDatabase(path: string, make: (newPath: string) => void): void {
+export function replaceDatabase(path: string, make: (newPath: string) => void, keep: () => void = () => undefined): void {
   const making = path + MAKING;
-  for (const ending of ["", ...COMPANIONS]) rmSync(making + ending, { force: true });
-  make(making);
-  syncPath(making);
+  const clear = () => {
+    for (const ending of ["", ...COMPANIONS]) rmSync(making + ending, { force: true });
+  };
+  clear();
+  try {
+    make(making);
+    syncPath(making);
+  } catch (error) {
+    clear();
+    throw error;
+  }
+  keep();
   renameSync(making, path + MADE);
   syncFolder(dirname(path));
   finishReplacement(path);
@@ -90,6 +100,16 @@ export function keepAside(path: string): string {
   for (const ending of [...COMPANIONS, ""]) if (existsSync(path + ending)) nameAgain(path + ending, aside + ending);
   syncFolder(dirname(path));
   return aside;
+}
+
+/** Gives a database without companions a second name, durably: under that name it is whole or not there at all. */
+export function keepUnderName(path: string, secondPath: string): void {
+  const making = secondPath + MAKING;
+  rmSync(making, { force: true });
+  nameAgain(path, making);
+  syncPath(making);
+  renameSync(making, secondPath);
+  syncFolder(dirname(secondPath));
 }
 
 /** A second name costs no space; a file system without them (FAT) gets a copy. */

@@ -15,6 +15,7 @@ import {
   openForReading,
   openForWriting,
   openReadable,
+  readBytes,
   structureIsSound,
   versionOf,
 } from "./database.ts";
@@ -98,11 +99,6 @@ function readSealed(database: OpenDatabase, path: string): SegmentEntry | null {
 
 function readLastSeq(database: OpenDatabase): number {
   return database.prepare<[], number>("SELECT last_seq FROM blocks ORDER BY first_seq DESC LIMIT 1").pluck().get() ?? 0;
-}
-
-/** The bytes a file must have by its own header. */
-function readBytes(database: OpenDatabase): number {
-  return Number(database.pragma("page_count", { simple: true })) * Number(database.pragma("page_size", { simple: true }));
 }
 
 /** What a segment holds, counted. */

@@ -1,9 +1,9 @@
 import { join } from "node:path";
 import { LIMITS } from "../core/limits.ts";
-import { faultOf, KEPT_FILE } from "./journal-folder.ts";
-import { KeptReader } from "./kept-file.ts";
+import { faultOf } from "./journal-folder.ts";
 import type { LostRange, WaveBatch } from "./messages.ts";
 import type { PackedRare } from "./packing.ts";
+import { readKeptRecords } from "./sealed-kept.ts";
 import { StripShelf } from "./strip-shelf.ts";
 import { type WaveHouse, WaveLosses, waveLoss } from "./wave-losses.ts";
 import { WaveRing } from "./wave-ring.ts";
@@ -55,10 +55,9 @@ export class WaveStore {
     const { oldestSeq } = this.#ring;
     if (oldestSeq === null) return;
     try {
-      const kept = new KeptReader(join(this.#house.folder, KEPT_FILE), () => undefined);
       const limit = LIMITS.journalStripsWaitingMax.value;
-      const alerts = kept.records("alert", { afterSeq: oldestSeq - 1, upToSeq: Number.MAX_SAFE_INTEGER, limit });
-      kept.close();
+      const range = { afterSeq: oldestSeq - 1, upToSeq: Number.MAX_SAFE_INTEGER, limit };
+      const alerts = readKeptRecords(this.#house.folder, "alert", range);
       this.#strips.take(alerts);
     } catch (error) {
       faultOf(error, this.#house.folder);

@@ -17,10 +17,11 @@ import {
   otherJournalError,
   removeDatabase,
   segmentFileName,
+  spanOfSealedKept,
   sqliteOrSystemCode,
 } from "./journal-folder.ts";
 import { isKeptKind, KeptFile } from "./kept-file.ts";
-import type { FromWriter, LostRange, OpenRequest, SegmentEntry, StoredCursor, ToWriter } from "./messages.ts";
+import type { FromWriter, LostRange, OpenRequest, SealedKept, SegmentEntry, StoredCursor, ToWriter } from "./messages.ts";
 import { missingBetween } from "./missing-numbers.ts";
 import { type OpenFolder, openFolder } from "./open-folder.ts";
 import type { PackedRecords } from "./packing.ts";
@@ -29,6 +30,15 @@ import { clearRenewal, finishReplacement, markRenewal, syncFolder } from "./repl
 import { keepReserve, releaseReserve } from "./reserve-file.ts";
 import { RoomMaker } from "./room-maker.ts";
 import { salvageSegment } from "./salvage.ts";
+import {
+  countSealable,
+  finishSealing,
+  numbersOfAll,
+  openSealedKept,
+  type SealableCount,
+  salvageSealedKept,
+  sealKeptFile,
+} from "./sealed-kept.ts";
 import { lookAtSegment, SegmentWriter, settleSealed } from "./segment-file.ts";
 import { SlowDisk } from "./slow-disk.ts";
 import { WaveStore } from "./wave-store.ts";
@@ -39,6 +49,8 @@ const SEGMENT_BYTES_MIN = 262_144;
 const HOUSEKEEPING_MS = 1000;
 /** Sealed files that a reader holds are asked for again after so long; each try opens them, which was six a second for days. */
 const HELD_MS = 60_000;
+/** How often sealing the kept file waits for the disk. */
+const SEALING_FSYNCS = 10;
 /** Looking through files of waves gives other work its turn after so long. */
 const SLICE_MS = 5;
 /** The ring is looked after at least so often in its length. */
@@ -53,6 +65,12 @@ export class JournalWriter {
   #kept: KeptFile | null = null;
   #active: SegmentWriter | null = null;
   #sealed: SegmentEntry[] = [];
+  #sealedKept: readonly SealedKept[] = [];
+  #keptOpenedMs = 0;
+  /** Counted, and to be sealed next; null: there is nothing to be sealed yet. */
+  #sealable: SealableCount | null = null;
+  /** A sealing that a reader or the disk kept from its end is not tried again before. */
+  #sealKeptFromMs = Number.NEGATIVE_INFINITY;
   #unsettled: string[] = [];
   /** When a reader was found to hold a sealed file, until the readers are told of the files again. */
   #heldSinceMs: number | null = null;
@@ -119,12 +137,14 @@ export class JournalWriter {
       }
       this.#keptSeq = opened.value.kept.lastSeq();
       keepReserve(request.folder);
-      const { kept, active, sealed, epoch, lastSeq, endedBefore, leftOut, faults } = opened.value;
+      const { kept, active, sealed, sealedKept, epoch, lastSeq, endedBefore, leftOut, faults } = opened.value;
       this.#open = opened.value;
       this.#reservedUpTo = opened.value.reservedUpTo;
       this.#kept = kept;
       this.#active = active;
       this.#sealed = [...sealed];
+      this.#sealedKept = sealedKept;
+      this.#keptOpenedMs = this.#clock.monotonic();
       this.#unsettled = sealed.map((entry) => entry.file).filter((file) => existsSync(join(request.folder, `${file}-wal`)));
       this.#say({
         kind: "opened",
@@ -132,6 +152,7 @@ export class JournalWriter {
           ...{ epoch, lastSeq, endedBefore, leftOut, faults },
           losses: kept.owedLosses(),
           segments: this.#segments(),
+          sealedKept,
           notWritable: null,
         },
       });
@@ -188,7 +209,8 @@ export class JournalWriter {
   }
 
   #tellSegments(): void {
-    this.#say({ kind: "segments", segments: this.#segments(), renewed: this.#renewed });
+    const { segments, sealedKept } = { segments: this.#segments(), sealedKept: this.#sealedKept };
+    this.#say({ kind: "segments", segments, sealedKept, renewed: this.#renewed });
     this.#renewed = false;
     this.#heldSinceMs = null;
   }
@@ -258,15 +280,55 @@ export class JournalWriter {
     if (this.#kept !== null) return this.#kept;
     assert(this.#open !== null, "the journal is opened before anything else");
     const path = join(this.#folder(), KEPT_FILE);
+    finishSealing(this.#folder());
     if (KeptFile.epochOf(path) !== this.#open.epoch) throw otherJournalError();
     this.#renew(KEPT_FILE);
     const kept = KeptFile.open(path);
     this.#kept = kept;
+    this.#sealable = null;
+    this.#knowSealed(kept);
     const lastSeq = kept.lastSeq();
     if (lastSeq < this.#keptSeq)
       this.#tellVanished({ fromSeq: lastSeq + 1, toSeq: this.#keptSeq, count: this.#keptSeq - lastSeq });
     this.#keptSeq = lastSeq;
     return kept;
+  }
+
+  /** A sealing that was cut short may have come to its end while the file was opened again. */
+  #knowSealed(kept: KeptFile): void {
+    const sealedKept = kept.sealedFiles();
+    if (sealedKept.length <= this.#sealedKept.length) return;
+    this.#sealedKept = sealedKept;
+    this.#renewed = true;
+  }
+
+  #keptIsFull(): boolean {
+    if (this.#kept === null || this.#clock.monotonic() < this.#sealKeptFromMs) return false;
+    const bytesMax = this.#request?.keptFileBytesMax ?? LIMITS.journalKeptFileBytesMax.value;
+    const isOld = this.#clock.monotonic() - this.#keptOpenedMs >= LIMITS.journalKeptFileMsMax.value;
+    return isOld || this.#kept.newBytes() >= bytesMax;
+  }
+
+  /** Seals away the alerts and receipts of the kept file; in trouble the file stays as it is and it is tried again. */
+  #sealKept(): void {
+    const kept = this.#kept;
+    if (kept === null) return;
+    const counted = this.#sealable;
+    this.#sealable = counted === null ? countSealable(kept) : null;
+    if (counted === null) return;
+    this.#sealKeptFromMs = this.#clock.monotonic() + HOUSEKEEPING_MS;
+    this.#sealable = counted;
+    try {
+      if (sealKeptFile(kept, this.#folder(), counted) === null) return;
+    } finally {
+      if (!kept.isOpen) this.#kept = null;
+    }
+    this.#fsyncCount += SEALING_FSYNCS;
+    this.#slowDisk?.wait();
+    this.#sealKeptFromMs = Number.NEGATIVE_INFINITY;
+    this.#keptOpenedMs = this.#clock.monotonic();
+    this.#keptFile();
+    this.#tellSegments();
   }
 
   /** The segment to write to: the one in use, or one that was let go, or a new one. Null where the batch is already in a sealed one. */
@@ -358,6 +420,7 @@ export class JournalWriter {
   #keepHouse(): void {
     this.#tolerating(() => this.#carryOver());
     if (this.#segmentIsFull()) this.#tolerating(() => this.#sealActive());
+    if (this.#keptIsFull()) this.#tolerating(() => this.#sealKept());
     const nowMs = this.#clock.monotonic();
     if (nowMs - this.#housekeptMs < HOUSEKEEPING_MS) return;
     this.#housekeptMs = nowMs;
@@ -420,7 +483,9 @@ export class JournalWriter {
     assert(this.#request !== null, "the journal is opened before anything else");
     const { folder, bytesMax } = this.#request;
     const sizes = this.#segments().map((entry) => bytesOf(join(folder, entry.file)));
-    let total = sizes.reduce((sum, bytes) => sum + bytes, bytesOf(join(folder, KEPT_FILE)));
+    const keptFiles = [KEPT_FILE, ...this.#sealedKept.map((entry) => entry.file)];
+    const keptBytes = keptFiles.reduce((sum, file) => sum + bytesOf(join(folder, file)), 0);
+    let total = sizes.reduce((sum, bytes) => sum + bytes, keptBytes);
     for (let index = 0; total > bytesMax && this.#sealed.length > 0; index++) {
       this.#dropOldest("byte-budget");
       total -= sizes[index] ?? 0;
@@ -463,6 +528,10 @@ export class JournalWriter {
 
   /** A reader met damage in a file: what can still be made out of it takes its place, the rest is owed. */
   #setAside(file: string): void {
+    if (spanOfSealedKept(file) !== null) {
+      this.#tolerating(() => this.#mendSealedKept(file));
+      return;
+    }
     this.#tolerating(() => {
       const entry = this.#segments().find((one) => one.file === file);
       if (entry === undefined) return;
@@ -476,12 +545,27 @@ export class JournalWriter {
       const { aside, spans, recordCount } = salvageSegment(path);
       this.#unsettled = this.#unsettled.filter((one) => one !== file);
       const kept = this.#keptFile();
-      const losses = missingBetween(kept, { from: entry.firstSeq, to: entry.lastSeq }, spans);
+      const numbers = numbersOfAll(this.#folder(), kept, this.#sealedKept);
+      const losses = missingBetween(numbers, { from: entry.firstSeq, to: entry.lastSeq }, spans);
       for (const loss of losses) kept.oweLoss(loss);
       this.#takeSalvaged(entry, { isEmpty: recordCount === 0, wasInUse });
       const found = fault("journal-damaged", { file: aside, salvagedRecords: recordCount });
       for (const loss of losses) this.#say({ kind: "lost", loss, fault: found });
     });
+  }
+
+  /** As above, for kept records that were sealed away. */
+  #mendSealedKept(file: string): void {
+    if (!this.#sealedKept.some((sealed) => sealed.file === file)) return;
+    // A disk that was taken away shows none of its files.
+    if (!this.#keptFile().isInPlace()) throw movedError();
+    const { aside, sealed } = salvageSealedKept(join(this.#folder(), file));
+    const { sealedKept, losses } = openSealedKept(this.#folder(), this.#keptFile(), false);
+    this.#sealedKept = sealedKept;
+    this.#renewed = true;
+    this.#tellSegments();
+    const found = fault("journal-damaged", { file: aside, salvagedRecords: sealed.recordCount });
+    for (const loss of losses) this.#say({ kind: "lost", loss, fault: found });
   }
 
   #takeSalvaged(before: SegmentEntry, is: { readonly isEmpty: boolean; readonly wasInUse: boolean }): void {

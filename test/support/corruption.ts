@@ -206,7 +206,8 @@ function threadsInProcess(clock: Clock): JournalThreads {
       const reader = new JournalReader(clock, (message: FromReader) => ends.say(message));
       ends.begin(
         (message) => void reader.take(message).catch((error: unknown) => ends.fail(error)),
-        () => void reader.take({ kind: "segments", folder: "", segments: [], generation: Number.MAX_SAFE_INTEGER }),
+        () =>
+          void reader.take({ kind: "segments", folder: "", segments: [], sealedKept: [], generation: Number.MAX_SAFE_INTEGER }),
       );
       return ends as unknown as Worker;
     },

@@ -3,13 +3,14 @@ import { openJournal } from "../../src/journal/journal.ts";
 import { actOf, alertOf, observationOf } from "./journal-records.ts";
 
 /**
- * A process that appends until it is killed: node journal-appender.ts <folder> <records per 10 ms> [bytesMax].
+ * A process that appends until it is killed: node journal-appender.ts <folder> <records per 10 ms> [bytesMax] [keptFileBytesMax].
  * Says `open <epoch> <the number before its first>` first and then `committed <seq>` after each commit. Every 97th record is an
  * alert, every 101st an act. With 0 records it only holds the journal.
  */
-const [folder = "", perTurn = "0", bytesMax = "1e9"] = process.argv.slice(2);
+const [folder = "", perTurn = "0", bytesMax = "1e9", keptFileBytesMax = "64e6"] = process.argv.slice(2);
 const clock = createSystemClock();
-const opened = await openJournal({ folder, gatewayId: "gateway-1", bytesMax: Number(bytesMax), clock });
+const limits = { bytesMax: Number(bytesMax), keptFileBytesMax: Number(keptFileBytesMax) };
+const opened = await openJournal({ folder, gatewayId: "gateway-1", ...limits, clock });
 if (!opened.ok) {
   process.stdout.write(`refused ${JSON.stringify(opened.error)}\n`);
   process.exit(3);

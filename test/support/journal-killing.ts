@@ -25,10 +25,10 @@ export interface Appender {
 export async function startAppender(
   folder: string,
   perTurn: number,
-  more: { readonly env?: NodeJS.ProcessEnv; readonly bytesMax?: number } = {},
+  more: { readonly env?: NodeJS.ProcessEnv; readonly bytesMax?: number; readonly keptFileBytesMax?: number } = {},
 ): Promise<Appender> {
-  const { env = process.env, bytesMax = 1e9 } = more;
-  const child = spawn(process.execPath, [APPENDER, folder, String(perTurn), String(bytesMax)], {
+  const { env = process.env, bytesMax = 1e9, keptFileBytesMax = 64e6 } = more;
+  const child = spawn(process.execPath, [APPENDER, folder, ...[perTurn, bytesMax, keptFileBytesMax].map(String)], {
     stdio: ["ignore", "pipe", "inherit"],
     env,
   });
@@ -69,13 +69,14 @@ export async function attackWithKills(attack: {
   readonly folder: string;
   readonly kills: number;
   readonly seed: number;
+  readonly keptFileBytesMax?: number;
 }): Promise<void> {
   const random = randomFrom(attack.seed);
   const epochs = new Set<string>();
   const lives: Life[] = [];
   for (let kill = 0; kill < attack.kills; kill++) {
     const about = `kill ${kill}, seed ${attack.seed}`;
-    const appender = await startAppender(attack.folder, 25);
+    const appender = await startAppender(attack.folder, 25, attack);
     epochs.add(appender.epoch);
     await new Promise((resolve) => setTimeout(resolve, 20 + random() * 450));
     await appender.kill();
