@@ -97,7 +97,7 @@ const TABLES: Readonly<Record<KeptKind, string>> = {
 export const KEPT_FILE_KINDS = Object.keys(TABLES) as readonly KeptKind[];
 
 /** The kept kinds that are sealed away. Of alerts those that are open stay as well, each in its latest version. */
-export const SEALED_KINDS = ["alert", "receipt"] as const satisfies readonly KeptKind[];
+const SEALED_KINDS = ["alert", "receipt"] as const satisfies readonly KeptKind[];
 
 /** The kept kinds that a start reads from the first to the last: all of them are in the file in use. */
 const CARRIED_KINDS = KEPT_FILE_KINDS.filter((kind) => !isSealedKind(kind));
