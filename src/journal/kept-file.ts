@@ -44,7 +44,7 @@ function secondVersion(database: OpenDatabase): void {
      CREATE TABLE clocks (seq INTEGER PRIMARY KEY, crc INTEGER NOT NULL, json TEXT NOT NULL);
      ALTER TABLE drops RENAME TO first_drops;
      CREATE TABLE drops (what TEXT NOT NULL, reader TEXT NOT NULL, from_seq INTEGER NOT NULL, to_seq INTEGER NOT NULL,
-       record_count INTEGER NOT NULL, why TEXT NOT NULL, PRIMARY KEY (what, reader, from_seq)) WITHOUT ROWID;
+       record_count INTEGER NOT NULL, why TEXT NOT NULL, PRIMARY KEY (what, reader, from_seq, to_seq, why)) WITHOUT ROWID;
      INSERT INTO drops SELECT ${FIRST_DROP_COLUMNS} FROM first_drops;
      DROP TABLE first_drops;`,
   );

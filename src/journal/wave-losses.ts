@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, renameSync, truncateSync, unlinkSync } from "node:fs";
+import { existsSync, readdirSync, renameSync, truncateSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Fault } from "../core/errors.ts";
 import { LIMITS } from "../core/limits.ts";
@@ -70,9 +70,7 @@ export class WaveLosses {
 
   /** Turns a file into the note of its own loss, which frees its room at once. @throws  The disk's error; the file is then as it was. */
   giveUpFile(path: string, loss: LostRange): void {
-    const name = `lost-${loss.fromSeq}-${loss.toSeq}-${loss.count}-${loss.why}-${this.#nextNote}`;
-    this.#nextNote += 1;
-    const note = join(this.#folder, name);
+    const note = this.#newNote(loss);
     renameSync(path, note);
     this.#notes.push({ path: note, loss });
     truncateSync(note, 0);
@@ -119,10 +117,23 @@ export class WaveLosses {
     for (const loss of owed) this.#house.tell(loss, null);
   }
 
-  /** At the end: what was joined is told without waiting for more. */
+  /** At the end: what was joined is told without waiting for more; where the kept file has no room for it, a note is left for the next life. */
   close(): void {
     if (this.#joined !== null) this.#settleJoined();
     this.settle();
+    if (this.#joined === null) return;
+    try {
+      writeFileSync(this.#newNote(this.#joined), "");
+    } catch (error) {
+      faultOf(error, this.#folder);
+    }
+  }
+
+  /** The path of a note that is not there yet. */
+  #newNote(loss: LostRange): string {
+    const name = `lost-${loss.fromSeq}-${loss.toSeq}-${loss.count}-${loss.why}-${this.#nextNote}`;
+    this.#nextNote += 1;
+    return join(this.#folder, name);
   }
 
   #settleJoined(): void {
