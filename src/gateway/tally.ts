@@ -1,3 +1,4 @@
+import { createCounts, type GrowingCounts } from "../core/device-counts.ts";
 import type { DeviceId, Seq } from "../core/ids.ts";
 import type { DeviceTally, JournalRecord, RecordKind, Tally } from "../core/record.ts";
 import type { WallMs } from "../core/time.ts";
@@ -15,26 +16,16 @@ export interface TallyCounter {
   readonly isEmpty: () => boolean;
 }
 
-interface DeviceCount {
-  bytes: number;
-  messages: number;
-  readonly refusals: Record<string, number>;
-  readings: number;
-  repeats: number;
-  observations: number;
-  waves: number;
-}
-
 /** Begins the first count of a life. @param firstSeq  The first number this life gives. */
 export function createTallyCounter(firstSeq: Seq): TallyCounter {
   let fromSeq = firstSeq;
   let given: Partial<Record<RecordKind, number>> = {};
-  let devices = new Map<DeviceId, DeviceCount>();
+  let devices = new Map<DeviceId, GrowingCounts>();
 
-  const countOf = (id: DeviceId): DeviceCount => {
+  const countOf = (id: DeviceId): GrowingCounts => {
     const known = devices.get(id);
     if (known !== undefined) return known;
-    const count = { bytes: 0, messages: 0, refusals: {}, readings: 0, repeats: 0, observations: 0, waves: 0 };
+    const count = createCounts();
     devices.set(id, count);
     return count;
   };

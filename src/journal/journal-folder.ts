@@ -22,7 +22,8 @@ import type { NumberSpan } from "./number-spans.ts";
 
 /** Alerts, acts, receipts, losses, cursors and the epoch; what of it is old lies in sealed files. */
 export const KEPT_FILE = "kept.sqlite";
-const LOCK_FILE = "lock.sqlite";
+/** Locked by whoever writes. */
+export const LOCK_FILE = "lock.sqlite";
 const HOLDER_FILE = "lock.pid";
 const SEGMENT_NAME = /^observations-(\d{16})\.sqlite$/;
 const SEALED_KEPT_NAME = /^kept-(\d{16})-(\d{16})\.sqlite$/;
@@ -227,7 +228,8 @@ function ignoreTrouble(work: () => void): void {
   }
 }
 
-function holderOf(folder: string): { readonly pid?: number } {
+/** The process that noted itself as the holder of the lock, where it did. */
+export function holderOf(folder: string): { readonly pid?: number } {
   try {
     const pid = Number(readFileSync(join(folder, HOLDER_FILE), "utf8"));
     return Number.isSafeInteger(pid) && pid > 0 ? { pid } : {};

@@ -11,10 +11,12 @@ import { checkSum, type OpenDatabase, openForReading, TooNewError, versionFromHe
 import {
   firstSeqOf,
   headerVersion,
+  holderOf,
   isDamage,
   isInLogMode,
   isSameFile,
   KEPT_FILE,
+  LOCK_FILE,
   listSealedKept,
   listSegments,
   spanOfSealedKept,
@@ -53,8 +55,6 @@ export interface JournalView {
   readonly close: () => void;
 }
 
-const LOCK_FILE = "lock.sqlite";
-const HOLDER_FILE = "lock.pid";
 /** Kept records read at once. */
 const KEPT_PAGE_RECORDS = 500;
 
@@ -111,8 +111,8 @@ function isInKernelTable({ dev, ino }: Stats): boolean {
 
 /** In a container the table may not show the lock; the process that noted itself as the holder shows the file as open. */
 function isOpenInHolder(folder: string, lock: Stats): boolean {
-  const pid = Number(quietly(() => readFileSync(join(folder, HOLDER_FILE), "utf8")) ?? Number.NaN);
-  if (!Number.isSafeInteger(pid) || pid <= 0) return false;
+  const { pid } = holderOf(folder);
+  if (pid === undefined) return false;
   const files = quietly(() => readdirSync(`/proc/${pid}/fd`)) ?? [];
   return files.some((file) => {
     const opened = quietly(() => statSync(`/proc/${pid}/fd/${file}`));

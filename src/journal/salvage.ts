@@ -1,4 +1,4 @@
-import { BLOCK_KIND_BITS, isBlockKind, visitBlock } from "./block.ts";
+import { BLOCK_KIND_BITS, type Block, isBlockKind, visitBlock } from "./block.ts";
 import { DamagedBytesError } from "./block-bytes.ts";
 import { checkSum, closeWhole, inTransaction, type OpenDatabase, openForWriting } from "./database.ts";
 import { type DatabaseImage, readImage } from "./database-image.ts";
@@ -10,13 +10,7 @@ import { parseContext, SEGMENT_SCHEMA, seriesKey } from "./segment-file.ts";
 import { rowsOf } from "./table-rows.ts";
 
 /** A block whose bytes are those that were written, with what its columns said, found anew from these bytes. */
-interface SoundBlock {
-  readonly firstSeq: number;
-  readonly lastSeq: number;
-  readonly recordCount: number;
-  readonly kinds: number;
-  readonly minAtMs: number | null;
-  readonly maxAtMs: number | null;
+interface SoundBlock extends Omit<Block, "data"> {
   readonly data: Buffer;
   readonly observations: readonly (readonly [contextId: number, numbers: ObservationNumbers])[];
 }

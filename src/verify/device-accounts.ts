@@ -1,3 +1,4 @@
+import { createCounts, type DeviceCounts, type GrowingCounts } from "../core/device-counts.ts";
 import type { Observation } from "../core/observation.ts";
 import type { DeliveryState } from "./reader-account.ts";
 import type { CountedDevice } from "./tally-check.ts";
@@ -6,15 +7,7 @@ import type { CountedDevice } from "./tally-check.ts";
 export interface DeviceAccount {
   readonly deviceId: string;
   /** By the gateway's own count, where tallies cover it. */
-  readonly received: {
-    readonly bytes: number;
-    readonly messages: number;
-    readonly refusals: Readonly<Record<string, number>>;
-    readonly readings: number;
-    readonly repeats: number;
-    readonly observations: number;
-    readonly waves: number;
-  };
+  readonly received: DeviceCounts;
   /** Observations on disk: all, and those that tallies cover. */
   readonly kept: number;
   readonly keptCounted: number;
@@ -31,15 +24,7 @@ export interface DeviceAccount {
 }
 
 interface OpenAccount {
-  readonly received: {
-    bytes: number;
-    messages: number;
-    readonly refusals: Record<string, number>;
-    readings: number;
-    repeats: number;
-    observations: number;
-    waves: number;
-  };
+  readonly received: GrowingCounts;
   kept: number;
   keptCounted: number;
   readonly lost: Record<string, number>;
@@ -57,9 +42,8 @@ export class DeviceAccounts {
   #of(deviceId: string): OpenAccount {
     const known = this.#accounts.get(deviceId);
     if (known !== undefined) return known;
-    const received = { bytes: 0, messages: 0, refusals: {}, readings: 0, repeats: 0, observations: 0, waves: 0 };
     const empty = {
-      received,
+      received: createCounts(),
       kept: 0,
       keptCounted: 0,
       lost: {},
