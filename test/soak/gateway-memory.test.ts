@@ -1,11 +1,12 @@
 import { readdirSync, readFileSync } from "node:fs";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { processTree, useOf } from "../../src/commands/bench/processes.ts";
-import { type Mosquitto, mosquittoIsMissing, prepareMosquitto } from "../support/mosquitto.ts";
+import { attackedWardOfEachTest } from "../support/attacked-ward.ts";
+import { type Mosquitto, mosquittoIsMissing } from "../support/mosquitto.ts";
 import { admitWard, runSupervised, writeConfig } from "../support/real-gateway.ts";
-import { BAD_PRESSURE, GOOD_PRESSURE, openSettableWard, type SettableWard } from "../support/settable-ward.ts";
+import { BAD_PRESSURE, GOOD_PRESSURE, type SettableWard } from "../support/settable-ward.ts";
 import { slopeOf } from "../support/slope.ts";
-import { openStage, pause, type Stage } from "../support/stage.ts";
+import { pause, type Stage } from "../support/stage.ts";
 import { startRecorder } from "../support/upstream-recorder.ts";
 
 const BEDS = 20;
@@ -20,21 +21,13 @@ const JUDGED_MINUTES_MIN = 30;
 /** In an hour; a leak of one byte per observation would be 0.8 MB an hour at this load. */
 const GROWTH_MEGABYTES_PER_HOUR_MAX = 4;
 
+const attacked = attackedWardOfEachTest(BEDS);
 let stage: Stage;
 let ward: SettableWard;
 let broker: Mosquitto;
 
-beforeEach(async () => {
-  stage = await openStage();
-  ward = await openSettableWard(BEDS);
-  broker = await prepareMosquitto(["allow_anonymous true"]);
-  await broker.start();
-});
-
-afterEach(async () => {
-  await stage.close();
-  await ward.close();
-  await broker.remove();
+beforeEach(() => {
+  ({ stage, ward, broker } = attacked());
 });
 
 /** One look at all processes of the gateway. */

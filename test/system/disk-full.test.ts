@@ -1,14 +1,15 @@
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { patientId } from "../../src/core/ids.ts";
+import { attackedWardOfEachTest } from "../support/attacked-ward.ts";
 import { audit, NOTHING_WRONG, readJournal } from "../support/delivery-audit.ts";
-import { type Mosquitto, mosquittoIsMissing, prepareMosquitto } from "../support/mosquitto.ts";
+import { type Mosquitto, mosquittoIsMissing } from "../support/mosquitto.ts";
 import { keepBusy, lostActs } from "../support/power-load.ts";
 import { admitWard, openFaults, perform, runSupervised, verify, writeConfig } from "../support/real-gateway.ts";
 import { seededRandom } from "../support/seeded-random.ts";
-import { BAD_PRESSURE, GOOD_PRESSURE, openSettableWard, type SettableWard } from "../support/settable-ward.ts";
+import { BAD_PRESSURE, GOOD_PRESSURE, type SettableWard } from "../support/settable-ward.ts";
 import { mountSmallDisk, type SmallDisk } from "../support/small-disk.ts";
-import { openStage, pause, type Stage, until } from "../support/stage.ts";
+import { pause, type Stage, until } from "../support/stage.ts";
 import { type Recorder, startRecorder } from "../support/upstream-recorder.ts";
 
 const DISK_MEGABYTES = 48;
@@ -18,6 +19,7 @@ const BEDS = 8;
 const CYCLES = 5;
 const SEED = 20260909;
 
+const attacked = attackedWardOfEachTest(BEDS);
 let stage: Stage;
 let ward: SettableWard;
 let broker: Mosquitto;
@@ -25,18 +27,9 @@ let recorder: Recorder;
 let recordFile: string;
 
 beforeEach(async () => {
-  stage = await openStage();
-  ward = await openSettableWard(BEDS);
-  broker = await prepareMosquitto(["allow_anonymous true"]);
-  await broker.start();
+  ({ stage, ward, broker } = attacked());
   recordFile = join(stage.folder, "received.jsonl");
   recorder = await startRecorder(stage, { port: broker.port, recordFile });
-});
-
-afterEach(async () => {
-  await stage.close();
-  await ward.close();
-  await broker.remove();
 });
 
 /** Fills the disk, and takes what the gateway gives up at once, as a program does that writes without end. Returns how to free it. */

@@ -1,12 +1,13 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { patientId } from "../../src/core/ids.ts";
-import { type Mosquitto, mosquittoIsMissing, prepareMosquitto } from "../support/mosquitto.ts";
+import { attackedWardOfEachTest } from "../support/attacked-ward.ts";
+import { type Mosquitto, mosquittoIsMissing } from "../support/mosquitto.ts";
 import { expectAllThere, type PoweredGateway, startPowered } from "../support/power-cuts.ts";
 import { compilerIsMissing } from "../support/power-disk.ts";
 import { victimOf } from "../support/power-load.ts";
 import { openFaults, perform } from "../support/real-gateway.ts";
-import { openSettableWard, type SettableWard } from "../support/settable-ward.ts";
-import { openStage, pause, type Stage, until } from "../support/stage.ts";
+import type { SettableWard } from "../support/settable-ward.ts";
+import { pause, type Stage, until } from "../support/stage.ts";
 
 const SEED = 20260808;
 const BEDS = 20;
@@ -21,22 +22,14 @@ const EPISODES = [
   { pattern: "*.sqlite", count: 1 },
 ] as const;
 
+const attacked = attackedWardOfEachTest(BEDS);
 let stage: Stage;
 let ward: SettableWard;
 let broker: Mosquitto;
 let powered: PoweredGateway;
 
-beforeEach(async () => {
-  stage = await openStage();
-  ward = await openSettableWard(BEDS);
-  broker = await prepareMosquitto(["allow_anonymous true"]);
-  await broker.start();
-});
-
-afterEach(async () => {
-  await stage.close();
-  await ward.close();
-  await broker.remove();
+beforeEach(() => {
+  ({ stage, ward, broker } = attacked());
 });
 
 const failing = async () => (await openFaults(powered.files, "journal-write-failed")).length > 0;

@@ -1,40 +1,25 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { type Mosquitto, mosquittoIsMissing, prepareMosquitto } from "../support/mosquitto.ts";
+import { describe, expect, test } from "vitest";
+import { attackedWardOfEachTest } from "../support/attacked-ward.ts";
+import { mosquittoIsMissing } from "../support/mosquitto.ts";
 import { attackWithCuts, startPowered } from "../support/power-cuts.ts";
 import { compilerIsMissing } from "../support/power-disk.ts";
-import { openSettableWard, type SettableWard } from "../support/settable-ward.ts";
-import { openStage, pause, type Stage } from "../support/stage.ts";
+import { pause } from "../support/stage.ts";
 
 const SEED = 20260707;
 const CUTS = 5;
 const BEDS = 60;
 
-let stage: Stage;
-let ward: SettableWard;
-let broker: Mosquitto;
-
-beforeEach(async () => {
-  stage = await openStage();
-  ward = await openSettableWard(BEDS);
-  broker = await prepareMosquitto(["allow_anonymous true"]);
-  await broker.start();
-});
-
-afterEach(async () => {
-  await stage.close();
-  await ward.close();
-  await broker.remove();
-});
+const attacked = attackedWardOfEachTest(BEDS);
 
 describe.skipIf(mosquittoIsMissing || compilerIsMissing)("power cuts", () => {
   test(`after each of ${CUTS} all that was said committed is there, nothing counts as damaged, and it alarms again`, {
     timeout: 300_000,
   }, async () => {
-    await attackWithCuts({ stage, ward, broker, cuts: CUTS, seed: SEED });
+    await attackWithCuts({ ...attacked(), cuts: CUTS, seed: SEED });
   });
 
   test("a disk that says it is done and keeps nothing is found out", { timeout: 120_000 }, async () => {
-    const powered = await startPowered({ stage, ward, broker, seed: SEED });
+    const powered = await startPowered({ ...attacked(), seed: SEED });
     await pause(3000);
     powered.disk.lie(true);
     await pause(4000);
