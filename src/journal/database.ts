@@ -21,10 +21,34 @@ const CACHE_KIBIBYTES = 1024;
 export const BUSY_MS = 2000;
 const VERSION_FACTOR = 65_537;
 
+/** Single facts by name, in each kind of file. */
+export const FACTS_TABLE = "CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL, crc INTEGER NOT NULL) WITHOUT ROWID;";
+
+/** What leads from one version of a file to the next. A function where rows must be written anew, which SQL alone cannot. */
+export type SchemaStep = string | ((database: OpenDatabase) => void);
+
 /** One kind of file: how to make it, and how to bring an older one up to date, one step a version. */
-export interface FileSchema {
-  /** What leads from version `index` to `index + 1`; the first makes the file. A function where rows must be written anew, which SQL alone cannot. */
-  readonly steps: readonly (string | ((database: OpenDatabase) => void))[];
+export class FileSchema {
+  /** What leads from version `index` to `index + 1`; the first makes the file. */
+  readonly steps: readonly SchemaStep[];
+  #tables: string | null = null;
+
+  constructor(steps: readonly SchemaStep[]) {
+    this.steps = steps;
+  }
+
+  /** The tables of a file that is up to date, as `tablesOf` tells them. */
+  tables(): string {
+    if (this.#tables !== null) return this.#tables;
+    const pattern = new Database(":memory:");
+    try {
+      for (const step of this.steps) runStep(pattern, step);
+      this.#tables = tablesOf(pattern);
+    } finally {
+      pattern.close();
+    }
+    return this.#tables;
+  }
 }
 
 /** A file from a later version of the gateway. It was not touched. */
@@ -183,7 +207,7 @@ function migrate(database: OpenDatabase, schema: FileSchema, fromVersion: number
   database.pragma("wal_checkpoint(TRUNCATE)");
 }
 
-function runStep(database: OpenDatabase, step: FileSchema["steps"][number]): void {
+function runStep(database: OpenDatabase, step: SchemaStep): void {
   if (typeof step === "string") database.exec(step);
   else step(database);
 }
@@ -195,14 +219,7 @@ export function readBytes(database: OpenDatabase): number {
 
 /** Whether SQLite finds the structure of every page sound and the tables are those of the schema. */
 export function structureIsSound(database: OpenDatabase, schema: FileSchema): boolean {
-  if (database.pragma("quick_check(1)", { simple: true }) !== "ok") return false;
-  const pattern = new Database(":memory:");
-  try {
-    for (const step of schema.steps) runStep(pattern, step);
-    return tablesOf(database) === tablesOf(pattern);
-  } finally {
-    pattern.close();
-  }
+  return database.pragma("quick_check(1)", { simple: true }) === "ok" && tablesOf(database) === schema.tables();
 }
 
 function tablesOf(database: OpenDatabase): string {

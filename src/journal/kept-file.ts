@@ -7,7 +7,8 @@ import {
   checkSum,
   closeUncarried,
   closeWhole,
-  type FileSchema,
+  FACTS_TABLE,
+  FileSchema,
   inTransaction,
   type OpenDatabase,
   openForReading,
@@ -23,9 +24,8 @@ import type { PackedRare, RareKind } from "./packing.ts";
 import { keepAside, replaceDatabase } from "./replace-file.ts";
 
 /** The file that is never dropped: one table a kept kind, the alerts that are open, cursors, and losses not yet recorded. */
-export const KEPT_SCHEMA: FileSchema = {
-  steps: [
-    `CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL, crc INTEGER NOT NULL) WITHOUT ROWID;
+export const KEPT_SCHEMA = new FileSchema([
+  `${FACTS_TABLE}
      CREATE TABLE alerts (seq INTEGER PRIMARY KEY, crc INTEGER NOT NULL, json TEXT NOT NULL);
      CREATE TABLE acts (seq INTEGER PRIMARY KEY, crc INTEGER NOT NULL, json TEXT NOT NULL);
      CREATE TABLE receipts (seq INTEGER PRIMARY KEY, crc INTEGER NOT NULL, json TEXT NOT NULL);
@@ -33,9 +33,8 @@ export const KEPT_SCHEMA: FileSchema = {
      CREATE TABLE open_alerts (id TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID;
      CREATE TABLE cursors (reader TEXT PRIMARY KEY, crc INTEGER NOT NULL, json TEXT NOT NULL) WITHOUT ROWID;
      CREATE TABLE drops (from_seq INTEGER PRIMARY KEY, to_seq INTEGER NOT NULL, record_count INTEGER NOT NULL, why TEXT NOT NULL);`,
-    secondVersion,
-  ],
-};
+  secondVersion,
+]);
 
 /** Version 2: starts and clock records, losses of one reader or of waves, cursors that know their epoch. */
 function secondVersion(database: OpenDatabase): void {

@@ -9,7 +9,8 @@ import { DamagedBytesError } from "./block-bytes.ts";
 import {
   checkSum,
   closeUncarried,
-  type FileSchema,
+  FACTS_TABLE,
+  FileSchema,
   inTransaction,
   type OpenDatabase,
   openForReading,
@@ -29,18 +30,16 @@ import { ROLLUP_CELL_MS, RollupGatherer } from "./rollup.ts";
  * instead of 45, one or two pages a commit instead of a dozen, and each row carries a check sum, which SQLite's pages do
  * not: a flipped bit in a heart rate is found, not shown. `rollups` are the table of contents by time, a row per 15 s.
  */
-export const SEGMENT_SCHEMA: FileSchema = {
-  steps: [
-    `CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL, crc INTEGER NOT NULL) WITHOUT ROWID;
+export const SEGMENT_SCHEMA = new FileSchema([
+  `${FACTS_TABLE}
      CREATE TABLE contexts (id INTEGER PRIMARY KEY, crc INTEGER NOT NULL, json TEXT NOT NULL);
      CREATE TABLE blocks (first_seq INTEGER PRIMARY KEY, last_seq INTEGER NOT NULL, record_count INTEGER NOT NULL,
        kinds INTEGER NOT NULL, min_at_ms REAL, max_at_ms REAL, crc INTEGER NOT NULL, data BLOB NOT NULL);
      CREATE TABLE rollups (to_seq INTEGER PRIMARY KEY, from_seq INTEGER NOT NULL, min_at_ms REAL NOT NULL,
        max_at_ms REAL NOT NULL, crc INTEGER NOT NULL, data BLOB NOT NULL);`,
-    // Version 2 may hold tallies, which version 1 would take for damage; the tables are the same.
-    "",
-  ],
-};
+  // Version 2 may hold tallies, which version 1 would take for damage; the tables are the same.
+  "",
+]);
 
 const SEALED = "sealed";
 /** SQLite takes a column's name as it stands in the file, where a damaged letter may be a capital one; so each is named here. */

@@ -5,12 +5,16 @@ import type { CorruptionRow, CorruptionTally } from "../support/corruption.ts";
 import { runCorruptions } from "../support/corruption.ts";
 
 const CASES = Number(process.env["VIGIL_SOAK_CORRUPTIONS"] ?? 1_000_000);
+/** The number of the first case: a million may be run in parts, each of its own cases. */
+const FIRST_CASE = Number(process.env["VIGIL_SOAK_FIRST"] ?? 0);
 const SEED = Number(process.env["VIGIL_SOAK_SEED"] ?? 1);
 /** The same through the journal's real threads, which take thirty times as long. */
 const THREADED_CASES = Math.ceil(CASES / 500);
+/** After so many cases of a process its figures so far are told, so that a run that is cut short has shown something. */
+const ROW_CASES = 25_000;
 const PROCESSES = Math.min(2, availableParallelism());
-/** A process that reports no case for so long has hung. */
-const SILENCE_MS_MAX = 120_000;
+/** A process that reports no case for so many seconds has hung; counted by a timer, so that the whole may be halted for a while. */
+const SILENT_SECONDS_MAX = 120;
 const MODULE = new URL("../support/corruption.ts", import.meta.url).href;
 const running = new Set<ChildProcess>();
 
@@ -21,33 +25,49 @@ afterEach(() => {
 /** Runs a row of cases in a process of its own; rejects where that ends or falls silent before it is done. */
 function runApart(row: CorruptionRow): Promise<CorruptionTally> {
   const script = `
-    const { runCorruptions } = await import(${JSON.stringify(MODULE)});
-    const row = ${JSON.stringify(row)};
-    const tally = await runCorruptions(row, (done) => { if (done % 500 === 0) process.send({ done }); });
-    process.send({ tally }, () => process.exit(0));`;
-  const child = spawn(process.execPath, ["--input-type=module", "-e", script], {
+    import(${JSON.stringify(MODULE)})
+      .then(({ runCorruptions }) => runCorruptions(${JSON.stringify(row)}, (done) => { if (done % 500 === 0) process.send({ done }); }))
+      .then((tally) => process.send({ tally }, () => process.exit(0)));`;
+  const child = spawn(process.execPath, ["-e", script], {
     stdio: ["ignore", "inherit", "inherit", "ipc"],
   });
   running.add(child);
   return new Promise((resolve, reject) => {
     let done = 0;
-    const silent = () => {
+    let silentSeconds = 0;
+    const timer = setInterval(() => {
+      silentSeconds += 1;
+      if (silentSeconds < SILENT_SECONDS_MAX) return;
       child.kill("SIGKILL");
       reject(new Error(`silent after case ${row.from + done} of seed ${row.seed}`));
-    };
-    let timer = setTimeout(silent, SILENCE_MS_MAX);
+    }, 1000);
     child.on("message", (message: { readonly done?: number; readonly tally?: CorruptionTally }) => {
-      clearTimeout(timer);
-      timer = setTimeout(silent, SILENCE_MS_MAX);
-      done = message.done ?? done;
+      silentSeconds = 0;
+      if (message.done !== undefined) done = message.done;
       if (message.tally !== undefined) resolve(message.tally);
     });
     child.on("exit", (code, signal) => {
-      clearTimeout(timer);
+      clearInterval(timer);
       running.delete(child);
       reject(new Error(`ended with ${code ?? signal} after case ${row.from + done} of seed ${row.seed}`));
     });
   });
+}
+
+/** Runs a share of the cases, a row after the other. */
+async function runShare(share: CorruptionRow): Promise<CorruptionTally> {
+  const tallies: CorruptionTally[] = [];
+  for (let done = 0; done < share.count; done += ROW_CASES) {
+    const count = Math.min(ROW_CASES, share.count - done);
+    tallies.push(await runApart({ ...share, from: share.from + done, count }));
+    const soFar = together(tallies);
+    tell(`cases ${share.from} to ${share.from + done + count - 1}`, { ...soFar, seconds: secondsOf(tallies) });
+  }
+  return { ...together(tallies), seconds: secondsOf(tallies) };
+}
+
+function secondsOf(tallies: readonly CorruptionTally[]): number {
+  return tallies.reduce((sum, { seconds }) => sum + seconds, 0);
 }
 
 function together(tallies: readonly CorruptionTally[]): CorruptionTally {
@@ -80,18 +100,18 @@ function tell(what: string, tally: CorruptionTally): string {
 
 describe("one byte of a journal is changed", () => {
   test(`${CASES} times: nothing false is shown, what is missing is told, it neither hangs nor ends, and goes on`, {
-    timeout: 14_400_000,
+    timeout: 28_800_000,
   }, async () => {
     const share = Math.ceil(CASES / PROCESSES);
-    const rows = Array.from({ length: PROCESSES }, (_, index) => ({
+    const shares = Array.from({ length: PROCESSES }, (_, index) => ({
       seed: SEED,
-      from: index * share,
+      from: FIRST_CASE + index * share,
       count: Math.min(share, CASES - index * share),
-      appendEvery: 20,
-      viewsEvery: 4,
+      appendEvery: 40,
+      viewsEvery: 8,
       threads: false,
     }));
-    const tally = together(await Promise.all(rows.map(runApart)));
+    const tally = together(await Promise.all(shares.map(runShare)));
     expect(tally.wrongCount, tell(`in ${PROCESSES} processes`, tally)).toBe(0);
     expect(tally.outcomes.harmless, "some bytes are of no use").toBeGreaterThan(0);
     expect(tally.outcomes["found-at-open"] + tally.outcomes["found-when-read"], "and many are").toBeGreaterThan(CASES / 5);

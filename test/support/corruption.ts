@@ -11,8 +11,11 @@ import type { Journal, ReaderCursor } from "../../src/core/ports.ts";
 import type { JournalRecord, SeqSpan } from "../../src/core/record.ts";
 import { type Clock, wallMs } from "../../src/core/time.ts";
 import { type JournalOptions, type JournalThreads, openJournal, openJournalOn } from "../../src/journal/journal.ts";
+import { KEPT_FILE } from "../../src/journal/journal-folder.ts";
+import { KeptFile } from "../../src/journal/kept-file.ts";
 import type { FromReader, FromWriter, ToReader, ToWriter } from "../../src/journal/messages.ts";
 import { JournalReader } from "../../src/journal/reader.ts";
+import { countSealable, sealKeptFile } from "../../src/journal/sealed-kept.ts";
 import { SegmentWriter, settleSealed } from "../../src/journal/segment-file.ts";
 import { WAVE_DEFAULTS, type WaveSettings } from "../../src/journal/wave-settings.ts";
 import { JournalWriter } from "../../src/journal/worker.ts";
@@ -25,14 +28,14 @@ import { chunkOf, patientAlertOf } from "./wave-records.ts";
 
 const READER = "upstream:hospital";
 const CURSOR: ReaderCursor = { epoch: "", upTo: seq(0), open: [] };
-/** A case that has not ended within this has hung. */
-const CASE_MS_MAX = 5_000;
+/** A case that has not ended within so many turns of a timer has hung. Turns and not time, so that the process may be halted for a while. */
+const CASE_TURNS_MAX = 200;
 /** A damage met while reading is told within so many turns. */
 const TURNS_TO_TELL = 20;
 const TURN_MS = 25;
 const GATEWAY_ID = "gateway-1";
 
-/** A small but whole journal: a sealed segment and one in use, alerts open and ended, acts, a loss, starts, a cursor. */
+/** A small but whole journal: a sealed segment and one in use, the same of the kept file, alerts open and ended, acts, a loss, starts, a cursor. */
 export interface Pattern {
   /** Files as they lie on disk, by name; those of a journal that closed or of one that was cut off, with its logs. */
   readonly files: ReadonlyMap<string, Buffer>;
@@ -97,7 +100,10 @@ async function makePatterns(): Promise<{ readonly closed: Pattern; readonly cutO
       }
       if (segment === SEGMENTS - 1) cutOff = filesOf(folder);
       await journal.close();
-      if (segment < SEGMENTS - 1) sealNewest(folder);
+      if (segment < SEGMENTS - 1) {
+        sealNewest(folder);
+        sealKept(folder);
+      }
     }
     const hasher = new RecordHasher();
     const hashes = new Map([...records].map(([number, record]) => [number, hasher.of(record)]));
@@ -143,6 +149,12 @@ function sealNewest(folder: string): void {
       .at(-1) ?? "";
   new SegmentWriter(join(folder, newest), 0, { check: false }).seal();
   settleSealed(join(folder, newest));
+}
+
+function sealKept(folder: string): void {
+  const kept = KeptFile.open(join(folder, KEPT_FILE));
+  const sealed = sealKeptFile(kept, folder, countSealable(kept));
+  if (sealed === null) throw new Error("there is nothing to be sealed");
 }
 
 /** Everything but locks, shared memory and room kept free, which no start reads. */
@@ -316,10 +328,14 @@ function openCorruptionBench(parentFolder = "/dev/shm"): CorruptionBench {
   return {
     run: async (pattern, damage, { append, views, waves, threads }) => {
       lay(folder, pattern, damage);
-      const inTime = new Promise<CaseOutcome>((resolve) => {
+      const hung = Promise.withResolvers<CaseOutcome>();
+      let turns = 0;
+      const counting = setInterval(() => {
+        turns += 1;
+        if (turns < CASE_TURNS_MAX) return;
         const answer = { outcome: "found-when-read", missingCount: 0, missingWithoutRange: 0 } as const;
-        setTimeout(() => resolve({ ...answer, wrong: ["it did not end"] }), CASE_MS_MAX).unref();
-      });
+        hung.resolve({ ...answer, wrong: ["it did not end"] });
+      }, TURN_MS);
       const options: JournalOptions = {
         folder,
         gatewayId: GATEWAY_ID,
@@ -335,7 +351,7 @@ function openCorruptionBench(parentFolder = "/dev/shm"): CorruptionBench {
           missingWithoutRange: 0,
         }),
       );
-      return await Promise.race([work, inTime]);
+      return await Promise.race([work, hung.promise]).finally(() => clearInterval(counting));
     },
     close: () => rmSync(parent, { recursive: true, force: true }),
   };
