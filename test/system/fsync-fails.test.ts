@@ -79,13 +79,9 @@ describe.skipIf(mosquittoIsMissing || compilerIsMissing)("fsync fails with EIO",
     // What was made while nothing could be written lies there now, under the number it left with.
     for (const { heard } of [during, after]) expect(examined.kept.bySeq.get(heard.seq)?.content, about).toBe(heard.content);
     expect(examined.kept.lastSeq, about).toBeGreaterThanOrEqual(committedUpTo);
-    expect(
-      powered
-        .gateway()
-        .events()
-        .filter((event) => event.kind === "gateway-started"),
-      about,
-    ).toHaveLength(1);
+    const events = powered.gateway().events();
+    const starts = events.filter((event) => event.kind === "gateway-started");
+    expect(starts, `${about}, ${JSON.stringify(events)}`).toHaveLength(1);
   });
 
   test("one failed fsync, of whatever file, costs nothing that is said committed afterwards", { timeout: 240_000 }, async () => {

@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Alert } from "../../core/alert.ts";
 import { WAVEFORMS } from "../../core/quantities.ts";
 import type { StripWaveView } from "../../core/stream.ts";
@@ -56,7 +56,7 @@ function Strip({ state, language, alert }: { readonly state: PageState; readonly
     };
   }, [alert.id, alert.raisedCount, waves.length === 0]);
   const span = spanOf(waves);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const element = place.current;
     if (element === null || span === null) return;
     element.scrollLeft = ((alert.raisedAtMs - span.fromMs) / 1000) * pixelsPerSecond - element.clientWidth / 2;
@@ -106,7 +106,8 @@ function StripCanvas(props: {
   const { language, wave, span, alertAtMs } = props;
   const canvas = useRef<HTMLCanvasElement>(null);
   const widthPixels = Math.ceil(((span.toMs - span.fromMs) / 1000) * pixelsPerSecond);
-  useEffect(() => {
+  // Before the page shows the empty canvas.
+  useLayoutEffect(() => {
     const element = canvas.current;
     const context = element?.getContext("2d") ?? null;
     if (element !== null && context !== null) draw(context, { wave, span, alertAtMs, widthPixels });
