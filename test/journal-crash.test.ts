@@ -10,7 +10,7 @@ import type { JournalHealth } from "../src/core/ports.ts";
 import { openJournal, openJournalOn } from "../src/journal/journal.ts";
 import { openFolder } from "../src/journal/open-folder.ts";
 import { SegmentWriter, settleSealed } from "../src/journal/segment-file.ts";
-import { WAVE_DEFAULTS } from "../src/journal/wave-settings.ts";
+import { WAVE_DEFAULTS } from "../src/journal/waves/wave-settings.ts";
 import { committed, flipBytes, openOrFail, readAll, temporaryFolder, until } from "./support/journal-folder.ts";
 import { attackWithKills, endAppenders, startAppender } from "./support/journal-killing.ts";
 import { actOf, alertOf, observationOf } from "./support/journal-records.ts";

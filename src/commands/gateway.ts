@@ -21,7 +21,7 @@ import { type Gateway, startGateway } from "../gateway/assembly.ts";
 import { type ControlSocket, openControlSocket } from "../gateway/control-socket.ts";
 import { createSystemTime } from "../gateway/system-time.ts";
 import { openJournal } from "../journal/journal.ts";
-import type { WaveSettings } from "../journal/wave-settings.ts";
+import type { WaveSettings } from "../journal/waves/wave-settings.ts";
 import { createLog, type Log } from "../log.ts";
 import { createMqttSink } from "../sinks/mqtt.ts";
 import { type Outbox, startOutbox } from "../sinks/outbox.ts";

@@ -15,9 +15,9 @@ import type { FromReader, LostRange, OpenedJournal, ReadQuery, SimulatedDisk, St
 import { buffersOf, packRecords, unpackRecords } from "./packing.ts";
 import { ReaderThread } from "./reader-thread.ts";
 import { WaitingRecords } from "./waiting-records.ts";
-import { chunkOf, factsOf, stretchesOf } from "./wave-frame.ts";
-import { WaveSender } from "./wave-sender.ts";
-import { WAVE_DEFAULTS, type WaveSettings } from "./wave-settings.ts";
+import { chunkOf, factsOf, stretchesOf } from "./waves/wave-frame.ts";
+import { WaveSender } from "./waves/wave-sender.ts";
+import { WAVE_DEFAULTS, type WaveSettings } from "./waves/wave-settings.ts";
 import { type WriterMessage, WriterThread } from "./writer-thread.ts";
 
 /** What a journal needs to be opened. */

@@ -3,7 +3,7 @@ import type { TrendPoint } from "../core/ports.ts";
 import type { QuantityName } from "../core/quantities.ts";
 import type { LifeStart, Loss, LossReason, RecordKind } from "../core/record.ts";
 import type { PackedRecords } from "./packing.ts";
-import type { WaveSettings } from "./wave-settings.ts";
+import type { WaveSettings } from "./waves/wave-settings.ts";
 
 /** A disk slower than the real one, to give figures for an SD card: how long each wait for the disk takes, and a share of slow ones. */
 export interface SimulatedDisk {

@@ -16,7 +16,7 @@ import { ROLLUP_CELL_MS, shownValue, visitCells } from "./rollup.ts";
 import { keptRecords, type SealedPart } from "./sealed-kept.ts";
 import { type BlockRow, blockIsSound, type RollupRow, rollupIsSound, SegmentReader } from "./segment-file.ts";
 import { TrendThinner } from "./trend.ts";
-import { readWaves } from "./wave-reader.ts";
+import { readWaves } from "./waves/wave-reader.ts";
 
 /** Work of one question that is done before another may have its turn. */
 const SLICE_MS = 5;

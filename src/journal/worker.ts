@@ -41,7 +41,7 @@ import {
 } from "./sealed-kept.ts";
 import { lookAtSegment, SegmentWriter, settleSealed } from "./segment-file.ts";
 import { SlowDisk } from "./slow-disk.ts";
-import { WaveStore } from "./wave-store.ts";
+import { WaveStore } from "./waves/wave-store.ts";
 
 /** How many segments a budget is cut into at least, so that dropping one is never dropping most. */
 const SEGMENTS_PER_BUDGET = 16;

@@ -17,7 +17,7 @@ import type { FromReader, FromWriter, ToReader, ToWriter } from "../../src/journ
 import { JournalReader } from "../../src/journal/reader.ts";
 import { countSealable, sealKeptFile } from "../../src/journal/sealed-kept.ts";
 import { SegmentWriter, settleSealed } from "../../src/journal/segment-file.ts";
-import { WAVE_DEFAULTS, type WaveSettings } from "../../src/journal/wave-settings.ts";
+import { WAVE_DEFAULTS, type WaveSettings } from "../../src/journal/waves/wave-settings.ts";
 import { JournalWriter } from "../../src/journal/worker.ts";
 import { committed, openOrFail, readAll, until } from "./journal-folder.ts";
 import { actOf, alertOf, BASE_MS, observationOf } from "./journal-records.ts";

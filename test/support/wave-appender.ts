@@ -1,6 +1,6 @@
 import { createSystemClock } from "../../src/clock.ts";
 import { openJournal } from "../../src/journal/journal.ts";
-import { WAVE_DEFAULTS } from "../../src/journal/wave-settings.ts";
+import { WAVE_DEFAULTS } from "../../src/journal/waves/wave-settings.ts";
 import { chunkOf, patientAlertOf } from "./wave-records.ts";
 
 /**

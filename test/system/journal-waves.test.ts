@@ -8,7 +8,7 @@ import { alertId } from "../../src/core/ids.ts";
 import type { WaveformChunk } from "../../src/core/observation.ts";
 import type { Journal } from "../../src/core/ports.ts";
 import type { LostRange } from "../../src/journal/messages.ts";
-import { WAVE_DEFAULTS } from "../../src/journal/wave-settings.ts";
+import { WAVE_DEFAULTS } from "../../src/journal/waves/wave-settings.ts";
 import { committed, openOrFail, readAll, until } from "../support/journal-folder.ts";
 import { observationOf } from "../support/journal-records.ts";
 import { compilerIsMissing, openPowerDisk } from "../support/power-disk.ts";

@@ -13,10 +13,10 @@ import { monotonicMs, wallMs } from "../../core/time.ts";
 import { openForReading } from "../../journal/database.ts";
 import { openJournal } from "../../journal/journal.ts";
 import { buffersOf, packRecords } from "../../journal/packing.ts";
-import type { PlainRowsAnswer, PlainRowsOrder } from "../../journal/plain-rows-worker.ts";
-import { WAVE_DEFAULTS } from "../../journal/wave-settings.ts";
+import { WAVE_DEFAULTS } from "../../journal/waves/wave-settings.ts";
 import { WriterThread } from "../../journal/writer-thread.ts";
 import { type BenchDisk, type Conditions, conditionsNow, simulatedDiskOf } from "./conditions.ts";
+import type { PlainRowsAnswer, PlainRowsOrder } from "./plain-rows-worker.ts";
 
 /** Middle, lowest and highest of several rounds. */
 export interface Spread {
@@ -329,7 +329,7 @@ async function sqliteRound(
     commitCount,
     simulatedDisk: simulatedDiskOf(of.work.disk),
   };
-  const worker = new Worker(new URL("../../journal/plain-rows-worker.ts", import.meta.url), { workerData: order });
+  const worker = new Worker(new URL("./plain-rows-worker.ts", import.meta.url), { workerData: order });
   const answer = await new Promise<PlainRowsAnswer>((resolve, reject) => {
     worker.once("message", resolve);
     worker.once("error", reject);

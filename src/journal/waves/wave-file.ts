@@ -13,8 +13,8 @@ import {
 } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { DamagedBytesError } from "./block-bytes.ts";
-import { inodeOf, movedError, sqliteOrSystemCode } from "./journal-folder.ts";
+import { DamagedBytesError } from "../block-bytes.ts";
+import { inodeOf, movedError, sqliteOrSystemCode } from "../journal-folder.ts";
 import { FRAME_BYTES_MIN, type FrameFacts, type FrameNumbers, factsOf, numbersOf, stretchesOf } from "./wave-frame.ts";
 
 /** Reads a file, which is bounded by `journalWaveFileBytesMax`, from a place to its end of now, or fewer bytes; null where it is not there. Rejects with the disk's error. */

@@ -1,11 +1,11 @@
 import { existsSync, readdirSync, renameSync, truncateSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Fault } from "../core/errors.ts";
-import { LIMITS } from "../core/limits.ts";
-import type { LossReason } from "../core/record.ts";
-import type { Clock } from "../core/time.ts";
-import { faultOf } from "./journal-folder.ts";
-import type { LostRange } from "./messages.ts";
+import type { Fault } from "../../core/errors.ts";
+import { LIMITS } from "../../core/limits.ts";
+import type { LossReason } from "../../core/record.ts";
+import type { Clock } from "../../core/time.ts";
+import { faultOf } from "../journal-folder.ts";
+import type { LostRange } from "../messages.ts";
 import { fsyncFolderAside } from "./wave-file.ts";
 
 /** What the keeping of waves needs from the writing thread it runs in. */

@@ -1,11 +1,11 @@
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
-import type { Alert } from "../core/alert.ts";
-import { LIMITS } from "../core/limits.ts";
-import type { LossReason } from "../core/record.ts";
-import { faultOf } from "./journal-folder.ts";
-import type { LostRange } from "./messages.ts";
-import type { PackedRare } from "./packing.ts";
+import type { Alert } from "../../core/alert.ts";
+import { LIMITS } from "../../core/limits.ts";
+import type { LossReason } from "../../core/record.ts";
+import { faultOf } from "../journal-folder.ts";
+import type { LostRange } from "../messages.ts";
+import type { PackedRare } from "../packing.ts";
 import { type AlertMoment, framesAround } from "./strip-window.ts";
 import { finishReplacing, framesIn, fsyncFolderAside, makeWaveFolder, writeFileSafely } from "./wave-file.ts";
 import { type WaveHouse, type WaveLosses, waveLoss } from "./wave-losses.ts";

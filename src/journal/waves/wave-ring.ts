@@ -1,10 +1,10 @@
 import { readdirSync, statSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
-import { type Fault, fault } from "../core/errors.ts";
-import { LIMITS } from "../core/limits.ts";
-import type { LossReason } from "../core/record.ts";
-import { faultOf } from "./journal-folder.ts";
-import type { LostRange, WaveBatch } from "./messages.ts";
+import { type Fault, fault } from "../../core/errors.ts";
+import { LIMITS } from "../../core/limits.ts";
+import type { LossReason } from "../../core/record.ts";
+import { faultOf } from "../journal-folder.ts";
+import type { LostRange, WaveBatch } from "../messages.ts";
 import type { FileSpan } from "./strip-window.ts";
 import {
   checkWaveFile,

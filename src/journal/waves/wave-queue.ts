@@ -1,5 +1,5 @@
-import type { WaveformChunk } from "../core/observation.ts";
-import type { LostRange, WaveBatch } from "./messages.ts";
+import type { WaveformChunk } from "../../core/observation.ts";
+import type { LostRange, WaveBatch } from "../messages.ts";
 import { encodeFrame, FRAME_BYTES_MAX } from "./wave-frame.ts";
 
 interface WaitingFrame {

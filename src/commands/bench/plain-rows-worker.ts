@@ -1,11 +1,11 @@
 import { parentPort, workerData } from "node:worker_threads";
 import Database from "better-sqlite3";
-import { createSystemClock } from "../clock.ts";
-import type { Observation } from "../core/observation.ts";
-import { assert } from "../core/result.ts";
-import type { SimulatedDisk } from "./messages.ts";
-import { type PackedRecords, unpackRecords } from "./packing.ts";
-import { SlowDisk } from "./slow-disk.ts";
+import { createSystemClock } from "../../clock.ts";
+import type { Observation } from "../../core/observation.ts";
+import { assert } from "../../core/result.ts";
+import type { SimulatedDisk } from "../../journal/messages.ts";
+import { type PackedRecords, unpackRecords } from "../../journal/packing.ts";
+import { SlowDisk } from "../../journal/slow-disk.ts";
 
 /** What a run of plain rows is to do. */
 export interface PlainRowsOrder {

@@ -1,9 +1,9 @@
 import { join } from "node:path";
-import { LIMITS } from "../core/limits.ts";
-import { faultOf } from "./journal-folder.ts";
-import type { LostRange, WaveBatch } from "./messages.ts";
-import type { PackedRare } from "./packing.ts";
-import { readKeptRecords } from "./sealed-kept.ts";
+import { LIMITS } from "../../core/limits.ts";
+import { faultOf } from "../journal-folder.ts";
+import type { LostRange, WaveBatch } from "../messages.ts";
+import type { PackedRare } from "../packing.ts";
+import { readKeptRecords } from "../sealed-kept.ts";
 import { StripShelf } from "./strip-shelf.ts";
 import { type WaveHouse, WaveLosses, waveLoss } from "./wave-losses.ts";
 import { WaveRing } from "./wave-ring.ts";

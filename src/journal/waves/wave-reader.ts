@@ -1,6 +1,6 @@
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import type { ReadQuery, WavePlace } from "./messages.ts";
+import type { ReadQuery, WavePlace } from "../messages.ts";
 import { readableFacts, readBytes } from "./wave-file.ts";
 import { type FrameFacts, stretchesOf } from "./wave-frame.ts";
 import { RING_FOLDER, ringNumberOf, STRIP_FOLDER, stripFileName, stripSeqOf } from "./wave-settings.ts";

@@ -1,7 +1,7 @@
-import { LIMITS } from "../core/limits.ts";
-import type { WaveformChunk } from "../core/observation.ts";
-import type { Clock, Timer } from "../core/time.ts";
-import type { LostRange, ToWriter, WaveBatch } from "./messages.ts";
+import { LIMITS } from "../../core/limits.ts";
+import type { WaveformChunk } from "../../core/observation.ts";
+import type { Clock, Timer } from "../../core/time.ts";
+import type { LostRange, ToWriter, WaveBatch } from "../messages.ts";
 import { WaveQueue } from "./wave-queue.ts";
 
 /** What the sender of waves needs from the journal on the main thread. */

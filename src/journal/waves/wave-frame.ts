@@ -1,9 +1,9 @@
 import { crc32 } from "node:zlib";
-import { deviceId, patientId } from "../core/ids.ts";
-import type { Origin, WaveformChunk } from "../core/observation.ts";
-import type { WaveformName } from "../core/quantities.ts";
-import { monotonicMs, wallMs } from "../core/time.ts";
-import { ByteReader, ByteWriter, DamagedBytesError } from "./block-bytes.ts";
+import { deviceId, patientId } from "../../core/ids.ts";
+import type { Origin, WaveformChunk } from "../../core/observation.ts";
+import type { WaveformName } from "../../core/quantities.ts";
+import { monotonicMs, wallMs } from "../../core/time.ts";
+import { ByteReader, ByteWriter, DamagedBytesError } from "../block-bytes.ts";
 
 /** Begins every frame; the last byte is the format's version. */
 const MAGIC = Buffer.from([0xb7, 0x57, 0x56, 0x01]);
