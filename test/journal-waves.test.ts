@@ -1,4 +1,4 @@
-import { readFileSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
@@ -7,7 +7,10 @@ import { LIMITS } from "../src/core/limits.ts";
 import type { WaveformChunk } from "../src/core/observation.ts";
 import type { Journal } from "../src/core/ports.ts";
 import { wallMs } from "../src/core/time.ts";
+import { type FileSpan, framesAround } from "../src/journal/waves/strip-window.ts";
+import { OpenWaveFile } from "../src/journal/waves/wave-file.ts";
 import { encodeFrame, FRAME_BYTES_MAX, factsOf, chunkOf as frameChunk, stretchesOf } from "../src/journal/waves/wave-frame.ts";
+import { WaveIndex } from "../src/journal/waves/wave-index.ts";
 import { WaveQueue } from "../src/journal/waves/wave-queue.ts";
 import { WAVE_DEFAULTS } from "../src/journal/waves/wave-settings.ts";
 import { openOrFail, until } from "./support/journal-folder.ts";
@@ -275,6 +278,58 @@ describe.concurrent("the ring", () => {
     expect(indicesOf(await everything(journal))).toEqual([3]);
     await journal.close();
     expect(waveFilesIn(folder, "waves").map((path) => path.slice(-14))).toEqual(["0000000002.bin"]);
+  });
+});
+
+describe("the index of a file of the ring", () => {
+  test(`a strip read by it is the same, to the byte, as one for which every file is read whole (seed ${SEED})`, async () => {
+    const folder = folderOfTest();
+    mkdirSync(folder, { recursive: true });
+    const random = seededRandom(SEED);
+    const pick = (count: number) => random.whole({ min: 1, max: count });
+    const spans: (FileSpan & { readonly index: WaveIndex })[] = [];
+    let [current, index, monotonicMs] = [0, 0, 1000];
+    for (let fileNumber = 1; fileNumber <= 4; fileNumber++) {
+      const file = `waves-${fileNumber}.bin`;
+      const open = new OpenWaveFile(join(folder, file));
+      const known = new WaveIndex();
+      const fromSeqs: number[] = [];
+      for (let batch = 0; batch < 12; batch++) {
+        const seqs: number[] = [];
+        const frames = Array.from({ length: pick(9) }, () => {
+          current += random.whole({ min: 0, max: 2 });
+          seqs.push(current);
+          index += 1;
+          monotonicMs += pick(300);
+          const who = { device: `monitor-${pick(4)}`, patient: pick(5) === 1 ? null : `patient-${pick(3)}` };
+          const chunk = chunkOf({ index, ...who, samples: pick(60), monotonic: monotonicMs, atMs: 1e12 + monotonicMs });
+          return encodeFrame(chunk, { life: 7, number: index, seq: current });
+        });
+        const bytes = Buffer.concat(frames);
+        known.add(bytes, { atByte: open.bytes, fromSeq: seqs[0] ?? 0, toSeq: current });
+        open.append(bytes);
+        fromSeqs.push(...seqs);
+      }
+      open.close();
+      spans.push({ file, fromSeq: fromSeqs[0] ?? 0, index: known });
+    }
+    const settings = { stripBeforeMs: 6000, stripAfterMs: 4000 };
+    const search = { settings, folder, turn: async () => {} };
+    const whole = spans.map((span) => ({ ...span, index: null }));
+    let framesFound = 0;
+    for (let trial = 0; trial < 200; trial++) {
+      const moment = {
+        seq: random.whole({ min: 0, max: current + 1 }),
+        atMs: 1e12 + random.whole({ min: 0, max: monotonicMs }),
+        patientId: pick(3) === 1 ? null : `patient-${pick(4)}`,
+        deviceId: `monitor-${pick(4)}`,
+      };
+      const byIndex = Buffer.concat(await framesAround(moment, { ...search, files: spans }));
+      const byReading = Buffer.concat(await framesAround(moment, { ...search, files: whole }));
+      expect(byIndex.equals(byReading), JSON.stringify(moment)).toBe(true);
+      framesFound += [...stretchesOf(byIndex)].length;
+    }
+    expect(framesFound).toBeGreaterThan(1000);
   });
 });
 

@@ -58,6 +58,7 @@ export const LIMITS = {
   journalWaveBatchMsMax: bound(500, "ms", "Chunks of waves that came in this time go to the writing thread together; while more records wait than fit into one commit, they wait as well."),
   journalWaveSyncMsMax: bound(5000, "ms", "The disk is asked to have what came of waves; a power cut takes at most so much. A disk that refuses waves is asked again after as long."),
   journalWaveFileBytesMax: bound(16777216, "bytes per file", "The file of the ring is closed and the next one begun; else after a minute."),
+  journalWaveIndexMax: bound(200000, "chunks", "Strips around older chunks read whole files of the ring instead of their own chunks."),
   journalStripsWaitingMax: bound(1000, "strips", "A further alert gets no strip, and a loss of `waveforms` is recorded."),
   journalStripGraceMsMax: bound(5000, "ms", "Waves of the time after an alert that are still on their way are waited for no longer; the strip is written with what is there."),
   journalReadWavesMax: bound(500, "chunks per page", "The rest of an answer follows in the next page."),

@@ -16,7 +16,7 @@ const LEAST_RATE = { timesNew: 2, perSecond: 1000 } as const;
  * The part of the main thread's time that making and publishing a backlog may take; for the rest it waits, so that alerts find it free.
  * It falls by a third whenever the wait was over late, because the thread or the machine has other work, and rises slowly when it was not.
  */
-const SHARE = { max: 0.1, min: 0.005, step: 0.002, lateMs: 4 } as const;
+const SHARE = { max: 0.05, min: 0.005, step: 0.002, lateMs: 4 } as const;
 
 /** How large the batches of the backlog's bulk are and how long the main thread rests between them; it outlives the connection. */
 export class BacklogPace {

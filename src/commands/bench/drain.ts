@@ -1,11 +1,7 @@
 import { createSystemClock } from "../../clock.ts";
-import { LIMITS } from "../../core/limits.ts";
-import { assert } from "../../core/result.ts";
 import type { RecordMessage } from "../../core/upstream.ts";
-import { openJournal } from "../../journal/journal.ts";
 import type { CommandIo } from "../command.ts";
 import type { BenchDisk, Conditions } from "./conditions.ts";
-import { nextObservations, observationPool } from "./durable.ts";
 import { watchUpstream } from "./far-side.ts";
 import { createLatencies, type Latencies, type LatencySummary } from "./load.ts";
 import type { Pauses } from "./pauses.ts";
@@ -16,7 +12,7 @@ export interface DrainPlan {
   readonly beds: number;
   readonly disk: BenchDisk;
   readonly coreCount: number;
-  /** How many records of the same ward are laid into the journal while the gateway and the far side are away. */
+  /** The far side stays away until so many records wait; the gateway is the same one before and after. */
   readonly backlogRecords: number;
   readonly warmUpMs: number;
   /** How long alerts are watched before the far side goes away. */
@@ -50,12 +46,10 @@ export interface DrainFigures {
   readonly pausesDuring: Pauses;
 }
 
-/** With fewer records waiting the backlog is gone: what is on its way of a fresh second of 200 beds. */
-const LEFT_RECORDS_MAX = 2600;
 const LOOK_MS = 250;
-/** What is added to a backlog at a time. */
-const BACKLOG_STEP_RECORDS = 200;
-/** Waited for the gateway's connection or the backlog's end; one that needs longer has failed the trial. */
+/** What a bed's monitor measures each second. */
+export const OBSERVATIONS_PER_BED = 13;
+/** Waited for the gateway's connection; one that needs longer has failed the trial. */
 const WAIT_MS_MAX = 120_000;
 
 /** A receiver of alerts: what counts is the first arrival of an alarm's text, if it was raised at or after `sinceMs`. */
@@ -83,10 +77,7 @@ export async function runDrain(plan: DrainPlan, io: CommandIo): Promise<DrainFig
     const before = { alerts: first.alerts.summary(), echoes: first.echoes.summary(), pauses: await stage.pauses() };
     stop.abort();
     await stage.stopBroker();
-    await stage.stopGateway();
-    await layBacklog(stage.journalFolder, plan.backlogRecords);
-    await stage.startGateway();
-    await clock.sleep(plan.warmUpMs);
+    await until(async () => backlogOf(await stage.stats()) >= plan.backlogRecords, LOOK_MS, awayMsMax(plan));
     const stopAgain = new AbortController();
     await stage.startBroker();
     const second = await listen(stage, stopAgain.signal);
@@ -94,7 +85,7 @@ export async function runDrain(plan: DrainPlan, io: CommandIo): Promise<DrainFig
     await until(async () => second.firstArrivalMs !== null, 10);
     second.sinceMs = clock.monotonic();
     second.echoes.clear();
-    const during = await drained(stage, second, plan.duringMsMax);
+    const during = await drained(stage, second, plan);
     stopAgain.abort();
     const ratio = (key: "p50Ms" | "p99Ms") => Math.round((during.alerts[key] / before.alerts[key]) * 100) / 100;
     return {
@@ -120,38 +111,20 @@ export async function runDrain(plan: DrainPlan, io: CommandIo): Promise<DrainFig
   }
 }
 
-/** Adds records of the ward's kind behind the last one, as fast as the disk takes them. */
-async function layBacklog(folder: string, count: number): Promise<void> {
-  const clock = createSystemClock();
-  const opened = await openJournal({ folder, gatewayId: "bench", bytesMax: 2e9, clock });
-  assert(opened.ok, "a journal that was closed can be opened");
-  const journal = opened.value;
-  const pool = observationPool();
-  const after = journal.leftOutAtOpen?.to ?? journal.lastSeqAtOpen;
-  let laid = 0;
-  await new Promise<void>((resolve) => {
-    const fill = (committed: number) => {
-      while (laid < count && after + laid - committed < LIMITS.journalBatchRecordsMax.value) {
-        journal.append(nextObservations(pool, after + laid, BACKLOG_STEP_RECORDS));
-        laid += BACKLOG_STEP_RECORDS;
-      }
-      if (committed >= after + laid) resolve();
-    };
-    journal.onCommit(fill);
-    fill(after);
-  });
-  await journal.close();
+/** Twice as long as a ward of these monitors needs to fill it. */
+function awayMsMax({ backlogRecords, beds }: DrainPlan): number {
+  return WAIT_MS_MAX + ((2 * backlogRecords) / (beds * OBSERVATIONS_PER_BED)) * 1000;
 }
 
-/** Watches until the backlog is gone or the time is over. */
-async function drained(stage: BenchStage, watch: AlertWatch, msMax: number) {
+/** Watches until no more waits than a fresh second of the ward, or the time is over. */
+async function drained(stage: BenchStage, watch: AlertWatch, { beds, duringMsMax }: DrainPlan) {
   const clock = createSystemClock();
   await stage.pauses();
   const begun = { stats: await stage.stats(), atMs: clock.monotonic() };
   let last = begun;
   await until(async () => {
     last = { stats: await stage.stats(), atMs: clock.monotonic() };
-    return backlogOf(last.stats) <= LEFT_RECORDS_MAX || last.atMs - begun.atMs >= msMax;
+    return backlogOf(last.stats) <= beds * OBSERVATIONS_PER_BED || last.atMs - begun.atMs >= duringMsMax;
   }, LOOK_MS);
   const seconds = (last.atMs - begun.atMs) / 1000;
   const fresh = last.stats.committedRecords - begun.stats.committedRecords;
@@ -199,10 +172,10 @@ function backlogOf(stats: Awaited<ReturnType<BenchStage["stats"]>>): number {
   return stats.upstreams[0]?.backlogRecords ?? 0;
 }
 
-/** Asks until it is so. @throws  Where it never is. */
-async function until(isSo: () => Promise<boolean>, everyMs: number): Promise<void> {
+/** Asks until it is so. @throws  Where it is not within `msMax`. */
+async function until(isSo: () => Promise<boolean>, everyMs: number, msMax = WAIT_MS_MAX): Promise<void> {
   const clock = createSystemClock();
-  const endMs = clock.monotonic() + WAIT_MS_MAX;
+  const endMs = clock.monotonic() + msMax;
   while (!(await isSo())) {
     if (clock.monotonic() > endMs) throw new Error("what the bench waits for does not come");
     await clock.sleep(everyMs);

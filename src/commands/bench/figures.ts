@@ -1,6 +1,6 @@
 import type { CommandIo } from "../command.ts";
 import { type BenchDisk, type Conditions, conditionsNow } from "./conditions.ts";
-import { type DrainFigures, runDrain } from "./drain.ts";
+import { type DrainFigures, OBSERVATIONS_PER_BED, runDrain } from "./drain.ts";
 import { type DurableFigures, durableRate } from "./durable.ts";
 import { type JournalAloneFigures, journalAlone } from "./journal-alone.ts";
 import { type PathRate, wholePathRate } from "./path.ts";
@@ -35,6 +35,8 @@ export interface BenchFigure {
 const WARM_UP_MS = 8000;
 /** A gateway's start with a patient in each bed, and its end. */
 const STAGE_SECONDS = 5;
+/** A drain is watched so many times as long as a trial, before and during: of ten alerts a second the slowest of a hundred must be several. */
+const DRAIN_TIMES = 2;
 /** How long a main thread with nothing but a journal is watched, and without one. */
 const ALONE_MS = 10_000;
 const DISK_WORDS: Readonly<Record<BenchDisk, string>> = {
@@ -121,18 +123,16 @@ function trial(beds: number, disk: BenchDisk, coreShareMax: number | null): Benc
 
 function drain(disk: "as-is" | "slow"): BenchFigure {
   const name = disk === "slow" ? "drain-slow" : "drain";
+  const beds = 200;
   return {
     name,
     says: `alerts while a backlog drains, 200 beds, ${DISK_WORDS[disk]} 积压补发期间的报警`,
     secondsAbout: ({ measureMs, backlogRecords }) =>
-      2 * STAGE_SECONDS + (2 * WARM_UP_MS + 2 * measureMs) / 1000 + backlogRecords / 50_000 + 10,
-    run: async ({ measureMs, coreCount, backlogRecords }, io) => ({
-      kind: "drain",
-      name,
-      figures: await runDrain(
-        { beds: 200, disk, coreCount, backlogRecords, warmUpMs: WARM_UP_MS, beforeMs: measureMs, duringMsMax: measureMs },
-        io,
-      ),
-    }),
+      STAGE_SECONDS + (WARM_UP_MS + 2 * DRAIN_TIMES * measureMs) / 1000 + backlogRecords / (beds * OBSERVATIONS_PER_BED),
+    run: async ({ measureMs, coreCount, backlogRecords }, io) => {
+      const watched = { beforeMs: DRAIN_TIMES * measureMs, duringMsMax: DRAIN_TIMES * measureMs };
+      const figures = await runDrain({ beds, disk, coreCount, backlogRecords, warmUpMs: WARM_UP_MS, ...watched }, io);
+      return { kind: "drain", name, figures };
+    },
   };
 }

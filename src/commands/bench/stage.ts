@@ -42,7 +42,7 @@ export interface BenchStage {
   readonly conditions: Conditions;
   readonly ward: TracedWard;
   /** Of the supervisor; the gateway is its child. */
-  readonly pid: () => number;
+  readonly pid: number;
   readonly pagePort: number;
   /** Where the gateway's journal lies. */
   readonly journalFolder: string;
@@ -56,8 +56,6 @@ export interface BenchStage {
   readonly startBroker: () => Promise<void>;
   /** Stops the gateway as a person would; its files stay. */
   readonly stopGateway: () => Promise<void>;
-  /** Starts it again after a stop, and waits until it answers. */
-  readonly startGateway: () => Promise<void>;
   /** Stops everything and removes the files. */
   readonly close: () => Promise<void>;
 }
@@ -78,7 +76,7 @@ export async function openStage(plan: StagePlan, io: CommandIo): Promise<BenchSt
   await writeFile(passwordFile, ACCOUNT.password, { mode: 0o600 });
   await writeFile(join(folder, "config.yaml"), JSON.stringify(configOf({ folder, ward, brokerPort, pagePort })));
   const socket = join(folder, "data", CONTROL_SOCKET_NAME);
-  let gateway = startGateway(folder, plan);
+  const gateway = startGateway(folder, plan);
   if (!gateway.shareWasHeld)
     io.stderr("NOT HELD to its share of a core: this machine does not allow it 本机不允许限制处理器份额");
   const removeFolder = () => rmSync(folder, { recursive: true, force: true });
@@ -98,7 +96,7 @@ export async function openStage(plan: StagePlan, io: CommandIo): Promise<BenchSt
   return {
     conditions: { ...before, shareWasHeld: gateway.shareWasHeld },
     ward,
-    pid: () => gateway.pid,
+    pid: gateway.pid,
     pagePort,
     journalFolder: join(folder, "data", "journal"),
     upstream: { url: `mqtt://127.0.0.1:${brokerPort}`, protocolVersion: 4, username: ACCOUNT.username, passwordFile },
@@ -109,10 +107,6 @@ export async function openStage(plan: StagePlan, io: CommandIo): Promise<BenchSt
       broker = await openBroker(brokerPort);
     },
     stopGateway: () => gateway.stop(),
-    startGateway: async () => {
-      gateway = startGateway(folder, plan);
-      await ask(socket, { name: "stats", body: null });
-    },
     close,
   };
 }

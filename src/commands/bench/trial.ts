@@ -60,7 +60,7 @@ export async function runTrial(trial: Trial, io: CommandIo): Promise<TrialFigure
   try {
     const latencies = await watchBoth(stage, stop.signal);
     await clock.sleep(trial.warmUpMs);
-    const pids = processTree(stage.pid());
+    const pids = processTree(stage.pid);
     const before = await look(stage, pids);
     for (const each of Object.values(latencies)) each.clear();
     await clock.sleep(trial.measureMs);

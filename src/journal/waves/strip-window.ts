@@ -1,6 +1,7 @@
 import { join } from "node:path";
-import { readableFacts, readableNumbers, readBytes } from "./wave-file.ts";
+import { readableFacts, readableNumbers, readPlaces } from "./wave-file.ts";
 import { type FrameFacts, stretchesOf } from "./wave-frame.ts";
+import type { BytePlace, WaveIndex } from "./wave-index.ts";
 import type { WaveSettings } from "./wave-settings.ts";
 
 /** When an alert was, and whose waves belong to it. */
@@ -17,6 +18,8 @@ export interface AlertMoment {
 export interface FileSpan {
   readonly file: string;
   readonly fromSeq: number;
+  /** Where its frames lie, or null: then it is read whole. */
+  readonly index: WaveIndex | null;
 }
 
 interface Search {
@@ -32,7 +35,8 @@ interface FoundFrame {
 }
 
 /** Enough of a file for its first frame in all but strange cases; where it is not, the file is read. */
-const FIRST_BYTES = 16_384;
+const BEGINNING: readonly BytePlace[] = [{ at: 0, end: 16_384 }];
+const WHOLE: readonly BytePlace[] = [{ at: 0, end: Number.POSITIVE_INFINITY }];
 
 /**
  * The whole frames around an alert. Time before and after is counted on the monotonic clock of the life in which the alert was made, found
@@ -52,7 +56,8 @@ export async function framesAround(moment: AlertMoment, search: Search): Promise
   const { stripBeforeMs, stripAfterMs } = search.settings;
   const files = await filesBetween({ fromMs: -stripBeforeMs, toMs: stripAfterMs }, { moment, anchor, search, place });
   const name = Buffer.from(moment.patientId ?? moment.deviceId ?? "", "utf8");
-  const found = await framesOf(files, search, (content) => {
+  const places = ({ index }: FileSpan) => index?.placesOf(moment) ?? WHOLE;
+  const found = await framesOf(files, { ...search, places }, (content) => {
     // Most frames are somebody else's; looking for the name costs a tenth of reading the facts.
     if (!content.includes(name)) return null;
     const facts = readableFacts(content);
@@ -72,7 +77,7 @@ async function filesBetween(
   const { moment, anchor, search, place } = around;
   const beginsMs = async (index: number): Promise<number | null> => {
     const span = search.files[index];
-    const first = span === undefined ? undefined : (await framesOf([span], search, readableFacts, FIRST_BYTES))[0];
+    const [first] = span === undefined ? [] : await framesOf([span], { ...search, places: () => BEGINNING }, readableFacts);
     return first === undefined ? null : sinceAlertMs(first.facts, moment, anchor);
   };
   let from = place;
@@ -111,7 +116,11 @@ interface Neighbours {
 async function neighboursOf(moment: AlertMoment, spans: readonly FileSpan[], search: Search): Promise<Neighbours> {
   let before: Buffer | null = null;
   let after: Buffer | null = null;
-  await framesOf(spans, search, (content) => {
+  const places = ({ index }: FileSpan) => {
+    const place = index?.placeAround(moment.seq);
+    return index === null ? WHOLE : place ? [place] : [];
+  };
+  await framesOf(spans, { ...search, places }, (content) => {
     const seq = readableNumbers(content)?.seq;
     if (seq === undefined) return null;
     if (seq < moment.seq) before = content;
@@ -131,25 +140,22 @@ function anchorOf(moment: AlertMoment, { before, after }: Neighbours): Anchor | 
   return { life: near.life, monotonicMs: Math.min(Math.max(guessMs, earliestMs), latestMs) };
 }
 
-/** The frames for which `wanted` gives their facts. @param bytesMax  Only the first of each file, looked for in so many bytes. */
+/** The frames for which `wanted` gives their facts, of those that lie at some places of each file. */
 async function framesOf(
   spans: readonly FileSpan[],
-  search: Search,
+  search: Pick<Search, "folder" | "turn"> & { readonly places: (span: FileSpan) => readonly BytePlace[] },
   wanted: (content: Buffer) => FrameFacts | null,
-  bytesMax?: number,
 ): Promise<FoundFrame[]> {
   const found: FoundFrame[] = [];
-  for (const { file } of spans) {
-    const bytes = await readBytes(join(search.folder, file), 0, bytesMax);
-    if (bytes === null) continue;
-    let count = 0;
-    for (const stretch of stretchesOf(bytes)) {
-      count += 1;
-      if (count % 64 === 0) await search.turn();
-      const facts = stretch.kind === "frame" ? wanted(stretch.content) : null;
-      if (facts === null) continue;
-      found.push({ facts, bytes: bytes.subarray(stretch.at, stretch.end) });
-      if (bytesMax !== undefined) break;
+  let count = 0;
+  for (const span of spans) {
+    for (const bytes of (await readPlaces(join(search.folder, span.file), search.places(span))) ?? []) {
+      for (const stretch of stretchesOf(bytes)) {
+        count += 1;
+        if (count % 64 === 0) await search.turn();
+        const facts = stretch.kind === "frame" ? wanted(stretch.content) : null;
+        if (facts !== null) found.push({ facts, bytes: bytes.subarray(stretch.at, stretch.end) });
+      }
     }
   }
   return found;

@@ -16,24 +16,36 @@ import { dirname, join } from "node:path";
 import { DamagedBytesError } from "../block-bytes.ts";
 import { inodeOf, movedError, sqliteOrSystemCode } from "../journal-folder.ts";
 import { FRAME_BYTES_MIN, type FrameFacts, type FrameNumbers, factsOf, numbersOf, stretchesOf } from "./wave-frame.ts";
+import type { BytePlace } from "./wave-index.ts";
 
-/** Reads a file, which is bounded by `journalWaveFileBytesMax`, from a place to its end of now, or fewer bytes; null where it is not there. Rejects with the disk's error. */
-export async function readBytes(path: string, fromByte = 0, bytesMax = Number.POSITIVE_INFINITY): Promise<Buffer | null> {
+/** Reads a file, which is bounded by `journalWaveFileBytesMax`, from a place to its end of now; null where it is not there. Rejects with the disk's error. */
+export async function readBytes(path: string, fromByte = 0): Promise<Buffer | null> {
+  return (await readPlaces(path, [{ at: fromByte, end: Number.POSITIVE_INFINITY }]))?.[0] ?? null;
+}
+
+/** Reads some places of a file, each as far as the file goes now; null where it is not there. Rejects with the disk's error. */
+export async function readPlaces(path: string, places: readonly BytePlace[]): Promise<readonly Buffer[] | null> {
   const file = await openForReading(path);
   if (file === null) return null;
   try {
     const { size } = await file.stat();
-    const bytes = Buffer.alloc(Math.min(bytesMax, Math.max(0, size - fromByte)));
-    let at = 0;
-    while (at < bytes.length) {
-      const { bytesRead } = await file.read(bytes, at, bytes.length - at, fromByte + at);
-      if (bytesRead === 0) break;
-      at += bytesRead;
-    }
-    return bytes.subarray(0, at);
+    const parts: Buffer[] = [];
+    for (const { at, end } of places) parts.push(await readPart(file, at, Math.max(0, Math.min(end, size) - at)));
+    return parts;
   } finally {
     await file.close();
   }
+}
+
+async function readPart(file: FileHandle, atByte: number, bytesWanted: number): Promise<Buffer> {
+  const bytes = Buffer.alloc(bytesWanted);
+  let at = 0;
+  while (at < bytes.length) {
+    const { bytesRead } = await file.read(bytes, at, bytes.length - at, atByte + at);
+    if (bytesRead === 0) break;
+    at += bytesRead;
+  }
+  return bytes.subarray(0, at);
 }
 
 async function openForReading(path: string): Promise<FileHandle | null> {

@@ -238,6 +238,15 @@ export type Stretch =
       readonly cutOff: boolean;
     };
 
+/** Goes through whole frames that were encoded just now, without looking for damage. */
+export function* walkFrames(bytes: Buffer): Generator<{ readonly at: number; readonly end: number; readonly content: Buffer }> {
+  for (let at = 0; at < bytes.length; ) {
+    const end = at + HEAD_BYTES + bytes.readUInt32LE(at + 4);
+    yield { at, end, content: bytes.subarray(at + HEAD_BYTES, end) };
+    at = end;
+  }
+}
+
 /** Goes through bytes frame by frame. Where there is none, it goes on at the next sound one. */
 export function* stretchesOf(bytes: Buffer): Generator<Stretch> {
   for (let at = 0; at < bytes.length; ) {

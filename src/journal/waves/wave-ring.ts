@@ -19,6 +19,7 @@ import {
   replaceFile,
   type WaveFileFacts,
 } from "./wave-file.ts";
+import { WaveIndex } from "./wave-index.ts";
 import { type WaveHouse, type WaveLosses, waveLoss } from "./wave-losses.ts";
 import { RING_FOLDER, ringFileName, ringNumberOf, type WaveSettings } from "./wave-settings.ts";
 
@@ -36,6 +37,8 @@ interface RingFile {
   toSeq: number;
   /** When the newest chunk was written; a file of a former life counts from this one's start, so that no wall clock can empty the ring. */
   newestMs: number;
+  /** Where its frames lie; null where it is from a former life, or so old that hardly a strip will ask. */
+  index: WaveIndex | null;
 }
 
 /** What was written since the disk last said that it has it. */
@@ -89,7 +92,7 @@ export class WaveRing {
       const { size } = statSync(join(this.#folder, file));
       this.#nextNumber = Math.max(this.#nextNumber, number + 1);
       if (size === 0) unlinkSync(join(this.#folder, file));
-      else this.#files.push({ file, bytes: size, count: null, fromSeq: 0, toSeq: 0, newestMs: nowMs });
+      else this.#files.push({ file, bytes: size, count: null, fromSeq: 0, toSeq: 0, newestMs: nowMs, index: null });
     }
   }
 
@@ -100,7 +103,7 @@ export class WaveRing {
 
   /** The files, oldest first, the one being written included. */
   get spans(): readonly FileSpan[] {
-    return this.#files.map(({ file, fromSeq }) => ({ file, fromSeq }));
+    return this.#files.map(({ file, fromSeq, index }) => ({ file, fromSeq, index }));
   }
 
   /** The lowest number a chunk of the ring came with, or null where it is empty. */
@@ -131,10 +134,13 @@ export class WaveRing {
 
   #write(batch: WaveBatch, nowMs: number): void {
     const open = this.#open ?? this.#begin(nowMs, batch.fromSeq);
+    const atByte = open.bytes;
     open.append(batch.bytes);
     const entry = this.#files.at(-1);
     const unsynced = this.#unsynced.at(-1);
     if (entry === undefined || unsynced === undefined) return;
+    const { buffer, byteOffset, byteLength } = batch.bytes;
+    entry.index?.add(Buffer.from(buffer, byteOffset, byteLength), { ...batch, atByte });
     entry.bytes = open.bytes;
     entry.count = (entry.count ?? 0) + batch.count;
     entry.toSeq = batch.toSeq;
@@ -150,10 +156,20 @@ export class WaveRing {
     this.#nextNumber += 1;
     this.#open = open;
     this.#openedMs = nowMs;
-    this.#files.push({ file, bytes: 0, count: 0, fromSeq, toSeq: fromSeq, newestMs: nowMs });
+    this.#files.push({ file, bytes: 0, count: 0, fromSeq, toSeq: fromSeq, newestMs: nowMs, index: new WaveIndex() });
+    this.#forgetOldIndexes();
     this.#unsynced.push({ file: open, fromSeq, toSeq: fromSeq, count: 0 });
     this.#folderChanged = true;
     return open;
+  }
+
+  /** The newest files' frames are known one by one, up to a bound. */
+  #forgetOldIndexes(): void {
+    let count = 0;
+    for (const entry of [...this.#files].reverse()) {
+      count += entry.index?.count ?? 0;
+      if (count > LIMITS.journalWaveIndexMax.value) entry.index = null;
+    }
   }
 
   /** Ends the file that is a minute old or long enough. */
@@ -294,6 +310,7 @@ export class WaveRing {
       });
       if (!this.#files.includes(entry)) return;
       if (facts === null) return this.#forget(entry);
+      entry.index = null;
       entry.bytes = facts.bytes;
       entry.count = facts.frames;
       entry.fromSeq = facts.first.seq;
