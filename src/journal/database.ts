@@ -4,7 +4,7 @@ import { crc32 } from "node:zlib";
 import Database from "better-sqlite3";
 import { assert } from "../core/result.ts";
 import { asPlainDatabase, readImage } from "./database-image.ts";
-import { isDamage, sqliteOrSystemCode } from "./journal-folder.ts";
+import { damagedError, isDamage, sqliteOrSystemCode } from "./journal-folder.ts";
 import { replaceDatabase, syncFolder } from "./replace-file.ts";
 
 /** An open SQLite file. */
@@ -189,7 +189,7 @@ export function versionOf(database: OpenDatabase): number {
   const stored = database.pragma("user_version", { simple: true });
   assert(typeof stored === "number", "user_version is a number");
   const version = versionFromHeader(stored);
-  if (version === null) throw new Database.SqliteError("the schema version is damaged", "SQLITE_CORRUPT");
+  if (version === null) throw damagedError("the schema version is damaged");
   return version;
 }
 

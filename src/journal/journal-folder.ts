@@ -148,6 +148,11 @@ export function isSameFile(onePath: string, otherPath: string): boolean {
   return one !== undefined && other !== undefined && one.ino === other.ino && one.dev === other.dev && one.nlink > 1;
 }
 
+/** The error SQLite itself would raise, where this code finds the damage first. */
+export function damagedError(what: string): Error {
+  return new Database.SqliteError(what, "SQLITE_CORRUPT");
+}
+
 /** The error for a file that was taken away while it was open: what is written to it would be nowhere. */
 export function movedError(): Error {
   return new Database.SqliteError("the file is not where it was opened", "SQLITE_READONLY_DBMOVED");

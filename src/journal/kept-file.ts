@@ -17,7 +17,7 @@ import {
   readBytes,
   structureIsSound,
 } from "./database.ts";
-import { inodeOf, isDamageOnDisk } from "./journal-folder.ts";
+import { damagedError, inodeOf, isDamageOnDisk } from "./journal-folder.ts";
 import type { LostRange, SealedKept, StoredCursor } from "./messages.ts";
 import type { NumberSpan } from "./number-spans.ts";
 import type { PackedRare, RareKind } from "./packing.ts";
@@ -626,6 +626,23 @@ export class KeptReader {
       if (rows.length === 0) break;
     }
     return found;
+  }
+
+  /**
+   * Looks whether a sealed file holds as many records as it says, each behind the one before: where a number in a page is damaged, SQLite
+   * may find its way past some rows without a word. @throws  SQLite's error where it does not.
+   */
+  checkSealed({ from, to }: NumberSpan, recordCount: number): void {
+    let count = 0;
+    for (const kind of SEALED_KINDS) {
+      let before = 0;
+      for (const seq of this.#database.prepare<[], number>(`SELECT seq FROM ${TABLES[kind]} ORDER BY seq`).pluck().iterate()) {
+        if (!(seq > before)) throw damagedError("records are out of order");
+        if (seq >= from && seq <= to) count += 1;
+        before = seq;
+      }
+    }
+    if (count !== recordCount) throw damagedError("records are missing");
   }
 
   /** The highest number of one kind, 0 where there is none. */

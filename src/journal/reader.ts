@@ -40,6 +40,8 @@ export class JournalReader {
   readonly #sealedReaders = new Map<string, KeptReader>();
   #generation = 0;
   readonly #toldDamage = new Set<string>();
+  /** Sealed segments that hold as many records as they say. */
+  #whole = new Set<string>();
 
   constructor(clock: Clock, say: (message: FromReader, transfer: ArrayBuffer[]) => void) {
     this.#clock = clock;
@@ -66,6 +68,7 @@ export class JournalReader {
     this.#folder = folder;
     const sealedBefore = new Set(this.#entries.filter((entry) => entry.sealed).map((entry) => entry.file));
     this.#entries = entries;
+    this.#whole = new Set(entries.filter((entry) => this.#whole.has(wholeKey(entry))).map(wholeKey));
     const isSettled = (file: string) => sealedBefore.has(file) && !existsSync(join(folder, `${file}-wal`));
     const staying = new Set(entries.filter((entry) => !entry.sealed || isSettled(entry.file)).map((entry) => entry.file));
     for (const file of [...this.#segments.keys()]) if (!staying.has(file)) this.#closeSegment(file);
@@ -125,17 +128,18 @@ export class JournalReader {
 
   /** The sealed files of kept records; one that SQLite calls damaged is told and passed over from then on. */
   #sealedParts(): readonly SealedPart[] {
-    return this.#sealedKept.map(({ file, firstSeq, lastSeq }) => ({
-      firstSeq,
-      lastSeq,
+    return this.#sealedKept.map((sealed) => ({
+      firstSeq: sealed.firstSeq,
+      lastSeq: sealed.lastSeq,
       records: (kind, range) => {
+        const { file } = sealed;
         try {
-          return this.#sealedReader(file).records(kind, range);
+          return this.#sealedReader(sealed).records(kind, range);
         } catch (error) {
           // Its pages are never written again: a sector that cannot be read, or a file that is gone, stays so.
           if (!isDamageOnDisk(error) && sqliteOrSystemCode(error) !== "ENOENT") throw error;
           this.#closeSealedKept(file);
-          this.#sealedKept = this.#sealedKept.filter((sealed) => sealed.file !== file);
+          this.#sealedKept = this.#sealedKept.filter((one) => one.file !== file);
           this.#say({ kind: "damaged-file", file }, []);
           return [];
         }
@@ -143,7 +147,8 @@ export class JournalReader {
     }));
   }
 
-  #sealedReader(file: string): KeptReader {
+  /** @throws  SQLite's error, also where the file does not hold as many records as it says. */
+  #sealedReader({ file, firstSeq, lastSeq, recordCount }: SealedKept): KeptReader {
     const known = this.#sealedReaders.get(file);
     if (known !== undefined) return known;
     const oldest = this.#sealedReaders.keys().next().value;
@@ -152,6 +157,7 @@ export class JournalReader {
       this.#tellRange(file, { first_seq: from, last_seq: to, record_count: 1 }),
     );
     this.#sealedReaders.set(file, reader);
+    reader.checkSealed({ from: firstSeq, to: lastSeq }, recordCount);
     return reader;
   }
 
@@ -214,10 +220,34 @@ export class JournalReader {
       const turn = this.#turns();
       for (const entry of this.#entries) {
         if (entry.sealed && entry.lastSeq <= afterSeq) continue;
-        if (entry.firstSeq > upToSeq || !(await this.#recordsOfSegment(entry.file, query, found, turn))) break;
+        if (entry.firstSeq > upToSeq) break;
+        if (!(await this.#isWhole(entry, turn))) continue;
+        if (!(await this.#recordsOfSegment(entry.file, query, found, turn))) break;
       }
     }
     return found.sort((one, other) => one.seq - other.seq).slice(0, limit);
+  }
+
+  /**
+   * Whether a sealed segment holds as many records as it says. Where a number in a page is damaged, SQLite may find its way past some rows
+   * without a word. Looked at once, before records are read from it; a segment that lacks some is told and passed over.
+   */
+  async #isWhole(entry: SegmentEntry, turn: () => Promise<void>): Promise<boolean> {
+    if (!entry.sealed || this.#whole.has(wholeKey(entry))) return true;
+    let [afterFirstSeq, count] = [0, 0];
+    for (;;) {
+      const rows = this.#onSegment(entry.file, (segment) => segment.blockCounts(afterFirstSeq));
+      if (rows === null) return false;
+      if (rows.length === 0) break;
+      for (const row of rows) {
+        if (row.first_seq > afterFirstSeq) count += row.record_count;
+        afterFirstSeq = Math.max(afterFirstSeq, row.first_seq);
+      }
+      await turn();
+    }
+    if (count === entry.recordCount) this.#whole.add(wholeKey(entry));
+    else this.#passOver(entry.file);
+    return count === entry.recordCount;
   }
 
   /** @returns  False where enough was found. */
@@ -535,6 +565,11 @@ export class JournalReader {
       sliceStartedMs = this.#clock.monotonic();
     };
   }
+}
+
+/** A segment that was mended holds another count under its name. */
+function wholeKey({ file, recordCount }: SegmentEntry): string {
+  return `${file}/${recordCount}`;
 }
 
 /** Whether a block's columns can have been written so. Where they cannot, its page is damaged, and what its numbers were nobody can say of it alone. */

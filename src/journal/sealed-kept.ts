@@ -1,9 +1,9 @@
 import { rmSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
-import Database from "better-sqlite3";
 import { type Fault, fault } from "../core/errors.ts";
 import { openForReading, readBytes, versionOf } from "./database.ts";
 import {
+  damagedError,
   endLogMode,
   inodeOf,
   isDamageOnDisk,
@@ -152,25 +152,20 @@ function look(path: string, checkAll: boolean): SealedKept {
   const database = openForReading(path);
   try {
     if (versionOf(database) === 0 || statSync(path).size < readBytes(database))
-      throw damaged("the file is not as long as it was");
+      throw damagedError("the file is not as long as it was");
   } finally {
     database.close();
   }
   const kept = KeptFile.openReadable(path);
   try {
     const account = kept.account();
-    if (account === null || kept.highestSeq() !== account.highestSeq) throw damaged("the file does not hold what it says");
-    if (checkAll && !kept.isSound()) throw damaged("a page is not sound");
+    if (account === null || kept.highestSeq() !== account.highestSeq) throw damagedError("the file does not hold what it says");
+    if (checkAll && !kept.isSound()) throw damagedError("a page is not sound");
     const { firstSeq, lastSeq, recordCount } = account;
     return { file: basename(path), firstSeq, lastSeq, recordCount };
   } finally {
     kept.close();
   }
-}
-
-/** The error SQLite itself would raise, where this code finds the damage first. */
-function damaged(what: string): Error {
-  return new Database.SqliteError(what, "SQLITE_CORRUPT");
 }
 
 /** Keeps a damaged sealed file aside and puts a new one in its place with every record that can still be read. */

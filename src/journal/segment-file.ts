@@ -1,6 +1,5 @@
 import { existsSync, statSync } from "node:fs";
 import { basename } from "node:path";
-import Database from "better-sqlite3";
 import { isQuantityName } from "../core/quantities.ts";
 import type { RecordKind } from "../core/record.ts";
 import { assert } from "../core/result.ts";
@@ -20,7 +19,7 @@ import {
   structureIsSound,
   versionOf,
 } from "./database.ts";
-import { firstSeqOf, inodeOf, sqliteOrSystemCode } from "./journal-folder.ts";
+import { damagedError, firstSeqOf, inodeOf, sqliteOrSystemCode } from "./journal-folder.ts";
 import type { SegmentEntry } from "./messages.ts";
 import { contextAt, contextKeyAt, numbersAt, type ObservationContext, type PackedRare, type PackedRecords } from "./packing.ts";
 import { ROLLUP_CELL_MS, RollupGatherer } from "./rollup.ts";
@@ -50,6 +49,8 @@ const CONTEXT_COLUMNS = "id AS id, crc AS crc, json AS json";
 const BLOCK_PAGE_RECORDS = 2000;
 /** And at most so many of them, whatever they say that they hold. */
 const BLOCK_PAGE_ROWS = 64;
+/** What blocks say that they hold is looked at so many at a time. */
+const BLOCK_COUNTS_ROWS = 256;
 
 interface ContextRow {
   readonly id: number;
@@ -395,6 +396,7 @@ export class SegmentReader {
   readonly #blocksBack;
   readonly #blocksFrom;
   readonly #blocksAfter;
+  readonly #blockCounts;
   readonly #rollups;
 
   constructor(path: string) {
@@ -417,6 +419,9 @@ export class SegmentReader {
     );
     this.#blocksAfter = this.#database.prepare<[number], BlockRow>(
       `SELECT ${BLOCK_COLUMNS} FROM blocks WHERE first_seq > ? ORDER BY first_seq LIMIT 8`,
+    );
+    this.#blockCounts = this.#database.prepare<[number, number], Pick<BlockRow, "first_seq" | "record_count">>(
+      "SELECT first_seq AS first_seq, record_count AS record_count FROM blocks WHERE first_seq > ? ORDER BY first_seq LIMIT ?",
     );
     this.#rollups = this.#database.prepare<[number, number, number], RollupRow>(
       `SELECT ${ROLLUP_COLUMNS} FROM rollups
@@ -466,6 +471,11 @@ export class SegmentReader {
       if (rows.length >= BLOCK_PAGE_ROWS || !(recordCount < range.recordsWanted)) break;
     }
     return rows;
+  }
+
+  /** What the next blocks say that they hold, without their data. */
+  blockCounts(afterFirstSeq: number): Pick<BlockRow, "first_seq" | "record_count">[] {
+    return this.#blockCounts.all(afterFirstSeq, BLOCK_COUNTS_ROWS);
   }
 
   /** The next few blocks whose first number is over one, whatever they say of their last. */
@@ -528,12 +538,7 @@ function openSegment(path: string, check: boolean): OpenDatabase {
   const database = openForWriting(path, SEGMENT_SCHEMA);
   if (!check || structureIsSound(database, SEGMENT_SCHEMA)) return database;
   database.close();
-  throw damaged("a page is not sound");
-}
-
-/** The error SQLite itself would raise, where this code finds the damage first. */
-function damaged(what: string): Error {
-  return new Database.SqliteError(what, "SQLITE_CORRUPT");
+  throw damagedError("a page is not sound");
 }
 
 /**
@@ -547,9 +552,9 @@ export function inspectSealed(path: string, checkAll: boolean): SegmentEntry | n
   try {
     if (versionOf(database) === 0) return null;
     if (!existsSync(`${path}-wal`) && statSync(path).size < readBytes(database))
-      throw damaged("the file is shorter than its header says");
+      throw damagedError("the file is shorter than its header says");
     const entry = readSealed(database, path);
-    if (entry !== null && checkAll && !structureIsSound(database, SEGMENT_SCHEMA)) throw damaged("a page is not sound");
+    if (entry !== null && checkAll && !structureIsSound(database, SEGMENT_SCHEMA)) throw damagedError("a page is not sound");
     return entry;
   } finally {
     database.close();

@@ -94,8 +94,9 @@ function tell(what: string, tally: CorruptionTally): string {
     `(${((seconds * 1000) / cases).toFixed(1)} ms each): ${outcomes.harmless} harmless, ${outcomes["found-at-open"]} found at open, ` +
     `${outcomes["found-when-read"]} found when read; ${tally.missingRecords} records missing, of ${tally.missingWithoutRange} only the file is ` +
     `told; ${tally.wrongCount} wrong`;
-  process.stdout.write(`${figures}\n`);
-  return [figures, ...tally.wrong].join("\n");
+  const told = [figures, ...tally.wrong].join("\n");
+  process.stdout.write(`${told}\n`);
+  return told;
 }
 
 describe("one byte of a journal is changed", () => {
