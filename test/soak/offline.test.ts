@@ -2,7 +2,9 @@ import { mkdtempSync, rmSync, statfsSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { verifyJournal } from "../../src/commands/verify.ts";
 import type { Loss } from "../../src/core/record.ts";
+import { ALL_TIME } from "../../src/verify/window.ts";
 import { type LongRun, type LongRunOptions, startLongRun } from "../support/long-run.ts";
 
 const BEDS = 20;
@@ -91,6 +93,20 @@ function tell(run: LongRun, hours: number, timings: Timings): string {
   return figures;
 }
 
+/** What `vigil verify` says of the journal against its own counts and against the upstream's cursor. A record file of days would fill the disk. */
+async function expectVerified(run: LongRun, figures: string): Promise<void> {
+  const begunMs = performance.now();
+  const verified = await verifyJournal(run.config, { files: new Map(), window: ALL_TIME });
+  expect(verified, `${JSON.stringify(verified).slice(0, 2000)} ${figures}`).toMatchObject({
+    ok: true,
+    value: { ok: true, wrong: {} },
+  });
+  if (!verified.ok) return;
+  process.stdout.write(
+    `verified ${verified.value.recordCount} records in ${Math.round((performance.now() - begunMs) / 1000)} s\n`,
+  );
+}
+
 describe("the upstream is away for days", () => {
   test(`${HOURS} h of ${BEDS} beds: all of it arrives, once, marked, in order`, { timeout: 4 * HOUR_MS }, async () => {
     const records = BEDS * (HOURS + 4) * RECORDS_PER_BED_HOUR_MAX;
@@ -104,6 +120,7 @@ describe("the upstream is away for days", () => {
     expect(run.ledger.missingCount(), figures).toBe(0);
     expect(run.ledger.figures(), figures).toMatchObject({ unmarkedDuplicates: 0, changed: 0, unknown: 0, overrun: 0 });
     expect(run.farSide.figures(), figures).toMatchObject({ outOfOrder: 0, wronglyUnmarked: 0, losses: [] });
+    await expectVerified(run, figures);
   });
 
   test("a journal that is too small for it: each record that is missing lies in a range that was told, and nothing else is missing", {
@@ -129,6 +146,7 @@ describe("the upstream is away for days", () => {
       losses.filter((loss) => loss.reader === null).every((loss) => loss.why === "byte-budget"),
       figures,
     ).toBe(true);
+    await expectVerified(run, figures);
   });
 });
 
