@@ -9,9 +9,10 @@ import type { Clock } from "../core/time.ts";
 import { visitBlock } from "./block.ts";
 import { DamagedBytesError } from "./block-bytes.ts";
 import { isDamage, isDamageOnDisk, KEPT_FILE, sqliteOrSystemCode } from "./journal-folder.ts";
-import { isKeptKind, KEPT_FILE_KINDS, KeptReader } from "./kept-file.ts";
+import { isKeptKind, isSealedKind, KEPT_FILE_KINDS, KeptReader } from "./kept-file.ts";
 import type { FromReader, ReadAnswer, ReadQuery, SealedKept, SegmentEntry, ToReader } from "./messages.ts";
 import { buffersOf, ObservationPacker, observationOf, type PackedRecords, packRecords, rareOf } from "./packing.ts";
+import { Patrol, type PatrolFile } from "./patrol.ts";
 import { ROLLUP_CELL_MS, shownValue, visitCells } from "./rollup.ts";
 import { keptRecords, type SealedPart } from "./sealed-kept.ts";
 import { type BlockRow, blockIsSound, type RollupRow, rollupIsSound, SegmentReader } from "./segment-file.ts";
@@ -22,6 +23,8 @@ import { readWaves } from "./waves/wave-reader.ts";
 const SLICE_MS = 5;
 /** Records that one look into a segment brings at most, or little more. */
 const PAGE_RECORDS = 2000;
+/** Kept records that the patrol looks at together. */
+const KEPT_PAGE_RECORDS = 100;
 /** Sealed files of kept records that are held open. They are read in order, and rarely. */
 const SEALED_KEPT_OPEN_MAX = 4;
 
@@ -42,10 +45,20 @@ export class JournalReader {
   readonly #toldDamage = new Set<string>();
   /** Sealed segments that hold as many records as they say. */
   #whole = new Set<string>();
+  readonly #patrol: Patrol;
+  #answeringCount = 0;
 
   constructor(clock: Clock, say: (message: FromReader, transfer: ArrayBuffer[]) => void) {
     this.#clock = clock;
     this.#say = say;
+    this.#patrol = new Patrol({
+      clock,
+      isBusy: () => this.#answeringCount > 0,
+      onTrouble: (error) => {
+        if (sqliteOrSystemCode(error) === null) throw error;
+        this.#closeAll();
+      },
+    });
   }
 
   async take(message: ToReader): Promise<void> {
@@ -54,9 +67,13 @@ export class JournalReader {
         if (message.generation !== this.#generation) this.#closeAll();
         this.#generation = message.generation;
         this.#sealedKept = message.sealedKept;
-        return this.#useSegments(message.folder, message.segments);
+        this.#useSegments(message.folder, message.segments);
+        this.#patrol.use(this.#patrolFiles());
+        return;
       case "ask": {
+        this.#answeringCount += 1;
         const answer = await this.#answer(message.query);
+        this.#answeringCount -= 1;
         this.#say({ kind: "answer", id: message.id, answer }, answer.kind === "records" ? buffersOf(answer.batch) : []);
       }
     }
@@ -128,11 +145,15 @@ export class JournalReader {
 
   /** The sealed files of kept records; one that SQLite calls damaged is told and passed over from then on. */
   #sealedParts(): readonly SealedPart[] {
-    return this.#sealedKept.map((sealed) => ({
-      firstSeq: sealed.firstSeq,
-      lastSeq: sealed.lastSeq,
+    return this.#sealedKept.map((sealed) => this.#sealedPart(sealed));
+  }
+
+  #sealedPart(sealed: SealedKept): SealedPart {
+    const { file, firstSeq, lastSeq } = sealed;
+    return {
+      firstSeq,
+      lastSeq,
       records: (kind, range) => {
-        const { file } = sealed;
         try {
           return this.#sealedReader(sealed).records(kind, range);
         } catch (error) {
@@ -144,7 +165,7 @@ export class JournalReader {
           return [];
         }
       },
-    }));
+    };
   }
 
   /** @throws  SQLite's error, also where the file does not hold as many records as it says. */
@@ -174,6 +195,46 @@ export class JournalReader {
     if (this.#toldDamage.has(key) || this.#toldDamage.size >= LIMITS.journalQueueRecordsMax.value) return;
     this.#toldDamage.add(key);
     this.#say({ kind: "damaged-range", file, fromSeq: row.first_seq, toSeq: row.last_seq, count: row.record_count }, []);
+  }
+
+  /** What is never written again, newest first. A segment that is still in write-ahead mode would be kept from leaving it. */
+  #patrolFiles(): readonly PatrolFile[] {
+    const segments = this.#entries.filter((entry) => entry.sealed && !existsSync(join(this.#folder, `${entry.file}-wal`)));
+    return [
+      ...this.#sealedKept.map((sealed) => ({ key: wholeKey(sealed), look: () => this.#lookThroughKept(sealed) })),
+      ...segments.map((entry) => ({ key: wholeKey(entry), look: () => this.#lookThrough(entry) })),
+    ].reverse();
+  }
+
+  /** Looks whether all that a segment says that it holds is there and can be read; what cannot is told as when somebody had asked for it. */
+  async *#lookThrough(entry: SegmentEntry): AsyncGenerator<void> {
+    const wasOpen = this.#segments.has(entry.file);
+    if (!(await this.#isWhole(entry, this.#turns()))) return;
+    for (let afterFirstSeq = 0; ; ) {
+      const rows = this.#onSegment(entry.file, (segment) => segment.blocksAfter(afterFirstSeq)) ?? [];
+      if (rows.length === 0) break;
+      for (const row of rows) {
+        if (!isPlausible(row, afterFirstSeq)) return this.#passOver(entry.file);
+        this.#onSegment(entry.file, (segment) => this.#visit(segment, row, () => true));
+        afterFirstSeq = row.first_seq;
+      }
+      yield;
+    }
+    if (!wasOpen) this.#closeSegment(entry.file);
+  }
+
+  /** The same for kept records that were sealed away. */
+  async *#lookThroughKept(sealed: SealedKept): AsyncGenerator<void> {
+    const wasOpen = this.#sealedReaders.has(sealed.file);
+    const { firstSeq, lastSeq, records } = this.#sealedPart(sealed);
+    for (const kind of KEPT_FILE_KINDS.filter(isSealedKind)) {
+      for (let afterSeq = firstSeq - 1; afterSeq < lastSeq; ) {
+        const found = records(kind, { afterSeq, upToSeq: lastSeq, limit: KEPT_PAGE_RECORDS });
+        afterSeq = found.at(-1)?.seq ?? lastSeq;
+        yield;
+      }
+    }
+    if (!wasOpen) this.#closeSealedKept(sealed.file);
   }
 
   /** The segment, most recently used last. Null where it has been dropped meanwhile. */
@@ -567,8 +628,8 @@ export class JournalReader {
   }
 }
 
-/** A segment that was mended holds another count under its name. */
-function wholeKey({ file, recordCount }: SegmentEntry): string {
+/** A file that was mended holds another count under its name. */
+function wholeKey({ file, recordCount }: SegmentEntry | SealedKept): string {
   return `${file}/${recordCount}`;
 }
 

@@ -11,15 +11,11 @@ import type { Journal, ReaderCursor } from "../../src/core/ports.ts";
 import type { JournalRecord, SeqSpan } from "../../src/core/record.ts";
 import { type Clock, wallMs } from "../../src/core/time.ts";
 import { type JournalOptions, type JournalThreads, openJournal, openJournalOn } from "../../src/journal/journal.ts";
-import { KEPT_FILE } from "../../src/journal/journal-folder.ts";
-import { KeptFile } from "../../src/journal/kept-file.ts";
 import type { FromReader, FromWriter, ToReader, ToWriter } from "../../src/journal/messages.ts";
 import { JournalReader } from "../../src/journal/reader.ts";
-import { countSealable, sealKeptFile } from "../../src/journal/sealed-kept.ts";
-import { SegmentWriter, settleSealed } from "../../src/journal/segment-file.ts";
 import { WAVE_DEFAULTS, type WaveSettings } from "../../src/journal/waves/wave-settings.ts";
 import { JournalWriter } from "../../src/journal/worker.ts";
-import { committed, openOrFail, readAll, until } from "./journal-folder.ts";
+import { committed, openOrFail, readAll, sealKept, sealNewest, until } from "./journal-folder.ts";
 import { actOf, alertOf, BASE_MS, observationOf } from "./journal-records.ts";
 import { isKept, RecordHasher } from "./record-ledger.ts";
 import { type SeededRandom, seededRandom } from "./seeded-random.ts";
@@ -139,22 +135,6 @@ async function readWaves(journal: Journal): Promise<{ readonly ring: readonly st
 
 function chunkText(chunk: WaveformChunk): string {
   return canonicalJson({ ...chunk, raw: [...chunk.raw] });
-}
-
-function sealNewest(folder: string): void {
-  const newest =
-    readdirSync(folder)
-      .filter((name) => /^observations.*\.sqlite$/.test(name))
-      .sort()
-      .at(-1) ?? "";
-  new SegmentWriter(join(folder, newest), 0, { check: false }).seal();
-  settleSealed(join(folder, newest));
-}
-
-function sealKept(folder: string): void {
-  const kept = KeptFile.open(join(folder, KEPT_FILE));
-  const sealed = sealKeptFile(kept, folder, countSealable(kept));
-  if (sealed === null) throw new Error("there is nothing to be sealed");
 }
 
 /** Everything but locks, shared memory and room kept free, which no start reads. */

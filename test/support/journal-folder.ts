@@ -1,4 +1,4 @@
-import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, readdirSync, rmSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createSystemClock } from "../../src/clock.ts";
@@ -6,6 +6,10 @@ import { seq } from "../../src/core/ids.ts";
 import type { Journal } from "../../src/core/ports.ts";
 import type { JournalRecord } from "../../src/core/record.ts";
 import { type JournalOptions, openJournal } from "../../src/journal/journal.ts";
+import { KEPT_FILE } from "../../src/journal/journal-folder.ts";
+import { KeptFile } from "../../src/journal/kept-file.ts";
+import { countSealable, sealKeptFile } from "../../src/journal/sealed-kept.ts";
+import { SegmentWriter, settleSealed } from "../../src/journal/segment-file.ts";
 
 /** A folder of this test alone, and how to remove it. */
 export function temporaryFolder(): { readonly folder: string; readonly remove: () => void } {
@@ -51,4 +55,22 @@ export function flipBytes(path: string, fromByte: number, count: number): void {
   const file = openSync(path, "r+");
   writeSync(file, Buffer.alloc(count, 0xa5), 0, count, fromByte);
   closeSync(file);
+}
+
+/** Seals the newest segment of a journal that is closed, as its size would. */
+export function sealNewest(folder: string): void {
+  const newest =
+    readdirSync(folder)
+      .filter((name) => /^observations.*\.sqlite$/.test(name))
+      .sort()
+      .at(-1) ?? "";
+  new SegmentWriter(join(folder, newest), 0, { check: false }).seal();
+  settleSealed(join(folder, newest));
+}
+
+/** Seals away the alerts and receipts of a journal that is closed. */
+export function sealKept(folder: string): void {
+  const kept = KeptFile.open(join(folder, KEPT_FILE));
+  const sealed = sealKeptFile(kept, folder, countSealable(kept));
+  if (sealed === null) throw new Error("there is nothing to be sealed");
 }
