@@ -413,6 +413,18 @@ describe("the ledger over seeded lives of a gateway", () => {
     });
   }
 
+  test("lives whose files could not be written begin at numbers drawn by lot, in any order; within such a life order counts", () => {
+    const history = makeHistory(seededRandom(3).fraction);
+    const alert = (seq: number) => farLine(alertOf({ seq, id: `far-${seq}` }), { resent: false, durable: false });
+    const place = Math.floor(history.lines.length / 2);
+    const judged = (seqs: readonly number[]) => {
+      const lines = [...history.lines.slice(0, place), ...seqs.map(alert), ...history.lines.slice(place)];
+      return verifyHistory({ ...history, lines }).wrong;
+    };
+    expect(judged([198_100_000_000_116, 198_100_000_000_117, 83_254_000_000_123, 83_254_000_000_351])).toEqual({});
+    expect(judged([198_100_000_000_117, 198_100_000_000_116])).toEqual({ "far-out-of-order": 1 });
+  });
+
   test("every wrong rule but those of the files is provoked above", () => {
     const provoked = new Set<string>(SABOTAGES.map(({ finds }) => finds));
     const ofFiles = ["damaged", "cursor-damaged", "far-unknown", "far-scattered"];

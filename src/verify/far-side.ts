@@ -143,14 +143,20 @@ export class FarSide {
       (line.resent ? this.#backlog : this.#live).add(receivedAtMs - madeAtMs);
   }
 
-  /** What is not marked as resent comes in rising order of its kind. */
-  #takeLive({ kind, seq }: FarLine, inWindow: boolean): void {
-    const newest = this.#newestLive.get(kind) ?? 0;
+  /**
+   * What is not marked as resent comes in rising order of its kind. A life whose files could not be written begins at a number drawn by lot
+   * far above all others, and where nothing of it came onto the disk the next life begins below it: order counts within such a life.
+   */
+  #takeLive({ kind, seq, durable }: FarLine, inWindow: boolean): void {
+    const reserved = LIMITS.journalNumbersReserved.value;
+    const isFarAbove = durable === false && seq - (this.#newestLive.get(kind) ?? 0) > reserved;
+    const row = isFarAbove ? `${kind} ${Math.floor(seq / reserved)}` : kind;
+    const newest = this.#newestLive.get(row) ?? 0;
     if (seq < newest) {
       this.#counts.outOfOrder += 1;
       this.#tellIf(inWindow, "far-out-of-order", seq, { kind, after: newest });
     }
-    this.#newestLive.set(kind, Math.max(newest, seq));
+    this.#newestLive.set(row, Math.max(newest, seq));
   }
 
   #takeAgain(line: FarLine, page: Page, durable: boolean | null): void {

@@ -18,7 +18,7 @@ import {
 } from "./real-gateway.ts";
 import { type SeededRandom, seededRandom } from "./seeded-random.ts";
 import type { SettableWard } from "./settable-ward.ts";
-import { pause, type Stage, until } from "./stage.ts";
+import { type Program, pause, type Stage, until } from "./stage.ts";
 import { type Recorder, startRecorder } from "./upstream-recorder.ts";
 
 /** An SD card takes so long for an fsync. Source: safety.md, conditions for honest figures. */
@@ -58,6 +58,8 @@ export interface Examination {
   readonly found: Audit;
   readonly lostActs: readonly string[];
   readonly verified: Verified;
+  /** The last lines of the gateway that was cut off. */
+  readonly said: readonly string[];
 }
 
 /** Starts a gateway on a disk of its own, with a ward that is admitted and busy. */
@@ -72,6 +74,7 @@ export async function startPowered(attack: CutAttack): Promise<PoweredGateway> {
   const recorder = await startRecorder(stage, { port: broker.port, recordFile });
   startConfirming(stage, broker.port);
   let gateway = await runSupervised(stage, files, disk.env);
+  let newest = gateway.supervisor;
   await admitWard(files, ward);
   const load = keepBusy(stage, { files, ward, random: seededRandom(seed + 1) });
   let cuts = 0;
@@ -94,14 +97,15 @@ export async function startPowered(attack: CutAttack): Promise<PoweredGateway> {
     },
     start: async () => {
       gateway = await runSupervised(stage, files, disk.env);
+      newest = gateway.supervisor;
     },
     startAndCut: async (afterMs) => {
-      const { pid } = stage.vigil(["run", "--config", files.configFile], disk.env);
+      newest = stage.vigil(["run", "--config", files.configFile], disk.env);
       await pause(afterMs);
-      await killTree(stage, pid);
+      await killTree(stage, newest.pid);
       return cutNow();
     },
-    examine: () => examineCopy(stage, { disk, files, recordFile, recorder, load }),
+    examine: () => examineCopy(stage, { disk, files, recordFile, recorder, load, newest }),
   };
 }
 
@@ -118,9 +122,12 @@ async function killTree(stage: Stage, rootPid: number): Promise<void> {
   await until("all of the gateway is killed", () => !stage.processes().some(({ pid }) => tree.includes(pid)));
 }
 
+/** The last lines that the gateways of a run said, its supervisor's included. */
+const SAID_LINES = 40;
+
 async function examineCopy(
   stage: Stage,
-  of: Pick<PoweredGateway, "disk" | "files" | "recordFile" | "recorder" | "load">,
+  of: Pick<PoweredGateway, "disk" | "files" | "recordFile" | "recorder" | "load"> & { readonly newest: Program },
 ): Promise<Examination> {
   const dataFolder = join(stage.folder, "copy-of-data");
   const configFile = join(stage.folder, "config-of-copy.yaml");
@@ -135,7 +142,7 @@ async function examineCopy(
   copy();
   const kept = await readJournal({ dataFolder });
   const found = audit(of.recorder.delivered(), kept, { cutOff: true });
-  return { kept, found, lostActs: lostActs(of.load.durableActs, kept), verified };
+  return { kept, found, lostActs: lostActs(of.load.durableActs, kept), verified, said: of.newest.stderr.slice(-SAID_LINES) };
 }
 
 /** All that was said is on the disk, and a power cut is not damage. */
@@ -143,7 +150,8 @@ export function expectAllThere(examined: Examination, about: string): void {
   expect(examined.kept.faultsAtOpen, about).toEqual([]);
   expect(examined.found, about).toEqual(NOTHING_WRONG);
   expect(examined.lostActs, about).toEqual([]);
-  expect(examined.verified, about).toMatchObject({ exitCode: 0 });
+  const { verified, said } = examined;
+  expect(verified.exitCode, `${about}; verify said ${verified.said.slice(-4000)}; the gateway said ${said.join("\n")}`).toBe(0);
 }
 
 /** What one cut came upon and left. */
