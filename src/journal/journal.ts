@@ -109,6 +109,9 @@ type LossListener = (loss: Told) => void;
 /** A week of ranges told once a minute. */
 const UNOWED_MAX = 10_080;
 
+/** Mending reads and writes a whole file, on a slow disk for many seconds. */
+const MEND_AGAIN_MS = 30_000;
+
 /** The main thread's side: the bounded queue, the rhythm of commits, and what is told to whom. */
 class JournalKeeper implements Journal {
   readonly epoch: string;
@@ -130,6 +133,7 @@ class JournalKeeper implements Journal {
   readonly #unsentCursors = new Set<string>();
   readonly #toldRanges = new Set<string>();
   readonly #commitTimes = new CommitTimes();
+  readonly #mendingSinceMs = new Map<string, number>();
   #inFlight: readonly JournalRecord[] = [];
   /** What went from the queue and is owed with the batch under way, or with the next one. */
   #inFlightDropped: readonly LostRange[] = [];
@@ -274,6 +278,7 @@ class JournalKeeper implements Journal {
         this.#takeFailed(message.fault);
         return;
       case "segments":
+        if (message.renewed) this.#mendingSinceMs.clear();
         this.#reader.useFiles(message, message.renewed);
         return;
       case "lost":
@@ -412,7 +417,7 @@ class JournalKeeper implements Journal {
       return;
     }
     if (news.kind === "damaged-file") {
-      this.#writer.post({ kind: "set-aside", file: news.file });
+      this.#mend(news.file);
       return;
     }
     this.#tellLoss({
@@ -423,6 +428,14 @@ class JournalKeeper implements Journal {
       what: "records",
       reader: null,
     });
+  }
+
+  /** A file is told as damaged by each question that meets it. The writing thread hears it once, and again where nothing came of it. */
+  #mend(file: string): void {
+    const nowMs = this.#clock.monotonic();
+    if (nowMs - (this.#mendingSinceMs.get(file) ?? Number.NEGATIVE_INFINITY) < MEND_AGAIN_MS) return;
+    this.#mendingSinceMs.set(file, nowMs);
+    this.#writer.post({ kind: "set-aside", file });
   }
 
   #takeReaderTrouble(sqliteCode: string): void {

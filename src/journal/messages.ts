@@ -37,6 +37,11 @@ export interface SealedKept {
   readonly recordCount: number;
 }
 
+/** The same as a reader knows it: null where the disk did not let its count be read. */
+export interface ListedKept extends Omit<SealedKept, "recordCount"> {
+  readonly recordCount: number | null;
+}
+
 /** Records that are gone, before they have become a record themselves. */
 export interface LostRange {
   readonly fromSeq: number;
@@ -99,7 +104,7 @@ export interface OpenedJournal {
   readonly losses: readonly LostRange[];
   readonly segments: readonly SegmentEntry[];
   /** Oldest first. */
-  readonly sealedKept: readonly SealedKept[];
+  readonly sealedKept: readonly ListedKept[];
   /** Why the files can be read at best and are not open for writing; null: they are. */
   readonly notWritable: Fault | null;
 }
@@ -132,7 +137,7 @@ export type FromWriter =
   | {
       readonly kind: "segments";
       readonly segments: readonly SegmentEntry[];
-      readonly sealedKept: readonly SealedKept[];
+      readonly sealedKept: readonly ListedKept[];
       readonly renewed: boolean;
     }
   | { readonly kind: "lost"; readonly loss: LostRange; readonly fault: Fault | null }
@@ -189,7 +194,7 @@ export type ToReader =
       readonly kind: "segments";
       readonly folder: string;
       readonly segments: readonly SegmentEntry[];
-      readonly sealedKept: readonly SealedKept[];
+      readonly sealedKept: readonly ListedKept[];
       readonly generation: number;
     }
   | { readonly kind: "ask"; readonly id: number; readonly query: ReadQuery };

@@ -3,6 +3,8 @@ import type { Clock, Timer } from "../core/time.ts";
 /** How often the patrol goes on, and how long at a time: a fiftieth of the thread, and nothing while somebody waits for an answer. */
 const EVERY_MS = 100;
 const SLICE_MS = 2;
+/** A file that could not be looked through, because it is being mended or its disk is away, is tried again after so long. */
+const REST_MS = 60_000;
 
 /** A file that is looked through, under a name that changes with its content. */
 export interface PatrolFile {
@@ -19,13 +21,14 @@ export class Patrol {
   readonly #clock: Clock;
   readonly #isBusy: () => boolean;
   readonly #onTrouble: (error: unknown) => void;
+  readonly #restingUntilMs = new Map<string, number>();
   #files: readonly PatrolFile[] = [];
   #doneKeys = new Set<string>();
   #under: { readonly key: string; readonly steps: AsyncGenerator<void> } | null = null;
   #timer: Timer | null = null;
   #walking = false;
 
-  /** @param parts  `onTrouble` hears why a file could not be looked through; it is then left for this life, unless it throws. */
+  /** @param parts  `onTrouble` hears why a file could not be looked through, before it is tried again later; throws what is no trouble of the disk. */
   constructor(parts: { readonly clock: Clock; readonly isBusy: () => boolean; readonly onTrouble: (error: unknown) => void }) {
     this.#clock = parts.clock;
     this.#isBusy = parts.isBusy;
@@ -37,8 +40,9 @@ export class Patrol {
     this.#files = files;
     const keys = new Set(files.map((file) => file.key));
     this.#doneKeys = new Set([...this.#doneKeys].filter((key) => keys.has(key)));
+    for (const key of this.#restingUntilMs.keys()) if (!keys.has(key)) this.#restingUntilMs.delete(key);
     if (this.#under !== null && !keys.has(this.#under.key)) this.#under = null;
-    if (this.#next() === null) this.#rest();
+    if (this.#isThrough()) this.#rest();
     else this.#timer ??= this.#clock.every(EVERY_MS, () => void this.#walk());
   }
 
@@ -47,8 +51,14 @@ export class Patrol {
     this.#timer = null;
   }
 
+  #isThrough(): boolean {
+    return this.#files.every((file) => this.#doneKeys.has(file.key));
+  }
+
   #next(): PatrolFile | null {
-    return this.#files.find((file) => !this.#doneKeys.has(file.key)) ?? null;
+    const nowMs = this.#clock.monotonic();
+    const rests = (key: string) => (this.#restingUntilMs.get(key) ?? 0) > nowMs;
+    return this.#files.find(({ key }) => !this.#doneKeys.has(key) && !rests(key)) ?? null;
   }
 
   async #walk(): Promise<void> {
@@ -59,22 +69,22 @@ export class Patrol {
     this.#walking = false;
   }
 
-  /** @returns  False where nothing is left to look at. */
+  /** @returns  False where nothing is to be looked at now. */
   async #step(): Promise<boolean> {
     const next = this.#next();
     if (next === null) {
-      this.#rest();
+      if (this.#isThrough()) this.#rest();
       return false;
     }
     if (this.#under?.key !== next.key) this.#under = { key: next.key, steps: next.look() };
     const { key, steps } = this.#under;
-    let isThrough = true;
     try {
-      isThrough = (await steps.next()).done === true;
+      if ((await steps.next()).done === true) this.#doneKeys.add(key);
     } catch (error) {
+      this.#under = null;
+      this.#restingUntilMs.set(key, this.#clock.monotonic() + REST_MS);
       this.#onTrouble(error);
     }
-    if (isThrough) this.#doneKeys.add(key);
     return true;
   }
 }

@@ -7,6 +7,7 @@ import { fail, type Result, succeed } from "../core/result.ts";
 import { TooNewError } from "./database.ts";
 import {
   isDamageOnDisk,
+  isSameFile,
   KEPT_FILE,
   listSealedKept,
   listSegments,
@@ -14,7 +15,7 @@ import {
   sqliteOrSystemCode,
 } from "./journal-folder.ts";
 import { KeptFile } from "./kept-file.ts";
-import type { OpenedJournal, SealedKept, SegmentEntry } from "./messages.ts";
+import type { ListedKept, OpenedJournal, SegmentEntry } from "./messages.ts";
 import { beginLife, findTooNew, lifeFactsOf, tooNewFault, UNRESERVED_LEFT_OUT } from "./open-folder.ts";
 import { lookAtSegment } from "./segment-file.ts";
 
@@ -55,9 +56,11 @@ function readFiles(folder: string, why: Fault): OpenedJournal | null {
     const epoch = kept.fact("epoch");
     if (epoch === null) return null;
     const segments = lookAtSegments(folder);
-    const sealedKept = listSealedKept(folder).flatMap((file): SealedKept[] => {
+    const sealedKept = listSealedKept(folder).flatMap((file): ListedKept[] => {
       const span = spanOfSealedKept(file);
-      return span === null ? [] : [{ file, firstSeq: span.from, lastSeq: span.to, recordCount: 0 }];
+      // A sealing that was cut short leaves a second name of the file in use.
+      if (span === null || isSameFile(path, join(folder, file))) return [];
+      return [{ file, firstSeq: span.from, lastSeq: span.to, recordCount: countSealed(join(folder, file)) }];
     });
     const facts = lifeFactsOf(kept);
     const lastSeq = Math.max(
@@ -75,6 +78,21 @@ function readFiles(folder: string, why: Fault): OpenedJournal | null {
     return { epoch, lastSeq, endedBefore, leftOut, ...found, notWritable: why };
   } finally {
     kept.close();
+  }
+}
+
+/** How many records a sealed file of kept ones says that it holds; null where that cannot be read. */
+function countSealed(path: string): number | null {
+  try {
+    const sealed = KeptFile.openReadable(path);
+    try {
+      return sealed.account()?.recordCount ?? null;
+    } finally {
+      sealed.close();
+    }
+  } catch (error) {
+    if (!isDamageOnDisk(error)) throw error;
+    return null;
   }
 }
 

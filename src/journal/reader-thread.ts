@@ -2,7 +2,7 @@ import type { Worker } from "node:worker_threads";
 import { LIMITS } from "../core/limits.ts";
 import { assert } from "../core/result.ts";
 import type { Clock } from "../core/time.ts";
-import type { FromReader, ReadAnswer, ReadQuery, SealedKept, SegmentEntry, ToReader } from "./messages.ts";
+import type { FromReader, ListedKept, ReadAnswer, ReadQuery, SegmentEntry, ToReader } from "./messages.ts";
 
 interface Question {
   readonly query: ReadQuery;
@@ -63,7 +63,7 @@ export class ReaderThread {
 
   /** Tells which files there are now. @param renewed  Whether some were written anew. */
   useFiles(
-    files: { readonly segments: readonly SegmentEntry[]; readonly sealedKept: readonly SealedKept[] },
+    files: { readonly segments: readonly SegmentEntry[]; readonly sealedKept: readonly ListedKept[] },
     renewed: boolean,
   ): void {
     const { segments, sealedKept } = files;

@@ -10,7 +10,7 @@ import { visitBlock } from "./block.ts";
 import { DamagedBytesError } from "./block-bytes.ts";
 import { isDamage, isDamageOnDisk, KEPT_FILE, sqliteOrSystemCode } from "./journal-folder.ts";
 import { isKeptKind, isSealedKind, KEPT_FILE_KINDS, KeptReader } from "./kept-file.ts";
-import type { FromReader, ReadAnswer, ReadQuery, SealedKept, SegmentEntry, ToReader } from "./messages.ts";
+import type { FromReader, ListedKept, ReadAnswer, ReadQuery, SegmentEntry, ToReader } from "./messages.ts";
 import { buffersOf, ObservationPacker, observationOf, type PackedRecords, packRecords, rareOf } from "./packing.ts";
 import { Patrol, type PatrolFile } from "./patrol.ts";
 import { ROLLUP_CELL_MS, shownValue, visitCells } from "./rollup.ts";
@@ -39,12 +39,14 @@ export class JournalReader {
   #entries: readonly SegmentEntry[] = [];
   #segments = new Map<string, SegmentReader>();
   #kept: KeptReader | null = null;
-  #sealedKept: readonly SealedKept[] = [];
+  #sealedKept: readonly ListedKept[] = [];
   readonly #sealedReaders = new Map<string, KeptReader>();
   #generation = 0;
   readonly #toldDamage = new Set<string>();
   /** Sealed segments that hold as many records as they say. */
   #whole = new Set<string>();
+  /** Files that are damaged or not there, until the files are told anew. */
+  readonly #passedOver = new Set<string>();
   readonly #patrol: Patrol;
   #answeringCount = 0;
 
@@ -55,7 +57,7 @@ export class JournalReader {
       clock,
       isBusy: () => this.#answeringCount > 0,
       onTrouble: (error) => {
-        if (sqliteOrSystemCode(error) === null) throw error;
+        if (codeOf(error) === null) throw error;
         this.#closeAll();
       },
     });
@@ -66,6 +68,7 @@ export class JournalReader {
       case "segments":
         if (message.generation !== this.#generation) this.#closeAll();
         this.#generation = message.generation;
+        this.#passedOver.clear();
         this.#sealedKept = message.sealedKept;
         this.#useSegments(message.folder, message.segments);
         this.#patrol.use(this.#patrolFiles());
@@ -124,7 +127,7 @@ export class JournalReader {
           return { kind: "cursor", json: this.#keptFile().cursor(query.reader) };
       }
     } catch (error) {
-      const sqliteCode = sqliteOrSystemCode(error);
+      const sqliteCode = codeOf(error);
       if (sqliteCode === null) throw error;
       this.#closeAll();
       return { kind: "failed", sqliteCode };
@@ -143,12 +146,12 @@ export class JournalReader {
     this.#sealedReaders.delete(file);
   }
 
-  /** The sealed files of kept records; one that SQLite calls damaged is told and passed over from then on. */
+  /** The sealed files of kept records. One that is damaged or not there is told. */
   #sealedParts(): readonly SealedPart[] {
     return this.#sealedKept.map((sealed) => this.#sealedPart(sealed));
   }
 
-  #sealedPart(sealed: SealedKept): SealedPart {
+  #sealedPart(sealed: ListedKept): SealedPart {
     const { file, firstSeq, lastSeq } = sealed;
     return {
       firstSeq,
@@ -160,16 +163,15 @@ export class JournalReader {
           // Its pages are never written again: a sector that cannot be read, or a file that is gone, stays so.
           if (!isDamageOnDisk(error) && sqliteOrSystemCode(error) !== "ENOENT") throw error;
           this.#closeSealedKept(file);
-          this.#sealedKept = this.#sealedKept.filter((one) => one.file !== file);
           this.#say({ kind: "damaged-file", file }, []);
-          return [];
+          throw new PassedOverError(file);
         }
       },
     };
   }
 
   /** @throws  SQLite's error, also where the file does not hold as many records as it says. */
-  #sealedReader({ file, firstSeq, lastSeq, recordCount }: SealedKept): KeptReader {
+  #sealedReader({ file, firstSeq, lastSeq, recordCount }: ListedKept): KeptReader {
     const known = this.#sealedReaders.get(file);
     if (known !== undefined) return known;
     const oldest = this.#sealedReaders.keys().next().value;
@@ -178,7 +180,7 @@ export class JournalReader {
       this.#tellRange(file, { first_seq: from, last_seq: to, record_count: 1 }),
     );
     this.#sealedReaders.set(file, reader);
-    reader.checkSealed({ from: firstSeq, to: lastSeq }, recordCount);
+    if (recordCount !== null) reader.checkSealed({ from: firstSeq, to: lastSeq }, recordCount);
     return reader;
   }
 
@@ -208,23 +210,24 @@ export class JournalReader {
 
   /** Looks whether all that a segment says that it holds is there and can be read; what cannot is told as when somebody had asked for it. */
   async *#lookThrough(entry: SegmentEntry): AsyncGenerator<void> {
-    const wasOpen = this.#segments.has(entry.file);
-    if (!(await this.#isWhole(entry, this.#turns()))) return;
+    const { file } = entry;
+    const wasOpen = this.#segments.has(file);
+    await this.#expectWhole(entry, this.#turns());
     for (let afterFirstSeq = 0; ; ) {
-      const rows = this.#onSegment(entry.file, (segment) => segment.blocksAfter(afterFirstSeq)) ?? [];
+      const rows = this.#onListedSegment(file, (segment) => segment.blocksAfter(afterFirstSeq));
       if (rows.length === 0) break;
       for (const row of rows) {
-        if (!isPlausible(row, afterFirstSeq)) return this.#passOver(entry.file);
-        this.#onSegment(entry.file, (segment) => this.#visit(segment, row, () => true));
+        if (!isPlausible(row, afterFirstSeq)) this.#giveUpSegment(file);
+        this.#onListedSegment(file, (segment) => this.#check(segment, row));
         afterFirstSeq = row.first_seq;
+        yield;
       }
-      yield;
     }
-    if (!wasOpen) this.#closeSegment(entry.file);
+    if (!wasOpen) this.#closeSegment(file);
   }
 
   /** The same for kept records that were sealed away. */
-  async *#lookThroughKept(sealed: SealedKept): AsyncGenerator<void> {
+  async *#lookThroughKept(sealed: ListedKept): AsyncGenerator<void> {
     const wasOpen = this.#sealedReaders.has(sealed.file);
     const { firstSeq, lastSeq, records } = this.#sealedPart(sealed);
     for (const kind of KEPT_FILE_KINDS.filter(isSealedKind)) {
@@ -250,9 +253,9 @@ export class JournalReader {
     return segment;
   }
 
-  /** Runs one step on a segment. A file that SQLite calls damaged is told and passed over from then on. */
+  /** Runs one step on a segment. A file that SQLite calls damaged is told and passed over until the files are told anew; null then, and where it is not there. */
   #onSegment<Answer>(file: string, step: (segment: SegmentReader) => Answer): Answer | null {
-    if (!this.#entries.some((entry) => entry.file === file)) return null;
+    if (this.#passedOver.has(file) || !this.#entries.some((entry) => entry.file === file)) return null;
     try {
       const segment = this.#segment(file);
       return segment === null ? null : step(segment);
@@ -265,10 +268,30 @@ export class JournalReader {
 
   #passOver(file: string): void {
     this.#closeSegment(file);
-    this.#entries = this.#entries.filter((entry) => entry.file !== file);
+    this.#passedOver.add(file);
     this.#say({ kind: "damaged-file", file }, []);
   }
 
+  /**
+   * The same for those who read record by record and go on from the last: for them nothing may be passed over that will be there again,
+   * mended or on a disk that comes back. Their question fails, and is asked again.
+   *
+   * @throws  PassedOverError  Where the file is passed over, or is not there.
+   */
+  #onListedSegment<Answer>(file: string, step: (segment: SegmentReader) => Answer): Answer {
+    const answer = this.#onSegment(file, step);
+    if (answer !== null) return answer;
+    if (this.#passedOver.has(file)) this.#say({ kind: "damaged-file", file }, []);
+    throw new PassedOverError(file);
+  }
+
+  /** Damage that no check sum of a row tells. @throws  PassedOverError */
+  #giveUpSegment(file: string): never {
+    this.#passOver(file);
+    throw new PassedOverError(file);
+  }
+
+  /** @throws  PassedOverError  Where a file that may hold some of them cannot be read now. */
   async #records(query: ReadQuery & { readonly kind: "records" }): Promise<JournalRecord[]> {
     const { afterSeq, upToSeq, limit, kinds } = query;
     const found: JournalRecord[] = [];
@@ -282,7 +305,7 @@ export class JournalReader {
       for (const entry of this.#entries) {
         if (entry.sealed && entry.lastSeq <= afterSeq) continue;
         if (entry.firstSeq > upToSeq) break;
-        if (!(await this.#isWhole(entry, turn))) continue;
+        await this.#expectWhole(entry, turn);
         if (!(await this.#recordsOfSegment(entry.file, query, found, turn))) break;
       }
     }
@@ -290,25 +313,27 @@ export class JournalReader {
   }
 
   /**
-   * Whether a sealed segment holds as many records as it says. Where a number in a page is damaged, SQLite may find its way past some rows
-   * without a word. Looked at once, before records are read from it; a segment that lacks some is told and passed over.
+   * Looks whether a sealed segment holds as many records as it says. Where a number in a page is damaged, SQLite may find its way past some
+   * rows without a word. Looked at once, before records are read from it.
+   *
+   * @throws  PassedOverError  Where it does not, which is told, or where the file is another by now.
    */
-  async #isWhole(entry: SegmentEntry, turn: () => Promise<void>): Promise<boolean> {
-    if (!entry.sealed || this.#whole.has(wholeKey(entry))) return true;
+  async #expectWhole(entry: SegmentEntry, turn: () => Promise<void>): Promise<void> {
+    const key = wholeKey(entry);
+    if (!entry.sealed || this.#whole.has(key)) return;
     let [afterFirstSeq, count] = [0, 0];
     for (;;) {
-      const rows = this.#onSegment(entry.file, (segment) => segment.blockCounts(afterFirstSeq));
-      if (rows === null) return false;
+      const rows = this.#onListedSegment(entry.file, (segment) => segment.blockCounts(afterFirstSeq));
       if (rows.length === 0) break;
       for (const row of rows) {
         if (row.first_seq > afterFirstSeq) count += row.record_count;
         afterFirstSeq = Math.max(afterFirstSeq, row.first_seq);
       }
       await turn();
+      if (!this.#entries.some((one) => wholeKey(one) === key)) throw new PassedOverError(entry.file);
     }
-    if (count === entry.recordCount) this.#whole.add(wholeKey(entry));
-    else this.#passOver(entry.file);
-    return count === entry.recordCount;
+    if (count !== entry.recordCount) this.#giveUpSegment(entry.file);
+    this.#whole.add(key);
   }
 
   /** @returns  False where enough was found. */
@@ -325,18 +350,16 @@ export class JournalReader {
     let reachedSeq = afterSeq;
     for (;;) {
       const page = { fromSeq, afterFirstSeq, toSeq: upToSeq, kinds, recordsWanted: Math.min(PAGE_RECORDS, limit - takenCount) };
-      const rows = this.#onSegment(file, (segment) => segment.blocksFrom(page));
-      if (rows === null) return true;
+      const rows = this.#onListedSegment(file, (segment) => segment.blocksFrom(page));
       if (rows.length === 0) {
-        if (this.#endsEarly(file, { reachedSeq, upToSeq, kinds })) this.#passOver(file);
+        if (this.#endsEarly(file, { reachedSeq, upToSeq, kinds })) this.#giveUpSegment(file);
         return true;
       }
       for (const row of rows) {
-        if (!isPlausible(row, afterFirstSeq)) {
-          this.#passOver(file);
-          return true;
-        }
-        const records = this.#recordsOfBlock(file, row, kinds).filter((record) => record.seq > afterSeq && record.seq <= upToSeq);
+        if (!isPlausible(row, afterFirstSeq)) this.#giveUpSegment(file);
+        const wanted = (kind: RecordKind) => kinds === null || kinds.includes(kind);
+        const ofBlock = this.#onListedSegment(file, (segment) => this.#visit(segment, row, wanted)).sort(inOrder);
+        const records = ofBlock.filter((record) => record.seq > afterSeq && record.seq <= upToSeq);
         found.push(...records);
         takenCount += records.length;
         afterFirstSeq = row.first_seq;
@@ -398,7 +421,7 @@ export class JournalReader {
   #recordsOfBlock(file: string, row: BlockRow, kinds: readonly RecordKind[] | null): JournalRecord[] {
     const wanted = (kind: RecordKind) => kinds === null || kinds.includes(kind);
     const records = this.#onSegment(file, (segment) => this.#visit(segment, row, wanted));
-    return (records ?? []).sort((one, other) => one.seq - other.seq);
+    return (records ?? []).sort(inOrder);
   }
 
   #visit(segment: SegmentReader, row: BlockRow, wanted: (kind: RecordKind) => boolean): JournalRecord[] {
@@ -415,6 +438,13 @@ export class JournalReader {
       }),
     );
     return records;
+  }
+
+  /** Looks whether a block can be read. */
+  #check(segment: SegmentReader, row: BlockRow): true {
+    const observation = (contextId: number) => void segment.contextOf(contextId);
+    this.#readBlock(segment, row, () => visitBlock(row.data, row.first_seq, { observation, rare: null }));
+    return true;
   }
 
   /** Reads a block whose check sum is right; else tells of it and passes over it. */
@@ -628,8 +658,22 @@ export class JournalReader {
   }
 }
 
+/** A file that may hold what is asked for cannot be read just now: it is damaged and will be mended, or its disk is away. */
+class PassedOverError extends Error {
+  override readonly name = "PassedOverError";
+}
+
+/** Why a question failed, or null where the error is not one of the disk. */
+function codeOf(error: unknown): string | null {
+  return error instanceof PassedOverError ? "PASSED_OVER" : sqliteOrSystemCode(error);
+}
+
+function inOrder(one: JournalRecord, other: JournalRecord): number {
+  return one.seq - other.seq;
+}
+
 /** A file that was mended holds another count under its name. */
-function wholeKey({ file, recordCount }: SegmentEntry | SealedKept): string {
+function wholeKey({ file, recordCount }: SegmentEntry | ListedKept): string {
   return `${file}/${recordCount}`;
 }
 
