@@ -63,17 +63,17 @@ describe("the batches of a backlog", () => {
     expect(pace.batchRecords).toBe(RECORDS_MAX);
   });
 
-  test("leave the main thread alone for longer where a rest was over late, down to a two-hundredth, and for at least nine tenths", () => {
+  test("leave the main thread alone for longer where a rest was over late, down to a two-hundredth, and for nineteen twentieths at the least", () => {
     const pace = new BacklogPace();
-    expect(pace.restMs(1, RECORDS_MAX), "a twentieth at first").toBeCloseTo(19);
+    expect(pace.restMs(1, RECORDS_MAX), "a fortieth at first").toBeCloseTo(39);
     pace.rested(4.1);
-    expect(pace.restMs(1, RECORDS_MAX), "a thirtieth").toBeCloseTo(29);
+    expect(pace.restMs(1, RECORDS_MAX), "a sixtieth").toBeCloseTo(59);
     for (let late = 0; late < 30; late += 1) pace.rested(4.1);
     expect(pace.restMs(1, RECORDS_MAX)).toBeCloseTo(199);
     pace.rested(4);
     expect(pace.restMs(1, RECORDS_MAX), "seven thousandths").toBeCloseTo(1000 / 7 - 1);
     for (let punctual = 0; punctual < 100; punctual += 1) pace.rested(0);
-    expect(pace.restMs(1, RECORDS_MAX)).toBeCloseTo(9);
+    expect(pace.restMs(1, RECORDS_MAX)).toBeCloseTo(19);
   });
 
   test("leave twice as fast as new records come, and by a thousand a second at least, however late every rest is over", () => {

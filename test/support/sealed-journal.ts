@@ -5,7 +5,7 @@ import { committed, openOrFail, sealKept, sealNewest } from "./journal-folder.ts
 import { alertOf, observationOf } from "./journal-records.ts";
 
 /** Records in each of the three segments; every tenth is an alert that has ended, the others are observations. */
-export const SEGMENT_RECORDS = 100;
+const SEGMENT_RECORDS = 100;
 /** The number of the last record. */
 export const LAST_SEQ = 300;
 
