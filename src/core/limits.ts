@@ -45,6 +45,7 @@ export const LIMITS = {
   journalKeptFileMsMax: bound(2_592_000_000, "ms", "After 30 days without a restart the same is done with a smaller file."),
   journalWalBytesMax: bound(4194304, "bytes", "The write-ahead log is carried into its file, after the commit was acknowledged."),
   journalSalvageMsMax: bound(10_000, "ms per start", "Further damaged segments are set aside whole, their ranges recorded as lost; the file ending in `.damaged` keeps what they hold."),
+  journalAsidesMax: bound(4, "files", "The oldest damaged file of which all that can be read is in use is removed. One that was set aside whole stays; all of them count in the byte budget, and go before anything else when it or the disk is full."),
   journalReserveBytes: bound(262144, "bytes", "Room kept on the disk for the day it is full: it is released so that what is given up can be noted first, and taken again when there is room."),
   journalSacrificeMsMin: bound(60_000, "ms", "While the disk stays full, waves and then the oldest closed segment of observations are given up, one at a time, with so long a wait before the next; the wait doubles each time, because what fills the disk may take the freed room too. Alerts, acts, receipts, losses, starts and clock records are never given up."),
   journalSacrificeMsMax: bound(3_600_000, "ms", "Longest wait between two such givings up; a disk that had room for so long begins with the shortest again."),

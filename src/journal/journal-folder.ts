@@ -269,11 +269,17 @@ export function isDamageOnDisk(error: unknown): boolean {
   return isDamage(error) || code === "SQLITE_IOERR_READ" || code === "EIO";
 }
 
+/** Whether an error says that the disk has no room. */
+export function isFullDisk(error: unknown): boolean {
+  const code = sqliteOrSystemCode(error);
+  return code === "SQLITE_FULL" || code === "ENOSPC" || code === "EDQUOT";
+}
+
 /** The fault behind an error while writing. @throws  The error itself where it is not the disk's. */
 export function faultOf(error: unknown, folder: string): Fault {
   const code = sqliteOrSystemCode(error);
   if (code === null) throw error;
-  if (code === "SQLITE_FULL" || code === "ENOSPC" || code === "EDQUOT") return fault("journal-disk-full", { folder, code });
+  if (isFullDisk(error)) return fault("journal-disk-full", { folder, code });
   if (isDamage(error)) return fault("journal-damaged", { folder, code });
   return fault("journal-write-failed", { folder, code });
 }

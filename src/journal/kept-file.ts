@@ -1,5 +1,4 @@
 import { randomUUID } from "node:crypto";
-import { existsSync } from "node:fs";
 import type { ReaderCursor } from "../core/ports.ts";
 import type { LifeStart, Loss } from "../core/record.ts";
 import {
@@ -21,7 +20,7 @@ import { damagedError, inodeOf, isDamageOnDisk } from "./journal-folder.ts";
 import type { LostRange, SealedKept, StoredCursor } from "./messages.ts";
 import type { NumberSpan } from "./number-spans.ts";
 import type { PackedRare, RareKind } from "./packing.ts";
-import { keepAside, replaceDatabase } from "./replace-file.ts";
+import { replaceDamaged } from "./replace-file.ts";
 
 /** The file that is never dropped: one table a kept kind, the alerts that are open, cursors, and losses not yet recorded. */
 export const KEPT_SCHEMA = new FileSchema([
@@ -504,20 +503,23 @@ export function replaceDamagedKeptFile(
   fromSealed: RecordSource,
 ): { readonly kept: KeptFile; readonly aside: string; readonly salvagedRecords: number } {
   const salvage = readDamagedState(path);
-  const aside = existsSync(path) ? keepAside(path) : path;
   const { reservedUpTo, leftOut, sealedFiles } = salvage.facts;
   const storedEpoch = reservedUpTo === undefined ? undefined : salvage.facts.epoch;
   const epoch = epochToKeep ?? storedEpoch ?? randomUUID();
   const carried = epoch === salvage.facts.epoch && reservedUpTo !== undefined ? { reservedUpTo, leftOut: leftOut ?? "[]" } : {};
   let salvagedRecords = 0;
-  replaceDatabase(path, (newPath) => {
+  const aside = replaceDamaged(path, (newPath) => {
     const kept = KeptFile.open(newPath);
-    kept.setFacts({ epoch, gatewayId, ...carried, ...(sealedFiles === undefined ? {} : { sealedFiles }) });
-    salvagedRecords = kept.fill((take) => visitDamaged(path, take));
-    kept.fill(fromSealed);
-    if (salvage.cursors.length > 0) kept.storeCursors(salvage.cursors);
-    for (const loss of salvage.owed) kept.oweLoss(loss);
-    kept.closeWhole();
+    try {
+      kept.setFacts({ epoch, gatewayId, ...carried, ...(sealedFiles === undefined ? {} : { sealedFiles }) });
+      salvagedRecords = kept.fill((take) => visitDamaged(path, take));
+      kept.fill(fromSealed);
+      if (salvage.cursors.length > 0) kept.storeCursors(salvage.cursors);
+      for (const loss of salvage.owed) kept.oweLoss(loss);
+      kept.closeWhole();
+    } finally {
+      kept.close();
+    }
   });
   return { kept: KeptFile.open(path), aside, salvagedRecords };
 }

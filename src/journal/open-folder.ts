@@ -5,6 +5,7 @@ import { type Fault, fault } from "../core/errors.ts";
 import { LIMITS } from "../core/limits.ts";
 import type { LifeStart, LossReason } from "../core/record.ts";
 import { fail, type Result, succeed } from "../core/result.ts";
+import { boundAsides, dropOldestAside } from "./damaged-asides.ts";
 import { renewDatabase, TooNewError, versionFromHeader } from "./database.ts";
 import {
   type FolderLock,
@@ -12,6 +13,7 @@ import {
   headerVersion,
   isDamage,
   isDamageOnDisk,
+  isFullDisk,
   KEPT_FILE,
   listSealedKept,
   listSegments,
@@ -27,7 +29,8 @@ import type { LostRange, OpenRequest, SealedKept, SegmentEntry } from "./message
 import { findMissing, findMissingWithin } from "./missing-numbers.ts";
 import type { NumberSpan } from "./number-spans.ts";
 import { clearRenewal, finishReplacements, isRenewalDue, syncFolder } from "./replace-file.ts";
-import { salvageSegment } from "./salvage.ts";
+import { releaseReserve } from "./reserve-file.ts";
+import { type Salvaged, salvageSegment } from "./salvage.ts";
 import { finishSealing, numbersOfAll, openSealedKept, visitSealed } from "./sealed-kept.ts";
 import { inspectSealed, SEGMENT_SCHEMA, SegmentWriter } from "./segment-file.ts";
 
@@ -58,10 +61,15 @@ export interface OpenFolder {
  * Opens a journal's folder, or makes it. What can be read of damaged files is used, the rest is owed as lost.
  *
  * @param monotonicNow  Now, in ms of the monotonic clock.
+ * @param makeRoom      Called with the folder locked and no file open where the disk had no room to open them.
  * @returns  The files; or `journal-locked`, or `journal-too-new`, with nothing changed.
  * @throws   Errors of the disk, for the caller to name.
  */
-export function openFolder(request: OpenRequest, monotonicNow: () => number): Result<OpenFolder, Fault> {
+export function openFolder(
+  request: OpenRequest,
+  monotonicNow: () => number,
+  makeRoom: () => void = () => undefined,
+): Result<OpenFolder, Fault> {
   const { folder } = request;
   if (request.filesAreMade === true && !existsSync(join(folder, KEPT_FILE))) throw movedError();
   makeFolder(folder);
@@ -75,6 +83,7 @@ export function openFolder(request: OpenRequest, monotonicNow: () => number): Re
     }
     return succeed({ lock: lock.value, ...openFiles(request, monotonicNow) });
   } catch (error) {
+    if (isFullDisk(error)) makeRoom();
     lock.value.release();
     if (error instanceof TooNewError) return fail(tooNewFault(folder, error.foundVersion, error.knownVersion));
     throw error;
@@ -115,7 +124,9 @@ function openFiles(request: OpenRequest, monotonicNow: () => number): Omit<OpenF
       faults,
       salvageUntilMs: monotonicNow() + LIMITS.journalSalvageMsMax.value,
     });
-    return { ...beginOn(request, { kept, replaced, faults, segments: opened, sealedKept: sealedKept.sealedKept }), faults };
+    const begun = beginOn(request, { kept, replaced, faults, segments: opened, sealedKept: sealedKept.sealedKept });
+    boundAsides(request.folder);
+    return { ...begun, faults };
   } catch (error) {
     opened?.active?.abandon();
     kept.close();
@@ -323,7 +334,7 @@ interface OpenedSegment {
   readonly spans: readonly NumberSpan[] | null;
 }
 
-/** What can still be made out of a damaged segment takes its place; where there is no more time for that it is set aside whole. */
+/** What can still be made out of a damaged segment takes its place; where there is no more time or room for that it is set aside whole. */
 function openOrSalvage(opening: Opening, file: string, nextFile: string | undefined): OpenedSegment {
   const path = join(opening.request.folder, file);
   try {
@@ -331,14 +342,29 @@ function openOrSalvage(opening: Opening, file: string, nextFile: string | undefi
   } catch (error) {
     if (!isDamageOnDisk(error)) throw error;
   }
-  if (opening.monotonicNow() >= opening.salvageUntilMs) {
+  const salvaged = salvageWithRoom(opening, path);
+  if (salvaged === null) {
     const loss = lossByNames(file, nextFile);
     opening.faults.push(setAsideSegment({ folder: opening.request.folder, file, loss, kept: opening.kept }));
     return { opened: null, spans: [] };
   }
-  const { aside, spans, recordCount } = salvageSegment(path);
+  const { aside, spans, recordCount } = salvaged;
   opening.faults.push(fault("journal-damaged", { file: aside, salvagedRecords: recordCount }));
   return { opened: openSegment(opening, path), spans };
+}
+
+/** On a full disk the room in reserve and what was kept aside of other files go first. @returns  Null where there is no more time or room. */
+function salvageWithRoom(opening: Opening, path: string): Salvaged | null {
+  const { folder } = opening.request;
+  while (opening.monotonicNow() < opening.salvageUntilMs) {
+    try {
+      return salvageSegment(path);
+    } catch (error) {
+      if (!isFullDisk(error)) throw error;
+      if (!releaseReserve(folder) && dropOldestAside(folder) === null) return null;
+    }
+  }
+  return null;
 }
 
 /** A sealed segment is looked at, an unsealed one is opened and every page checked; an empty one is removed. */
@@ -353,7 +379,8 @@ function openSegment(opening: Opening, path: string): SegmentEntry | SegmentWrit
 }
 
 /**
- * Owes the loss of what a damaged segment held and renames its file.
+ * Owes the loss of what a damaged segment held and renames its file, which takes no room. A disk too full for the note of the loss is no reason
+ * to stop: the gap that the file leaves is found, in this opening or in the next one.
  *
  * @returns  The fault to tell.
  */
@@ -364,7 +391,11 @@ function setAsideSegment(damaged: {
   readonly kept: KeptFile;
 }): Fault {
   const { folder, file, loss, kept } = damaged;
-  kept.oweLoss(loss);
+  try {
+    kept.oweLoss(loss);
+  } catch (error) {
+    if (!isFullDisk(error)) throw error;
+  }
   const aside = setAsideDatabase(join(folder, file));
   syncFolder(folder);
   return fault("journal-damaged", { file: aside, fromSeq: loss.fromSeq, toSeq: loss.toSeq });

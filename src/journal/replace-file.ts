@@ -1,6 +1,6 @@
 import { closeSync, copyFileSync, existsSync, fsyncSync, linkSync, openSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { COMPANIONS, sqliteOrSystemCode } from "./journal-folder.ts";
+import { COMPANIONS, isSameFile, sqliteOrSystemCode } from "./journal-folder.ts";
 
 /** A new file while it is made; worth nothing. */
 const MAKING = ".renewing";
@@ -93,13 +93,45 @@ export function finishReplacements(folder: string): void {
   if (begun.length > 0) syncFolder(folder);
 }
 
-/** Gives a database and its companions a second name, `*.damaged`, without overwriting an earlier one, and returns the new path. */
-export function keepAside(path: string): string {
+/**
+ * Puts a database that `make` writes in the place of a damaged one, which gets a second name, `*.damaged`, once the new one is whole: trouble
+ * before that, as of a disk that is full, leaves no name behind, however often it is tried.
+ *
+ * @param make  As with `replaceDatabase`; the damaged file lies at its path still.
+ * @returns     The path of the damaged file under its second name; its first one where there is no such file.
+ */
+export function replaceDamaged(path: string, make: (newPath: string) => void): string {
+  let aside: string | null = null;
+  try {
+    replaceDatabase(path, make, () => {
+      if (existsSync(path)) aside = keepAside(path);
+    });
+  } catch (error) {
+    // A new file that is whole counts already, and opening ends the work.
+    if (aside !== null && !existsSync(path + MADE)) removeNames(aside);
+    throw error;
+  }
+  return aside ?? path;
+}
+
+/** Gives a database and its companions a second name, without overwriting an earlier one, and returns the new path. */
+function keepAside(path: string): string {
   let aside = `${path}.damaged`;
-  for (let number = 2; existsSync(aside); number++) aside = `${path}.${number}.damaged`;
-  for (const ending of [...COMPANIONS, ""]) if (existsSync(path + ending)) nameAgain(path + ending, aside + ending);
-  syncFolder(dirname(path));
+  // A crash between the second name and the new file leaves the second name of the file that is still in use.
+  for (let number = 2; existsSync(aside) && !isSameFile(path, aside); number++) aside = `${path}.${number}.damaged`;
+  removeNames(aside);
+  try {
+    for (const ending of [...COMPANIONS, ""]) if (existsSync(path + ending)) nameAgain(path + ending, aside + ending);
+    syncFolder(dirname(path));
+  } catch (error) {
+    removeNames(aside);
+    throw error;
+  }
   return aside;
+}
+
+function removeNames(path: string): void {
+  for (const ending of ["", ...COMPANIONS]) rmSync(path + ending, { force: true });
 }
 
 /** Gives a database without companions a second name, durably: under that name it is whole or not there at all. */

@@ -26,11 +26,15 @@ export function keepReserve(folder: string): void {
   }
 }
 
-/** Gives the room back, for the note of what is given up on a disk that is full. */
-export function releaseReserve(folder: string): void {
+/** Gives the room back, for the note of what is given up on a disk that is full. @returns  Whether there was any. */
+export function releaseReserve(folder: string): boolean {
+  const path = join(folder, RESERVE_FILE);
+  const isThere = existsSync(path);
   try {
-    rmSync(join(folder, RESERVE_FILE), { force: true });
+    rmSync(path, { force: true });
+    return isThere;
   } catch (error) {
     if (sqliteOrSystemCode(error) === null) throw error;
+    return false;
   }
 }

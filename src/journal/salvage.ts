@@ -4,7 +4,7 @@ import { checkSum, closeWhole, inTransaction, type OpenDatabase, openForWriting 
 import { type DatabaseImage, readImage } from "./database-image.ts";
 import type { NumberSpan } from "./number-spans.ts";
 import type { ObservationContext, ObservationNumbers } from "./packing.ts";
-import { keepAside, replaceDatabase } from "./replace-file.ts";
+import { replaceDamaged } from "./replace-file.ts";
 import { ROLLUP_CELL_MS, RollupGatherer } from "./rollup.ts";
 import { parseContext, SEGMENT_SCHEMA, seriesKey } from "./segment-file.ts";
 import { rowsOf } from "./table-rows.ts";
@@ -38,9 +38,8 @@ export interface Salvaged {
 export function salvageSegment(path: string): Salvaged {
   const image = readImage(path);
   const contexts = soundContexts(image);
-  const aside = keepAside(path);
   let saved: Omit<Salvaged, "aside"> = { spans: [], recordCount: 0 };
-  replaceDatabase(path, (newPath) => {
+  const aside = replaceDamaged(path, (newPath) => {
     const database = openForWriting(newPath, SEGMENT_SCHEMA);
     try {
       inTransaction(database, () => {

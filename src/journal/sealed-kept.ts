@@ -7,6 +7,7 @@ import {
   endLogMode,
   inodeOf,
   isDamageOnDisk,
+  isFullDisk,
   isSameFile,
   KEPT_FILE,
   listSealedKept,
@@ -18,7 +19,7 @@ import type { LostRange, SealedKept } from "./messages.ts";
 import type { MissingNumbersSource } from "./missing-numbers.ts";
 import type { NumberSpan } from "./number-spans.ts";
 import type { PackedRare } from "./packing.ts";
-import { finishReplacement, keepAside, keepUnderName, replaceDatabase, syncFolder } from "./replace-file.ts";
+import { finishReplacement, keepUnderName, replaceDamaged, replaceDatabase, syncFolder } from "./replace-file.ts";
 
 // ------------------------------------------------------------------------------------- sealing
 
@@ -116,8 +117,8 @@ export function openSealedKept(folder: string, kept: KeptFile, checkAll: boolean
   const sealedKept: SealedKept[] = [];
   for (const file of files) {
     const path = join(folder, file);
-    const found = inodeOf(path) === null ? null : lookOrMend(path, checkAll, faults);
     const before = listed.get(file);
+    const found = inodeOf(path) === null ? null : lookOrMend(path, { checkAll, before, faults });
     const span = spanOfSealedKept(file);
     const lostCount = (before?.recordCount ?? 0) - (found?.recordCount ?? 0);
     if (span !== null && before !== undefined && lostCount > 0) {
@@ -136,15 +137,30 @@ function damageOf({ from, to }: NumberSpan, count: number): LostRange {
   return { fromSeq: from, toSeq: to, count, why: "journal-damaged", what: "records", reader: null };
 }
 
-function lookOrMend(path: string, checkAll: boolean, faults: Fault[]): SealedKept {
+interface Looking {
+  readonly checkAll: boolean;
+  /** What the kept file in use says of the file. */
+  readonly before: SealedKept | undefined;
+  readonly faults: Fault[];
+}
+
+/** A damaged file for whose new one the disk has no room stays as it is: a reader that meets the damage has it mended, and then the rest is owed. */
+function lookOrMend(path: string, { checkAll, before, faults }: Looking): SealedKept {
   try {
     return look(path, checkAll);
   } catch (error) {
     if (!isDamageOnDisk(error)) throw error;
   }
-  const { aside, sealed } = salvageSealedKept(path);
-  faults.push(fault("journal-damaged", { file: aside, salvagedRecords: sealed.recordCount }));
-  return sealed;
+  try {
+    const { aside, sealed } = salvageSealedKept(path);
+    faults.push(fault("journal-damaged", { file: aside, salvagedRecords: sealed.recordCount }));
+    return sealed;
+  } catch (error) {
+    if (!isFullDisk(error)) throw error;
+    faults.push(fault("journal-damaged", { file: path }));
+    const span = spanOfSealedKept(basename(path)) ?? { from: 0, to: 0 };
+    return before ?? { file: basename(path), firstSeq: span.from, lastSeq: span.to, recordCount: 0 };
+  }
 }
 
 /** @throws  SQLite's error where the file is damaged. */
@@ -172,15 +188,18 @@ function look(path: string, checkAll: boolean): SealedKept {
 export function salvageSealedKept(path: string): { readonly aside: string; readonly sealed: SealedKept } {
   const file = basename(path);
   const span = spanOfSealedKept(file) ?? { from: 0, to: 0 };
-  const aside = keepAside(path);
   let recordCount = 0;
-  replaceDatabase(path, (newPath) => {
+  const aside = replaceDamaged(path, (newPath) => {
     const fresh = KeptFile.open(newPath);
-    fresh.fill((take) => visitDamaged(path, take));
-    recordCount = fresh.countSealable(span);
-    const account: SealedAccount = { file, firstSeq: span.from, lastSeq: span.to, recordCount, highestSeq: fresh.highestSeq() };
-    fresh.setFacts({ account: JSON.stringify(account) });
-    fresh.closeWhole();
+    try {
+      fresh.fill((take) => visitDamaged(path, take));
+      recordCount = fresh.countSealable(span);
+      const account: SealedAccount = { file, firstSeq: span.from, lastSeq: span.to, recordCount, highestSeq: fresh.highestSeq() };
+      fresh.setFacts({ account: JSON.stringify(account) });
+      fresh.closeWhole();
+    } finally {
+      fresh.close();
+    }
   });
   return { aside, sealed: { file, firstSeq: span.from, lastSeq: span.to, recordCount } };
 }
@@ -269,7 +288,7 @@ export function readKeptRecords(folder: string, kind: KeptKind, range: KeptRange
   }
 }
 
-/** Where a file shows to be damaged only now, its numbers count as missing, until a reader meets the damage and it is mended. */
+/** Of a file that is damaged, those of the records that can still be read; the others count as missing. */
 function seqsOfSealed(path: string, fromSeq: number, toSeq: number): readonly number[] {
   try {
     const sealed = KeptFile.openReadable(path);
@@ -280,7 +299,11 @@ function seqsOfSealed(path: string, fromSeq: number, toSeq: number): readonly nu
     }
   } catch (error) {
     if (!isDamageOnDisk(error)) throw error;
-    return [];
+    const seqs: number[] = [];
+    visitDamaged(path, ({ seq }) => {
+      if (seq >= fromSeq && seq <= toSeq) seqs.push(seq);
+    });
+    return seqs;
   }
 }
 

@@ -7,12 +7,15 @@ import { type Fault, fault } from "../core/errors.ts";
 import { LIMITS } from "../core/limits.ts";
 import { assert, fail } from "../core/result.ts";
 import type { Clock, Timer } from "../core/time.ts";
+import { boundAsides, bytesOfAsides, dropOldestAside } from "./damaged-asides.ts";
 import { renewDatabase } from "./database.ts";
 import {
   bytesOf,
   faultOf,
   isDamage,
+  isFullDisk,
   KEPT_FILE,
+  listSegments,
   movedError,
   otherJournalError,
   removeDatabase,
@@ -130,7 +133,11 @@ export class JournalWriter {
     this.#request = request;
     this.#slowDisk = request.simulatedDisk === null ? null : new SlowDisk(request.simulatedDisk, this.#clock);
     try {
-      const opened = openFolder(request, () => this.#clock.monotonic());
+      const opened = openFolder(
+        request,
+        () => this.#clock.monotonic(),
+        () => this.#makeRoomToOpen(request),
+      );
       if (!opened.ok) {
         this.#say({ kind: "refused", fault: opened.error });
         return;
@@ -170,6 +177,23 @@ export class JournalWriter {
     if (why.code === "journal-disk-full") releaseReserve(request.folder);
     const read = request.epochToKeep === null ? readFolder(request.folder, why) : fail(why);
     this.#say(read.ok ? { kind: "opened", opened: read.value } : { kind: "refused", fault: read.error });
+  }
+
+  /** As `#makeRoom`, while no file is open: without its files a journal would wait for room for ever, and every alert would be in memory alone. */
+  #makeRoomToOpen(request: OpenRequest): void {
+    const { folder } = request;
+    const nowMs = this.#clock.monotonic();
+    try {
+      const hadReserve = releaseReserve(folder);
+      if (!this.#room.met(nowMs) || hadReserve || dropOldestAside(folder) !== null || !isOwnJournal(request)) return;
+      const [oldest, ...newer] = listSegments(folder);
+      if (oldest === undefined || newer.length === 0 || !this.#room.mayTakeSegment(nowMs)) return;
+      removeDatabase(join(folder, oldest));
+      syncFolder(folder);
+      this.#room.tookSegment(nowMs);
+    } catch (error) {
+      if (sqliteOrSystemCode(error) === null) throw error;
+    }
   }
 
   /** Waves are kept beside the records; whatever happens to them never stops a commit. */
@@ -478,14 +502,19 @@ export class JournalWriter {
     this.#tellSegments();
   }
 
-  /** Drops the oldest segments whole until the budget is kept; never the kept file, never the segment in use. */
+  /** Drops what was kept aside of damaged files and then the oldest segments, whole, until the budget is kept; never the kept file, never the segment in use. */
   #keepToBudget(): void {
     assert(this.#request !== null, "the journal is opened before anything else");
     const { folder, bytesMax } = this.#request;
     const sizes = this.#segments().map((entry) => bytesOf(join(folder, entry.file)));
     const keptFiles = [KEPT_FILE, ...this.#sealedKept.map((entry) => entry.file)];
     const keptBytes = keptFiles.reduce((sum, file) => sum + bytesOf(join(folder, file)), 0);
-    let total = sizes.reduce((sum, bytes) => sum + bytes, keptBytes);
+    let total = sizes.reduce((sum, bytes) => sum + bytes, keptBytes + bytesOfAsides(folder));
+    while (total > bytesMax) {
+      const freed = dropOldestAside(folder);
+      if (freed === null) break;
+      total -= freed;
+    }
     for (let index = 0; total > bytesMax && this.#sealed.length > 0; index++) {
       this.#dropOldest("byte-budget");
       total -= sizes[index] ?? 0;
@@ -513,11 +542,12 @@ export class JournalWriter {
     this.#say({ kind: "lost", loss, fault: null });
   }
 
-  /** Others filled the disk: waves go first, then the oldest segments of observations; the kept file and the segment in use never. */
+  /** Others filled the disk: what was kept aside of damaged files goes first, then waves, then the oldest segments of observations; the kept file and the segment in use never. */
   #makeRoom(): void {
     const nowMs = this.#clock.monotonic();
     if (!this.#room.met(nowMs)) return;
     releaseReserve(this.#folder());
+    if (dropOldestAside(this.#folder()) !== null) return;
     if (this.#waves !== null && this.#waves.giveUpOldest() !== null) return;
     if (!this.#room.mayTakeSegment(nowMs)) return;
     if (this.#sealed.length === 0 && (this.#active?.entry.bytes ?? 0) >= SEGMENT_BYTES_MIN) this.#sealActive();
@@ -539,10 +569,12 @@ export class JournalWriter {
       if (wasInUse) {
         this.#active?.abandon();
         this.#active = null;
-        this.#letGoEntry = null;
+        this.#letGoEntry = entry;
       }
       const path = join(this.#folder(), file);
-      const { aside, spans, recordCount } = salvageSegment(path);
+      const { aside, spans, recordCount } = this.#withRoom(() => salvageSegment(path));
+      if (wasInUse) this.#letGoEntry = null;
+      boundAsides(this.#folder());
       this.#unsettled = this.#unsettled.filter((one) => one !== file);
       const kept = this.#keptFile();
       const numbers = numbersOfAll(this.#folder(), kept, this.#sealedKept);
@@ -554,12 +586,25 @@ export class JournalWriter {
     });
   }
 
-  /** As above, for kept records that were sealed away. */
+  /** Mends on a full disk with the room in reserve and that of files kept aside earlier; where that is not enough it is asked for again. */
+  #withRoom<Mended>(mend: () => Mended): Mended {
+    for (;;) {
+      try {
+        return mend();
+      } catch (error) {
+        const folder = this.#folder();
+        if (!isFullDisk(error) || (!releaseReserve(folder) && dropOldestAside(folder) === null)) throw error;
+      }
+    }
+  }
+
+  /** As `#setAside`, for kept records that were sealed away. */
   #mendSealedKept(file: string): void {
     if (!this.#sealedKept.some((sealed) => sealed.file === file)) return;
     // A disk that was taken away shows none of its files.
     if (!this.#keptFile().isInPlace()) throw movedError();
-    const { aside, sealed } = salvageSealedKept(join(this.#folder(), file));
+    const { aside, sealed } = this.#withRoom(() => salvageSealedKept(join(this.#folder(), file)));
+    boundAsides(this.#folder());
     const { sealedKept, losses } = openSealedKept(this.#folder(), this.#keptFile(), false);
     this.#sealedKept = sealedKept;
     this.#renewed = true;
@@ -592,6 +637,17 @@ export class JournalWriter {
     this.#kept = null;
     this.#open?.lock.release();
     this.#say({ kind: "closed" });
+  }
+}
+
+/** Whether nothing says that another journal than the running one lies in a folder: of that one nothing is given up. */
+function isOwnJournal({ folder, epochToKeep, filesAreMade }: OpenRequest): boolean {
+  if (epochToKeep === null) return true;
+  try {
+    return KeptFile.epochOf(join(folder, KEPT_FILE)) === epochToKeep;
+  } catch (error) {
+    if (!isDamage(error)) throw error;
+    return filesAreMade === true;
   }
 }
 
