@@ -224,13 +224,13 @@ const SABOTAGES: readonly Sabotage[] = [
     finds: "hole",
   },
   {
-    does: "a start says the life before was closed though numbers were left out",
+    does: "a start says the life before was cut off though no numbers were left out",
     to: (history, random) => {
       const start = pick(
         random,
-        history.disk.filter((record) => record.kind === "start" && record.leftOut !== null),
+        history.disk.filter((record) => record.kind === "start" && record.before === "closed"),
       );
-      if (start.kind === "start") replace(history, start, { ...start, before: "closed" });
+      if (start.kind === "start") replace(history, start, { ...start, before: "cut-off" });
     },
     finds: "start-without-end",
   },

@@ -1,11 +1,15 @@
 import { randomInt, randomUUID } from "node:crypto";
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Fault } from "../core/errors.ts";
 import { LIMITS } from "../core/limits.ts";
 import { fail, type Result, succeed } from "../core/result.ts";
-import { TooNewError } from "./database.ts";
+import { visitBlock } from "./block.ts";
+import { DamagedBytesError } from "./block-bytes.ts";
+import { checkSum, TooNewError } from "./database.ts";
+import { readImage } from "./database-image.ts";
 import {
+  firstSeqOf,
   isDamageOnDisk,
   isSameFile,
   KEPT_FILE,
@@ -18,10 +22,13 @@ import { KeptFile } from "./kept-file.ts";
 import type { ListedKept, OpenedJournal, SegmentEntry } from "./messages.ts";
 import { beginLife, findTooNew, lifeFactsOf, tooNewFault, UNRESERVED_LEFT_OUT } from "./open-folder.ts";
 import { lookAtSegment } from "./segment-file.ts";
+import { rowsOf } from "./table-rows.ts";
 
 /** Twice what a life reserves at once, so that two lives in neighbouring places do not meet within days. */
 const PLACE_NUMBERS = 2 * LIMITS.journalNumbersReserved.value;
 const PLACES = 2 ** 17;
+/** Columns of a row of blocks. */
+const BLOCK_CELLS = 8;
 /** Room above it is left for the lives to come. */
 const HIGHEST_START = 2 ** 52;
 
@@ -55,7 +62,7 @@ function readFiles(folder: string, why: Fault): OpenedJournal | null {
   try {
     const epoch = kept.fact("epoch");
     if (epoch === null) return null;
-    const segments = lookAtSegments(folder);
+    const { segments, lastSeqOfDamaged } = lookAtSegments(folder);
     const sealedKept = listSealedKept(folder).flatMap((file): ListedKept[] => {
       const span = spanOfSealedKept(file);
       // A sealing that was cut short leaves a second name of the file in use.
@@ -68,6 +75,7 @@ function readFiles(folder: string, why: Fault): OpenedJournal | null {
       sealedKept.at(-1)?.lastSeq ?? 0,
       kept.highestCursor(),
       segments.at(-1)?.lastSeq ?? 0,
+      lastSeqOfDamaged,
       Number(facts.closedAtSeq ?? 0),
     );
     const to = farBeyond(Math.max(facts.reservedUpTo ?? 0, lastSeq + UNRESERVED_LEFT_OUT), randomInt);
@@ -96,16 +104,43 @@ function countSealed(path: string): number | null {
   }
 }
 
-/** A damaged segment is passed over; it is mended when the files can be written. */
-function lookAtSegments(folder: string): SegmentEntry[] {
-  return listSegments(folder).flatMap((file) => {
+/**
+ * A damaged segment is passed over; it is mended when the files can be written. What is saved of it then must not lie among the numbers that
+ * this life leaves out, so the last number that can still be made out is told of those behind the last sound one.
+ */
+function lookAtSegments(folder: string): { readonly segments: readonly SegmentEntry[]; readonly lastSeqOfDamaged: number } {
+  const segments: SegmentEntry[] = [];
+  let damaged: string[] = [];
+  for (const file of listSegments(folder)) {
     try {
-      return [lookAtSegment(join(folder, file))];
+      segments.push(lookAtSegment(join(folder, file)));
+      damaged = [];
     } catch (error) {
       if (!isDamageOnDisk(error)) throw error;
-      return [];
+      damaged.push(file);
     }
-  });
+  }
+  return { segments, lastSeqOfDamaged: Math.max(0, ...damaged.map((file) => lastSeqStillIn(folder, file))) };
+}
+
+/** The last number of a damaged segment's blocks that are sound, and at least the first by its name; 0 where nothing was written to it. */
+function lastSeqStillIn(folder: string, file: string): number {
+  const path = join(folder, file);
+  if (statSync(path).size === 0) return 0;
+  let lastSeq = firstSeqOf(file);
+  const raise = ({ seq }: { readonly seq: number }) => {
+    lastSeq = Math.max(lastSeq, seq);
+  };
+  for (const { key: firstSeq, cells } of rowsOf(readImage(path))) {
+    const [crc, data] = cells.slice(-2);
+    if (cells.length !== BLOCK_CELLS || !Buffer.isBuffer(data) || checkSum(data, firstSeq) !== crc) continue;
+    try {
+      visitBlock(data, firstSeq, { observation: (_, numbers) => raise(numbers), rare: raise });
+    } catch (error) {
+      if (!(error instanceof DamagedBytesError)) throw error;
+    }
+  }
+  return lastSeq;
 }
 
 /**

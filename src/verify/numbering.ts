@@ -136,8 +136,9 @@ export class Numbering {
     const gap = { fromSeq: this.#lastSeq + 1, toSeq: seq - 1 };
     const isFirst = this.#life === null;
     if (!isFirst) this.#endLife(before === "cut-off" ? "cut-off" : "closed");
-    const fits = before === "cut-off" ? leftOut !== null : leftOut === null;
-    const comesFirst = isFirst && gap.fromSeq > gap.toSeq;
+    // A life that began while its files could not be written leaves numbers out however the one before it ended.
+    const fits = before !== "cut-off" || leftOut !== null;
+    const comesFirst = isFirst && (gap.fromSeq > gap.toSeq || leftOut?.from === gap.fromSeq);
     if ((before === "first" && !comesFirst) || !fits)
       this.#tell("start-without-end", { fromSeq: seq, toSeq: seq }, { before, leftOut: leftOut === null ? "none" : "some" });
     if (leftOut !== null) {
