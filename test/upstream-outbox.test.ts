@@ -361,6 +361,32 @@ describe("backlog", () => {
     expect(journal.cursors().get("upstream:hospital")).toEqual({ epoch: journal.epoch, upTo: 22, open: [] });
   });
 
+  test("a disk that hangs gets one question about losses at a time, and the next once it has answered", async () => {
+    const { clock, receiver, journal } = ward();
+    const waiting: (() => void)[] = [];
+    let hangs = false;
+    const hanging: Journal = {
+      ...journal,
+      read: async (query) => {
+        if (hangs && query.kinds?.join() === "loss") await new Promise<void>((resolve) => waiting.push(resolve));
+        return journal.read(query);
+      },
+    };
+    start({ journal: hanging, sink: receiver.sink, clock });
+    await pass(clock, 2000);
+    hangs = true;
+    for (const number of numbers(1, 60)) {
+      journal.append([observationAt(number)]);
+      await pass(clock, 1000);
+    }
+    expect(waiting).toHaveLength(1);
+    waiting.pop()?.();
+    await pass(clock, 2000);
+    journal.append([observationAt(61)]);
+    await pass(clock, 2000);
+    expect(waiting).toHaveLength(1);
+  });
+
   test("receipts are not sent back to where they came from", async () => {
     const { clock, receiver, journal } = ward();
     start({ journal, sink: receiver.sink, clock });

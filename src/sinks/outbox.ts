@@ -106,6 +106,7 @@ class OutboxRunner {
   #beginning: Promise<boolean> = Promise.resolve(false);
   #session: Session | null = null;
   #missedCount = 0;
+  #isLookingForLosses = false;
   #lastSecondSeq: number;
 
   constructor(parts: OutboxParts) {
@@ -275,8 +276,14 @@ class OutboxRunner {
     this.#lastSecondSeq = committedSeq;
   }
 
+  /** One look at a time: a disk that hangs would otherwise gather a question a second, until none had a place any more. */
   async #lookForLosses(): Promise<void> {
-    if (!this.#hasBegun || !(await this.#losses.readNew()) || this.#parts.stop.aborted) return;
+    if (!this.#hasBegun || this.#isLookingForLosses) return;
+    this.#isLookingForLosses = true;
+    const hasRead = await this.#losses.readNew().finally(() => {
+      this.#isLookingForLosses = false;
+    });
+    if (!hasRead || this.#parts.stop.aborted) return;
     // Without a connection what is new, or was under way, would join the backlog only at the next one; what was dropped of it is missed now.
     if (this.#session === null) this.#takeOver(this.#parts.journal.committedSeq());
     else this.#giveUpDropped();
