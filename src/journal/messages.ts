@@ -89,6 +89,8 @@ export interface OpenRequest {
   readonly leftOutToKeep?: { readonly from: number; readonly to: number } | null;
   /** The running gateway has had the files open: they are somewhere, and are not made anew where they are not found. */
   readonly filesAreMade?: boolean;
+  /** The last number of which the running gateway was told that it is on disk; missing where it was told of none. */
+  readonly committedSeq?: number;
   /** Check every page of every file; set when damage was met while running. */
   readonly checkAll: boolean;
 }

@@ -182,7 +182,9 @@ function beginOn(request: OpenRequest, opened: Opened): Omit<OpenFolder, "lock" 
   if (request.epochToKeep !== null) {
     const left =
       request.leftOutToKeep === undefined || request.leftOutToKeep === null ? {} : kept.withLeftOut(request.leftOutToKeep);
-    oweMissing(request.folder, { ...opened, lastSeq, tail: null, mayLackKept: opened.replaced });
+    // What comes after the last acknowledged number is on its way; nothing up to it is.
+    const known = Math.max(request.committedSeq ?? 0, segments.covered.at(-1)?.to ?? 0);
+    oweMissing(request.folder, { ...opened, lastSeq: known, tail: "journal-damaged", mayLackKept: opened.replaced });
     kept.setFacts({ epoch, gatewayId, closedAtSeq: "", ...left });
     return { ...found, endedBefore: "closed", leftOut: null, reservedUpTo: Number(kept.fact("reservedUpTo") ?? 0) };
   }
@@ -371,7 +373,7 @@ function salvageWithRoom(opening: Opening, path: string): Salvaged | null {
 function openSegment(opening: Opening, path: string): SegmentEntry | SegmentWriter | null {
   const entry = statSync(path).size === 0 ? null : inspectSealed(path, opening.request.checkAll);
   if (entry !== null) return entry;
-  const writer = new SegmentWriter(path, opening.monotonicNow(), { check: true });
+  const writer = new SegmentWriter(path, opening.monotonicNow(), { check: true, checkAll: opening.request.checkAll });
   if (writer.entry.recordCount > 0) return writer;
   writer.abandon();
   removeDatabase(path);

@@ -1,8 +1,8 @@
 import { existsSync, statSync } from "node:fs";
 import { basename } from "node:path";
+import { LIMITS } from "../core/limits.ts";
 import { isQuantityName } from "../core/quantities.ts";
 import type { RecordKind } from "../core/record.ts";
-import { assert } from "../core/result.ts";
 import { ALL_KIND_BITS, BLOCK_KIND_BITS, type Block, encodeBlock, isBlockKind, visitBlock } from "./block.ts";
 import { DamagedBytesError } from "./block-bytes.ts";
 import {
@@ -85,24 +85,83 @@ export function rollupIsSound(row: RollupRow): boolean {
   return checkSum(row.data, row.to_seq) === row.crc;
 }
 
+/**
+ * The highest number in a block, read out of its bytes, which the check sum covers together with the first number.
+ *
+ * @returns  Null where the bytes are not those that were written.
+ */
+export function lastSeqInBlock(row: BlockRow): number | null {
+  if (!blockIsSound(row)) return null;
+  let lastSeq = row.first_seq;
+  const take = ({ seq }: { readonly seq: number }) => {
+    lastSeq = Math.max(lastSeq, seq);
+  };
+  try {
+    visitBlock(row.data, row.first_seq, { observation: (_contextId, numbers) => take(numbers), rare: take });
+  } catch (error) {
+    if (!(error instanceof DamagedBytesError)) throw error;
+    return null;
+  }
+  return lastSeq;
+}
+
+/**
+ * How the last number of a segment is read.
+ *
+ * - `strict`: every damage to the last block is damage.
+ * - `mending`: a block whose bytes are damaged is still known to have been there by its column, so that a reader finds it and its loss is
+ *   told to the number; where the column cannot be right, or bytes that are sound say otherwise, that is damage.
+ * - `looking`: bytes that are sound are believed, whatever the column says.
+ */
+type LastSeqReading = "strict" | "mending" | "looking";
+
+/**
+ * The last number of a segment, 0 where it has no block. A writer passes over a batch up to it as already there and a later life counts on
+ * from it, so it is read out of the last block's bytes: no check sum covers the column that says it too.
+ *
+ * @throws  An error of damage, as the way of reading says.
+ */
+function readLastSeq(database: OpenDatabase, how: LastSeqReading): number {
+  const row = database.prepare<[], BlockRow>(`SELECT ${BLOCK_COLUMNS} FROM blocks ORDER BY first_seq DESC LIMIT 1`).get();
+  if (row === undefined) return 0;
+  const inBytes = lastSeqInBlock(row);
+  if (inBytes !== null && (inBytes === row.last_seq || how === "looking")) return inBytes;
+  // The records of a commit have numbers without a gap, save for those that went from the queue.
+  const mayBe = Number.isSafeInteger(row.last_seq) && row.last_seq < row.first_seq + LIMITS.journalBatchRecordsMax.value;
+  if (inBytes === null && mayBe && how !== "strict") return row.last_seq;
+  throw damagedError("the last block does not say where the segment ends");
+}
+
+/** Whether a sound block lies under a first number. */
+function holdsSoundBlock(database: OpenDatabase, firstSeq: number): boolean {
+  const row = database.prepare<[number], BlockRow>(`SELECT ${BLOCK_COLUMNS} FROM blocks WHERE first_seq = ?`).get(firstSeq);
+  return row !== undefined && blockIsSound(row);
+}
+
+/** Whether a sound block lies under a first number in a file. @throws  SQLite's or the disk's error where that cannot be read. */
+export function segmentHoldsBlock(path: string, firstSeq: number): boolean {
+  const database = openForReading(path);
+  try {
+    return holdsSoundBlock(database, firstSeq);
+  } finally {
+    database.close();
+  }
+}
+
 /** What a segment says of itself once it is sealed, or null. The last block is asked too, in case more came behind the seal. */
-function readSealed(database: OpenDatabase, path: string): SegmentEntry | null {
+function readSealed(database: OpenDatabase, path: string, how: LastSeqReading): SegmentEntry | null {
   const row = database
     .prepare<[string], { value: string; crc: number }>("SELECT value, crc FROM facts WHERE name = ?")
     .get(SEALED);
   if (row === undefined || checkSum(row.value, 0) !== row.crc) return null;
   const entry = JSON.parse(row.value) as SegmentEntry;
-  return readLastSeq(database) === entry.lastSeq
+  return readLastSeq(database, how) === entry.lastSeq
     ? { ...entry, file: basename(path), sealed: true, bytes: readBytes(database) }
     : null;
 }
 
-function readLastSeq(database: OpenDatabase): number {
-  return database.prepare<[], number>("SELECT last_seq FROM blocks ORDER BY first_seq DESC LIMIT 1").pluck().get() ?? 0;
-}
-
 /** What a segment holds, counted. */
-function countEntry(database: OpenDatabase, path: string): SegmentEntry {
+function countEntry(database: OpenDatabase, path: string, how: LastSeqReading): SegmentEntry {
   const sums = database
     .prepare<[], { records: number | null; minAt: number | null; maxAt: number | null }>(
       "SELECT sum(record_count) AS records, min(min_at_ms) AS minAt, max(max_at_ms) AS maxAt FROM blocks",
@@ -112,7 +171,7 @@ function countEntry(database: OpenDatabase, path: string): SegmentEntry {
   return {
     file,
     firstSeq: firstSeqOf(file),
-    lastSeq: readLastSeq(database),
+    lastSeq: readLastSeq(database, how),
     recordCount: sums?.records ?? 0,
     minAtMs: sums?.minAt ?? null,
     maxAtMs: sums?.maxAt ?? null,
@@ -186,8 +245,12 @@ export class SegmentWriter {
   #walBytes = 0;
   readonly #inode: number | null;
 
-  /** @throws  SQLite's error, also where `check` finds a page that is not sound. */
-  constructor(path: string, nowMonotonicMs: number, options: { readonly check: boolean }) {
+  /**
+   * @param options  `check`: every page is looked at. `checkAll`: damage was met, so the last block must be sound as well, whatever can
+   *                 still be known of it.
+   * @throws         SQLite's error, also where a page is not sound or the last block does not say where the segment ends; the file is closed.
+   */
+  constructor(path: string, nowMonotonicMs: number, options: { readonly check: boolean; readonly checkAll?: boolean }) {
     this.path = path;
     this.openedMonotonicMs = nowMonotonicMs;
     this.#gatheredSinceMs = nowMonotonicMs;
@@ -201,9 +264,14 @@ export class SegmentWriter {
       "INSERT INTO rollups (to_seq, from_seq, min_at_ms, max_at_ms, crc, data) VALUES (?, ?, ?, ?, ?, ?)",
     );
     this.#contexts = new ContextTable(this.#database);
-    this.#entry = countEntry(this.#database, path);
-    this.#loadContexts();
-    this.#gatherTail();
+    try {
+      this.#entry = countEntry(this.#database, path, options.checkAll === true ? "strict" : "mending");
+      this.#loadContexts();
+      this.#gatherTail();
+    } catch (error) {
+      this.abandon();
+      throw error;
+    }
   }
 
   #loadContexts(): void {
@@ -256,13 +324,18 @@ export class SegmentWriter {
   /**
    * Commits one batch's observations, predictions and events and waits for the disk. Nothing of it stays on failure.
    * A batch that is already there is passed over, so that it may be sent twice.
+   *
+   * @throws  SQLite's error; an error of damage where the batch should be there already and is not.
    */
   append(packed: PackedRecords, rare: readonly PackedRare[], nowMonotonicMs: number): void {
     const fresh = new Map<string, { readonly id: number; readonly context: ObservationContext }>();
     const resolved = this.#resolve(packed, fresh);
     const block = encodeBlock(packed, resolved.ids, rare);
-    if (block.lastSeq <= this.#entry.lastSeq) return;
-    assert(block.firstSeq > this.#entry.lastSeq, "a batch is in the journal whole or not at all");
+    if (block.firstSeq <= this.#entry.lastSeq) {
+      // A batch is in the journal whole or not at all; what is acknowledged is there, and not merely under the segment's last number.
+      if (block.lastSeq <= this.#entry.lastSeq && holdsSoundBlock(this.#database, block.firstSeq)) return;
+      throw damagedError("a batch that should be there already is not");
+    }
     const rollupIsDue = this.#gatherer.isFull() || nowMonotonicMs - this.#gatheredSinceMs >= ROLLUP_CELL_MS;
     inTransaction(this.#database, () => {
       for (const [json, { id }] of fresh) this.#insertContext.run(id, checkSum(json, id), json);
@@ -485,16 +558,15 @@ export class SegmentReader {
 
   /** The last number of the block before a number; where there is none, the one before the segment's first. */
   lastSeqBefore(firstSeq: number): number {
-    const found = this.#database
-      .prepare<[number], number>("SELECT last_seq FROM blocks WHERE first_seq < ? ORDER BY first_seq DESC LIMIT 1")
-      .pluck()
+    const row = this.#database
+      .prepare<[number], BlockRow>(`SELECT ${BLOCK_COLUMNS} FROM blocks WHERE first_seq < ? ORDER BY first_seq DESC LIMIT 1`)
       .get(firstSeq);
-    return found ?? firstSeqOf(this.file) - 1;
+    return row === undefined ? firstSeqOf(this.file) - 1 : (lastSeqInBlock(row) ?? row.last_seq);
   }
 
   /** The last number of the newest block, 0 where there is none. */
   lastSeq(): number {
-    return readLastSeq(this.#database);
+    return readLastSeq(this.#database, "looking");
   }
 
   /** The few blocks with observations that begin at a number or before it, newest first. */
@@ -553,7 +625,7 @@ export function inspectSealed(path: string, checkAll: boolean): SegmentEntry | n
     if (versionOf(database) === 0) return null;
     if (!existsSync(`${path}-wal`) && statSync(path).size < readBytes(database))
       throw damagedError("the file is shorter than its header says");
-    const entry = readSealed(database, path);
+    const entry = readSealed(database, path, checkAll ? "strict" : "mending");
     if (entry !== null && checkAll && !structureIsSound(database, SEGMENT_SCHEMA)) throw damagedError("a page is not sound");
     return entry;
   } finally {
@@ -561,11 +633,11 @@ export function inspectSealed(path: string, checkAll: boolean): SegmentEntry | n
   }
 }
 
-/** What a segment holds, looked at without changing anything, also on a disk that cannot be written. @throws  SQLite's error where it is damaged. */
+/** What a segment holds, looked at without changing anything, also on a disk that cannot be written; of its end the bytes are believed. @throws  SQLite's error where it is damaged. */
 export function lookAtSegment(path: string): SegmentEntry {
   const database = openReadable(path, null);
   try {
-    return readSealed(database, path) ?? countEntry(database, path);
+    return readSealed(database, path, "looking") ?? countEntry(database, path, "looking");
   } finally {
     database.close();
   }

@@ -11,6 +11,7 @@ import { boundAsides, bytesOfAsides, dropOldestAside } from "./damaged-asides.ts
 import { renewDatabase } from "./database.ts";
 import {
   bytesOf,
+  damagedError,
   faultOf,
   isDamage,
   isFullDisk,
@@ -42,7 +43,7 @@ import {
   salvageSealedKept,
   sealKeptFile,
 } from "./sealed-kept.ts";
-import { lookAtSegment, SegmentWriter, settleSealed } from "./segment-file.ts";
+import { lookAtSegment, SegmentWriter, segmentHoldsBlock, settleSealed } from "./segment-file.ts";
 import { SlowDisk } from "./slow-disk.ts";
 import { WaveStore } from "./waves/wave-store.ts";
 
@@ -358,7 +359,11 @@ export class JournalWriter {
   /** The segment to write to: the one in use, or one that was let go, or a new one. Null where the batch is already in a sealed one. */
   #activeSegment(folder: string, firstSeq: number): SegmentWriter | null {
     if (this.#active !== null) return this.#active;
-    if (firstSeq <= (this.#sealed.at(-1)?.lastSeq ?? 0)) return null;
+    if (firstSeq <= (this.#sealed.at(-1)?.lastSeq ?? 0)) {
+      const holder = this.#sealed.findLast((entry) => entry.firstSeq <= firstSeq);
+      if (holder !== undefined && segmentHoldsBlock(join(folder, holder.file), firstSeq)) return null;
+      throw damagedError("a batch that should be in a sealed segment is not");
+    }
     this.#keptFile();
     const before = this.#letGoEntry;
     const isThere = before !== null && existsSync(join(folder, before.file));

@@ -27,6 +27,8 @@ export class WriterThread {
   #ready = false;
   #closed = false;
   #checkAll = false;
+  /** The last number that was acknowledged in this life, or null. */
+  #committedSeq: number | null = null;
   /** Why the thread ends is known already, when it ends. */
   #troubleIsTold = false;
   #early: WriterMessage[] = [];
@@ -79,7 +81,8 @@ export class WriterThread {
   }
 
   #sendOpen(worker: Worker): void {
-    this.#send(worker, { kind: "open", request: { ...this.#request, checkAll: this.#checkAll } });
+    const committed = this.#committedSeq === null ? {} : { committedSeq: this.#committedSeq };
+    this.#send(worker, { kind: "open", request: { ...this.#request, ...committed, checkAll: this.#checkAll } });
   }
 
   /** From here on messages go to `news`. */
@@ -120,6 +123,7 @@ export class WriterThread {
   }
 
   #take(worker: Worker, message: FromWriter): void {
+    if (message.kind === "committed") this.#committedSeq = message.upToSeq;
     if (message.kind === "opened") {
       this.#ready = true;
       this.#checkAll = false;
