@@ -171,8 +171,8 @@ describe("numbers that are missing", () => {
   test("between two segments are damage, behind the last one of a life that was cut off its cut; what is on record is neither", () => {
     const kept = {
       knownLosses: () => [
-        { fromSeq: 1, toSeq: 50, why: "byte-budget" as const },
-        { fromSeq: 121, toSeq: 130, why: "queue-full" as const },
+        { fromSeq: 1, toSeq: 50, count: 50, why: "byte-budget" as const },
+        { fromSeq: 121, toSeq: 130, count: 10, why: "queue-full" as const },
       ],
       leftOut: () => [{ from: 171, to: 180 }],
       seqsBetween: (from: number, to: number) => [120, 140, 155, 200].filter((seq) => seq >= from && seq <= to),

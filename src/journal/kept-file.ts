@@ -328,7 +328,7 @@ export class KeptFile {
   }
 
   /** Losses of records for everybody, those that have become a record and those that are owed. */
-  knownLosses(): Pick<LostRange, "fromSeq" | "toSeq" | "why">[] {
+  knownLosses(): Pick<LostRange, "fromSeq" | "toSeq" | "count" | "why">[] {
     const rows = this.#database.prepare<[], KeptRow>("SELECT seq, crc, json FROM losses").all();
     const recorded = rows.filter(({ json, seq, crc }) => checkSum(json, seq) === crc).map(({ json }) => JSON.parse(json) as Loss);
     return [...recorded, ...this.owedLosses()].filter((loss) => loss.what === "records" && loss.reader === null);

@@ -26,7 +26,7 @@ import {
 } from "./journal-folder.ts";
 import { KEPT_SCHEMA, KeptFile, replaceDamagedKeptFile } from "./kept-file.ts";
 import type { LostRange, OpenRequest, SealedKept, SegmentEntry } from "./messages.ts";
-import { findMissing, findMissingWithin } from "./missing-numbers.ts";
+import { findMissing, findMissingWithin, oweFound } from "./missing-numbers.ts";
 import type { NumberSpan } from "./number-spans.ts";
 import { clearRenewal, finishReplacements, isRenewalDue, syncFolder } from "./replace-file.ts";
 import { releaseReserve } from "./reserve-file.ts";
@@ -204,11 +204,10 @@ function oweMissing(
 ): void {
   const { kept, segments, lastSeq, tail, mayLackKept } = given;
   const numbers = numbersOfAll(folder, kept, given.sealedKept);
-  const missing = findMissing({ kept: numbers, covered: segments.covered, lastSeq, tail });
+  for (const loss of findMissing({ kept: numbers, covered: segments.covered, lastSeq, tail })) oweFound(kept, loss);
   // Of a kept file that was damaged, records may be missing whose numbers lie among those of a segment. So they may of one whose log was
   // damaged: SQLite takes what stands in a log behind a damaged page for what a crash left half written, and passes over it in silence.
-  const within = mayLackKept ? findMissingWithin(numbers, segments) : [];
-  for (const loss of [...missing, ...within]) kept.oweLoss(loss);
+  if (mayLackKept) for (const loss of findMissingWithin(numbers, segments)) oweFound(kept, loss);
 }
 
 /** What the journal says of the life before. */

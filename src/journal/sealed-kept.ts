@@ -5,21 +5,24 @@ import { openForReading, readBytes, versionOf } from "./database.ts";
 import {
   damagedError,
   endLogMode,
+  firstSeqOf,
   inodeOf,
   isDamageOnDisk,
   isFullDisk,
   isSameFile,
   KEPT_FILE,
   listSealedKept,
+  listSegments,
   sealedKeptName,
   spanOfSealedKept,
 } from "./journal-folder.ts";
 import { isSealedKind, KeptFile, type KeptKind, KeptReader, type SealedAccount, visitDamaged } from "./kept-file.ts";
-import type { LostRange, SealedKept } from "./messages.ts";
-import type { MissingNumbersSource } from "./missing-numbers.ts";
-import type { NumberSpan } from "./number-spans.ts";
+import type { LostRange, SealedKept, SegmentEntry } from "./messages.ts";
+import { type MissingNumbersSource, oweFound } from "./missing-numbers.ts";
+import { countNumbers, type NumberSpan, withoutSpans } from "./number-spans.ts";
 import type { PackedRare } from "./packing.ts";
 import { finishReplacement, keepUnderName, replaceDamaged, replaceDatabase, syncFolder } from "./replace-file.ts";
+import { lookAtSegment } from "./segment-file.ts";
 
 // ------------------------------------------------------------------------------------- sealing
 
@@ -113,7 +116,7 @@ export function openSealedKept(folder: string, kept: KeptFile, checkAll: boolean
   const listed = new Map(kept.sealedFiles().map((sealed) => [sealed.file, sealed]));
   const files = [...new Set([...listed.keys(), ...listSealedKept(folder)])].sort();
   const faults: Fault[] = [];
-  const losses: LostRange[] = [];
+  const lost: { readonly span: NumberSpan; readonly count: number }[] = [];
   const sealedKept: SealedKept[] = [];
   for (const file of files) {
     const path = join(folder, file);
@@ -122,19 +125,54 @@ export function openSealedKept(folder: string, kept: KeptFile, checkAll: boolean
     const span = spanOfSealedKept(file);
     const lostCount = (before?.recordCount ?? 0) - (found?.recordCount ?? 0);
     if (span !== null && before !== undefined && lostCount > 0) {
-      losses.push(damageOf(span, lostCount));
+      lost.push({ span, count: lostCount });
       if (found === null) faults.push(fault("journal-damaged", { file: path, fromSeq: span.from, toSeq: span.to }));
     }
     if (found !== null) sealedKept.push(found);
   }
-  for (const loss of losses) kept.oweLoss(loss);
+  const numbers = numbersOfAll(folder, kept, sealedKept);
+  const losses = lost.flatMap(({ span, count }) => damageOf(folder, numbers, span, count));
+  for (const loss of losses) oweFound(kept, loss);
   const value = JSON.stringify(sealedKept);
   if (value !== JSON.stringify(kept.sealedFiles())) kept.setFacts({ sealedFiles: value });
   return { sealedKept, losses, faults };
 }
 
-function damageOf({ from, to }: NumberSpan, count: number): LostRange {
-  return { fromSeq: from, toSeq: to, count, why: "journal-damaged", what: "records", reader: null };
+/**
+ * The loss of records of a sealed file, from the first to the last number of which it is not known that it is there: each number is that of a
+ * record in a segment, that of a kept record, or missing. None where none is missing: an open alert is in the file in use as well.
+ */
+function damageOf(folder: string, numbers: MissingNumbersSource, span: NumberSpan, lostCount: number): LostRange[] {
+  const there = numbers.seqsBetween(span.from, span.to).map((seq) => ({ from: seq, to: seq }));
+  const open = withoutSpans([span], [...there, ...numbers.leftOut(), ...wholeSegments(folder, numbers, span)]);
+  const [first, last] = [open[0], open.at(-1)];
+  if (first === undefined || last === undefined) return [];
+  const count = Math.min(lostCount, countNumbers(open));
+  return [{ fromSeq: first.from, toSeq: last.to, count, why: "journal-damaged", what: "records", reader: null }];
+}
+
+/** The numbers of those segments among which, by their count, no kept record is missing. */
+function wholeSegments(folder: string, numbers: MissingNumbersSource, span: NumberSpan): NumberSpan[] {
+  const files = listSegments(folder);
+  const leftOut = numbers.leftOut();
+  return files.flatMap((file, index): NumberSpan[] => {
+    const next = files[index + 1];
+    if (firstSeqOf(file) > span.to || (next !== undefined && firstSeqOf(next) <= span.from)) return [];
+    const entry = lookWhereSound(join(folder, file));
+    if (entry === null) return [];
+    const segment = { from: entry.firstSeq, to: entry.lastSeq };
+    const there = entry.recordCount + numbers.seqsBetween(segment.from, segment.to).length;
+    return segment.to >= segment.from && countNumbers(withoutSpans([segment], leftOut)) === there ? [segment] : [];
+  });
+}
+
+function lookWhereSound(path: string): SegmentEntry | null {
+  try {
+    return lookAtSegment(path);
+  } catch (error) {
+    if (!isDamageOnDisk(error)) throw error;
+    return null;
+  }
 }
 
 interface Looking {

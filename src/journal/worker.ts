@@ -26,7 +26,7 @@ import {
 } from "./journal-folder.ts";
 import { isKeptKind, KeptFile } from "./kept-file.ts";
 import type { FromWriter, LostRange, OpenRequest, SealedKept, SegmentEntry, StoredCursor, ToWriter } from "./messages.ts";
-import { missingBetween } from "./missing-numbers.ts";
+import { missingBetween, oweFound } from "./missing-numbers.ts";
 import { type OpenFolder, openFolder } from "./open-folder.ts";
 import type { PackedRecords } from "./packing.ts";
 import { readFolder } from "./read-folder.ts";
@@ -584,7 +584,7 @@ export class JournalWriter {
       const kept = this.#keptFile();
       const numbers = numbersOfAll(this.#folder(), kept, this.#sealedKept);
       const losses = missingBetween(numbers, { from: entry.firstSeq, to: entry.lastSeq }, spans);
-      for (const loss of losses) kept.oweLoss(loss);
+      for (const loss of losses) oweFound(kept, loss);
       this.#takeSalvaged(entry, { isEmpty: recordCount === 0, wasInUse });
       const found = fault("journal-damaged", { file: aside, salvagedRecords: recordCount });
       for (const loss of losses) this.#say({ kind: "lost", loss, fault: found });
