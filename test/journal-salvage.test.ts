@@ -1,19 +1,25 @@
 import { copyFileSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import Database from "better-sqlite3";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { seq } from "../src/core/ids.ts";
+import type { Journal } from "../src/core/ports.ts";
 import type { JournalRecord } from "../src/core/record.ts";
+import { wallMs } from "../src/core/time.ts";
 import { visitBlock } from "../src/journal/block.ts";
 import { asPlainDatabase, readImage } from "../src/journal/database-image.ts";
-import { findMissing } from "../src/journal/missing-numbers.ts";
+import { KeptFile } from "../src/journal/kept-file.ts";
+import type { LostRange } from "../src/journal/messages.ts";
+import { findMissing, findMissingWithin, oweFound } from "../src/journal/missing-numbers.ts";
 import { countNumbers, type NumberSpan, withoutSpans } from "../src/journal/number-spans.ts";
 import { packRecords } from "../src/journal/packing.ts";
 import { farBeyond } from "../src/journal/read-folder.ts";
 import { salvageSegment } from "../src/journal/salvage.ts";
 import { SegmentReader, SegmentWriter } from "../src/journal/segment-file.ts";
-import { temporaryFolder } from "./support/journal-folder.ts";
+import { committed, openOrFail, readAll, temporaryFolder, until } from "./support/journal-folder.ts";
 import { observationOf } from "./support/journal-records.ts";
+import { filesOf, makeSealedJournal } from "./support/sealed-journal.ts";
 import { seededRandom } from "./support/seeded-random.ts";
 
 const SEED = 811;
@@ -74,6 +80,12 @@ function contentsOf(path: string): Map<number, string> {
   reader.close();
   return found;
 }
+
+type Told = Parameters<Parameters<Journal["onLoss"]>[0]>[0];
+
+const damage = (fromSeq: number, toSeq: number, count: number): LostRange => ({
+  ...{ fromSeq, toSeq, count, why: "journal-damaged", what: "records", reader: null },
+});
 
 describe("what is left of a damaged segment", () => {
   test("whatever is done to it, nothing false is taken over, and one page costs what lies on it", () => {
@@ -189,6 +201,98 @@ describe("numbers that are missing", () => {
     expect(findMissing({ kept, covered, lastSeq: 200, tail: null })).toEqual([between]);
     expect(findMissing({ kept, covered: [{ from: 51, to: 200 }], lastSeq: 200, tail: "cut-off" })).toEqual([]);
   });
+
+  /** Kept records 10, 20 and so on up to 200, and one loss on record that is much wider than its count. */
+  const besideWideLoss = (count: number, others: readonly { fromSeq: number; toSeq: number; count: number }[] = []) => ({
+    knownLosses: () =>
+      [{ fromSeq: 1, toSeq: 100, count }, ...others].map((loss) => ({ ...loss, why: "journal-damaged" as const })),
+    leftOut: () => [],
+    seqsBetween: (from: number, to: number) =>
+      Array.from({ length: 20 }, (_, index) => 10 + index * 10).filter((seq) => seq >= from && seq <= to),
+  });
+  test("damage on record explains as many of them as it says and no more, however wide it is", () => {
+    const missingWith = (kept: ReturnType<typeof besideWideLoss>, from: number) =>
+      findMissing({ kept, covered: [{ from, to: 200 }], lastSeq: 200, tail: "cut-off" });
+    // With 51 to 200 there, 45 numbers of 1 to 49 are missing; with 101 to 200 there, 90 of 1 to 99.
+    expect(missingWith(besideWideLoss(45), 51)).toEqual([]);
+    expect(missingWith(besideWideLoss(44), 51)).toEqual([damage(1, 49, 1)]);
+    expect(missingWith(besideWideLoss(2), 51)).toEqual([damage(1, 49, 43)]);
+    expect(missingWith(besideWideLoss(2), 101)).toEqual([damage(1, 99, 88)]);
+    expect(missingWith(besideWideLoss(2), 1)).toEqual([]);
+    // Once the rest is on record as well, nothing is told again.
+    expect(missingWith(besideWideLoss(2, [{ fromSeq: 1, toSeq: 99, count: 88 }]), 101)).toEqual([]);
+    // Two ranges that overlap explain together what they say together.
+    expect(missingWith(besideWideLoss(2, [{ fromSeq: 90, toSeq: 120, count: 88 }]), 101)).toEqual([]);
+    // Behind the damage there is no word of what is missing.
+    expect(missingWith(besideWideLoss(90), 121)).toEqual([damage(101, 119, 18)]);
+  });
+
+  test("kept records that are missing among those of a segment are counted beside what is on record, and no number is told twice", () => {
+    const entry = { file: "", firstSeq: 1, lastSeq: 100, minAtMs: null, maxAtMs: null, sealed: true, bytes: 0 };
+    const missingWith = (kept: ReturnType<typeof besideWideLoss>, recordCount: number) =>
+      findMissingWithin(kept, { sealed: [{ ...entry, recordCount }], active: null });
+    // Beside the 10 kept records there were 90 others in the segment.
+    expect(missingWith(besideWideLoss(2), 88)).toEqual([]);
+    expect(missingWith(besideWideLoss(2), 87)).toEqual([damage(1, 100, 1)]);
+    // Of a range that reaches beyond the segment no more is explained than lies in it.
+    expect(missingWith(besideWideLoss(2, [{ fromSeq: 100, toSeq: 150, count: 30 }]), 86)).toEqual([damage(1, 100, 1)]);
+  });
+
+  test("that are found in the range of a loss which is owed and not yet on record become one with it", () => {
+    const folder = dirname(pristine);
+    const kept = KeptFile.open(join(folder, "kept.sqlite"));
+    kept.oweLoss(damage(1, 99, 2));
+    oweFound(kept, damage(1, 99, 88));
+    oweFound(kept, damage(1, 98, 1));
+    expect(kept.owedLosses()).toHaveLength(2);
+    expect(kept.owedLosses()).toEqual(expect.arrayContaining([damage(1, 99, 90), damage(1, 98, 1)]));
+    kept.close();
+  });
+});
+
+test("a segment that goes where a sealed file of alerts was damaged before is told, though the damage covers its numbers", {
+  timeout: 30_000,
+}, async () => {
+  await makeSealedJournal(place.folder, { sealsKept: true });
+  const [sealedFile = ""] = filesOf(place.folder, "kept-");
+  // The last of the alerts on a page is passed over in silence: the page says that it has one row less.
+  const database = new Database(sealedFile, { readonly: true });
+  const root = database.prepare<[], number>("SELECT rootpage FROM sqlite_schema WHERE name = 'alerts'").pluck().get() ?? 0;
+  const pageBytes = database.pragma("page_size", { simple: true }) as number;
+  database.close();
+  const bytes = readFileSync(sealedFile);
+  const at = (root - 1) * pageBytes + 4;
+  bytes[at] = (bytes[at] ?? 0) - 1;
+  writeFileSync(sealedFile, bytes);
+  const lossesOf = async (settle: boolean) => {
+    const journal = await openOrFail(place.folder);
+    const losses: Told[] = [];
+    journal.onLoss((loss) => losses.push(loss));
+    await until("the damage is told", () => losses.length > 0);
+    const there = (await readAll(journal)).map((record) => record.seq as number);
+    if (settle) {
+      const first = journal.lastSeqAtOpen + 1;
+      journal.append(losses.map((loss, index) => ({ kind: "loss", seq: seq(first + index), atMs: wallMs(1), ...loss })));
+      await committed(journal, first + losses.length - 1);
+    }
+    await journal.close();
+    return { losses, there };
+  };
+  const before = await lossesOf(true);
+  const lostAlerts = Array.from({ length: 10 }, (_, index) => 10 + index * 10).filter((number) => !before.there.includes(number));
+  expect(lostAlerts.length).toBeGreaterThan(0);
+  // No wider than what the numbers that are there leave open: 100 is there.
+  expect(before.losses).toEqual([damage(1, 99, lostAlerts.length)]);
+  rmSync(filesOf(place.folder, "observations")[0] ?? "");
+  const after = await lossesOf(true);
+  const missing = Array.from({ length: 100 }, (_, index) => 1 + index).filter((number) => !after.there.includes(number));
+  expect(missing.length).toBeGreaterThanOrEqual(90);
+  expect(after.losses).toEqual([damage(1, missing.at(-1) ?? 0, missing.length - lostAlerts.length)]);
+  const again = await openOrFail(place.folder);
+  const told: Told[] = [];
+  again.onLoss((loss) => told.push(loss));
+  expect([told, again.faultsAtOpen]).toEqual([[], []]);
+  await again.close();
 });
 
 test("a life that cannot reserve its numbers begins in a place of its own above the reserved ones, as long as there are places", () => {
