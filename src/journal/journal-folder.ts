@@ -118,6 +118,24 @@ export function endLogMode(path: string): void {
   }
 }
 
+/**
+ * Ends what the power cut short while a file left write-ahead mode: SQLite's small journal of that moment lies beside the file, or is there
+ * again, and until it is rolled back nobody can open the file for reading only. Where the file is damaged, that is met later.
+ *
+ * @throws  The disk's error.
+ */
+export function rollBackHalfDone(path: string): void {
+  if (!existsSync(`${path}-journal`) || !existsSync(path)) return;
+  const database = new Database(path);
+  try {
+    database.pragma("user_version");
+  } catch (error) {
+    if (!isDamageOnDisk(error)) throw error;
+  } finally {
+    database.close();
+  }
+}
+
 /** Whether a database file says in its header that it has a write-ahead log. */
 export function isInLogMode(path: string): boolean {
   const header = Buffer.alloc(READ_VERSION_AT_BYTE + 1);

@@ -22,6 +22,7 @@ import {
   movedError,
   otherJournalError,
   removeDatabase,
+  rollBackHalfDone,
   setAsideDatabase,
 } from "./journal-folder.ts";
 import { KEPT_SCHEMA, KeptFile, replaceDamagedKeptFile } from "./kept-file.ts";
@@ -108,8 +109,10 @@ export function findTooNew(folder: string): Fault | null {
 }
 
 function openFiles(request: OpenRequest, monotonicNow: () => number): Omit<OpenFolder, "lock"> {
-  finishReplacements(request.folder);
-  finishSealing(request.folder);
+  const { folder } = request;
+  finishReplacements(folder);
+  finishSealing(folder);
+  for (const file of [KEPT_FILE, ...listSealedKept(folder), ...listSegments(folder)]) rollBackHalfDone(join(folder, file));
   renewMarked(request.folder);
   const faults: Fault[] = [];
   const { kept, replaced } = openKept(request, faults);

@@ -20,6 +20,7 @@ import {
   movedError,
   otherJournalError,
   removeDatabase,
+  rollBackHalfDone,
   segmentFileName,
   spanOfSealedKept,
   sqliteOrSystemCode,
@@ -306,6 +307,7 @@ export class JournalWriter {
     assert(this.#open !== null, "the journal is opened before anything else");
     const path = join(this.#folder(), KEPT_FILE);
     finishSealing(this.#folder());
+    rollBackHalfDone(path);
     if (KeptFile.epochOf(path) !== this.#open.epoch) throw otherJournalError();
     this.#renew(KEPT_FILE);
     const kept = KeptFile.open(path);
@@ -395,6 +397,7 @@ export class JournalWriter {
     if (!this.#mustRenew.has(file)) return;
     const path = join(this.#folder(), file);
     finishReplacement(path);
+    rollBackHalfDone(path);
     renewDatabase(path);
     this.#renewed = true;
     this.#mustRenew.delete(file);
