@@ -203,7 +203,7 @@ async function cutOnce(
   of: { readonly powered: PoweredGateway; readonly done: CutDone[]; readonly inStart: boolean },
 ): Promise<number> {
   const { powered, done, inStart } = of;
-  const { random, recorder, disk } = powered;
+  const { random, recorder, disk, load } = powered;
   const before = victimOf(ward, 2 * done.length);
   const at = victimOf(ward, 2 * done.length + 1);
   await pause(1000 + random.fraction() * 5000);
@@ -224,6 +224,9 @@ async function cutOnce(
   await powered.start();
   const heard = await until(`${at.patientId} alarms, ${about}`, () => at.alertAfter(recorder, onMs), 30_000);
   await until(`${before.patientId} alarms, ${about}`, () => before.alertAfter(recorder, begunMs), 20_000);
+  // Alerts go on without a disk; a start after which the journal is never written again would show in nothing else.
+  const actsBefore = load.durableActs.size;
+  await until(`an act is durable, ${about}`, () => load.durableActs.size > actsBefore, 30_000);
   before.recover();
   at.recover();
   return heard.atMs - onMs;
