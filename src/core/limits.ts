@@ -53,6 +53,7 @@ export const LIMITS = {
   journalCursorMsMax: bound(1000, "ms", "Readers' cursors are stored together, without an fsync of their own."),
   journalReadsWaitingMax: bound(1024, "requests", "The caller is wrong: the process stops and the supervisor restarts it."),
   journalReaderFilesMax: bound(24, "open segments", "The one unused for longest is closed."),
+  journalReaderLoggedFilesMax: bound(2, "open segments with a log", "The one unused for longest is closed: on a disk that cannot be written, each is held in memory as a whole."),
   journalTrendPointsMax: bound(5000, "points", "The trend is thinned to so many."),
   journalWaveQueueBytesMax: bound(4194304, "bytes", "Ten seconds of 800 waves at 250 Hz that a disk does not take. The oldest chunks are dropped and a loss of `waveforms` is recorded."),
   journalWaveBatchBytesMax: bound(524288, "bytes", "The rest goes into the next batch."),

@@ -1,4 +1,4 @@
-import { closeSync, existsSync, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, existsSync, fstatSync, openSync, readSync, statSync } from "node:fs";
 
 /** Where a database file's header keeps things. Source: sqlite.org/fileformat2.html, 1.3. */
 const HEADER = { pageBytesAt: 16, writeVersionAt: 18, readVersionAt: 19, reservedAt: 20, bytes: 100 } as const;
@@ -8,6 +8,8 @@ const WAL = { magicLittle: 0x377f0682, magicBig: 0x377f0683, headerBytes: 32, fr
 const USUAL_PAGE_BYTES = 1024;
 const READ_BYTES = 1 << 20;
 const SECTOR_BYTES = 4096;
+/** One page at most, where a file ends within one. */
+const ROOM_BYTES = 65_536;
 
 /** A database as its file and its write-ahead log hold it together, read without SQLite. */
 export interface DatabaseImage {
@@ -20,29 +22,43 @@ export interface DatabaseImage {
 
 /**
  * Reads a database and lays over it what its write-ahead log holds of commits that are whole. Nothing is locked and nothing is made on the
- * disk, so this works on a disk that cannot be written, and on a file that SQLite refuses. Takes as much memory as the file has bytes.
+ * disk, so this works on a disk that cannot be written, and on a file that SQLite refuses. Takes as much memory as the file has bytes, and
+ * until it returns as much as its log.
  *
  * @throws  The operating system's error where the file cannot be read.
  */
 export function readImage(path: string): DatabaseImage {
-  const file = readTolerantly(path);
-  const log = existsSync(`${path}-wal`) ? readLog(readTolerantly(`${path}-wal`)) : null;
+  const logPath = `${path}-wal`;
+  // What the log adds to the file has room behind it, so that the file need not be copied.
+  const room = readTolerantly(path, ROOM_BYTES + (statSync(logPath, { throwIfNoEntry: false })?.size ?? 0));
+  const file = room.bytes.subarray(0, room.fileBytes);
+  const log = existsSync(logPath) ? readLog(readTolerantly(logPath, 0).bytes) : null;
   const pageBytes = log?.pageBytes ?? pageBytesOf(file) ?? USUAL_PAGE_BYTES;
   const reserved = file.length >= HEADER.bytes && pageBytesOf(file) === pageBytes ? (file[HEADER.reservedAt] ?? 0) : 0;
   const pageCount = Math.max(log?.pageCount ?? 0, Math.ceil(file.length / pageBytes));
-  const bytes = Buffer.alloc(pageCount * pageBytes);
-  file.copy(bytes);
+  const bytes = withRoom(room.bytes, pageCount * pageBytes);
   for (const [pageNumber, page] of log?.pages ?? []) page.copy(bytes, (pageNumber - 1) * pageBytes);
   return { pageBytes, reservedBytes: reserved < pageBytes / 2 ? reserved : 0, bytes };
 }
 
-/** The bytes of a file; zeros where the disk does not give them back. */
-function readTolerantly(path: string): Buffer<ArrayBuffer> {
+function withRoom(bytes: Buffer<ArrayBuffer>, length: number): Buffer<ArrayBuffer> {
+  if (length <= bytes.length) return bytes.subarray(0, length);
+  const longer = Buffer.alloc(length);
+  bytes.copy(longer);
+  return longer;
+}
+
+/** The bytes of a file and zeros behind them; zeros where the disk does not give them back. */
+function readTolerantly(
+  path: string,
+  roomBehindBytes: number,
+): { readonly bytes: Buffer<ArrayBuffer>; readonly fileBytes: number } {
   const file = openSync(path, "r");
   try {
-    const bytes = Buffer.alloc(fstatSync(file).size);
-    for (let at = 0; at < bytes.length; at += READ_BYTES) readPart(file, bytes, at, Math.min(at + READ_BYTES, bytes.length));
-    return bytes;
+    const fileBytes = fstatSync(file).size;
+    const bytes = Buffer.alloc(fileBytes + roomBehindBytes);
+    for (let at = 0; at < fileBytes; at += READ_BYTES) readPart(file, bytes, at, Math.min(at + READ_BYTES, fileBytes));
+    return { bytes, fileBytes };
   } finally {
     closeSync(file);
   }
@@ -63,9 +79,8 @@ function readPart(file: number, bytes: Buffer, from: number, to: number): void {
   }
 }
 
-/** The image as a file in rollback mode, as SQLite opens it from memory. */
-export function asPlainDatabase(image: DatabaseImage): Buffer<ArrayBuffer> {
-  const bytes = Buffer.from(image.bytes);
+/** Makes the image a file in rollback mode, as SQLite opens it from memory, and returns its bytes. */
+export function asPlainDatabase({ bytes }: DatabaseImage): Buffer<ArrayBuffer> {
   if (bytes.length >= HEADER.bytes) {
     bytes[HEADER.writeVersionAt] = 1;
     bytes[HEADER.readVersionAt] = 1;

@@ -4,7 +4,7 @@ import { crc32 } from "node:zlib";
 import Database from "better-sqlite3";
 import { assert } from "../core/result.ts";
 import { asPlainDatabase, readImage } from "./database-image.ts";
-import { damagedError, isDamage, sqliteOrSystemCode } from "./journal-folder.ts";
+import { damagedError, isDamage, isInLogMode, sqliteOrSystemCode } from "./journal-folder.ts";
 import { replaceDatabase, syncFolder } from "./replace-file.ts";
 
 /** An open SQLite file. */
@@ -105,7 +105,7 @@ export function openForReading(path: string): OpenDatabase {
 export function openReadable(path: string, schema: FileSchema | null): OpenDatabase {
   let database: OpenDatabase | null = null;
   // SQLite would take hold of what lies beside the file such that this process cannot write the file until all have closed it.
-  if (!mayWrite(path)) return openInMemory(path, schema);
+  if (hasLog(path) && !mayWrite(path)) return openInMemory(path, schema);
   try {
     database = openForReading(path);
     if (versionOf(database) === schema?.steps.length || schema === null) return database;
@@ -115,6 +115,14 @@ export function openReadable(path: string, schema: FileSchema | null): OpenDatab
     if (sqliteOrSystemCode(error) === null || isDamage(error)) throw error;
   }
   return openInMemory(path, schema);
+}
+
+/**
+ * Whether a file has a write-ahead log, or says that it has. Only such a file may need a copy in memory as large as itself: one without can
+ * be read where it lies, since nothing has to be made beside it.
+ */
+export function hasLog(path: string): boolean {
+  return existsSync(`${path}-wal`) || isInLogMode(path);
 }
 
 function mayWrite(path: string): boolean {
@@ -128,6 +136,7 @@ function mayWrite(path: string): boolean {
 }
 
 function openInMemory(path: string, schema: FileSchema | null): OpenDatabase {
+  // SQLite makes a copy of its own of these bytes.
   const database = new Database(asPlainDatabase(readImage(path)));
   const version = versionOf(database);
   if (schema === null) return database;

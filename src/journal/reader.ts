@@ -8,6 +8,7 @@ import type { JournalRecord, RecordKind } from "../core/record.ts";
 import type { Clock } from "../core/time.ts";
 import { visitBlock } from "./block.ts";
 import { DamagedBytesError } from "./block-bytes.ts";
+import { hasLog } from "./database.ts";
 import { isDamage, isDamageOnDisk, KEPT_FILE, sqliteOrSystemCode } from "./journal-folder.ts";
 import { isKeptKind, isSealedKind, KEPT_FILE_KINDS, KeptReader } from "./kept-file.ts";
 import type { FromReader, ListedKept, ReadAnswer, ReadQuery, SegmentEntry, ToReader } from "./messages.ts";
@@ -38,6 +39,8 @@ export class JournalReader {
   #folder = "";
   #entries: readonly SegmentEntry[] = [];
   #segments = new Map<string, SegmentReader>();
+  /** Those of them that had a log when they were opened. */
+  readonly #logged = new Set<string>();
   #kept: KeptReader | null = null;
   #sealedKept: readonly ListedKept[] = [];
   readonly #sealedReaders = new Map<string, KeptReader>();
@@ -97,6 +100,7 @@ export class JournalReader {
   #closeSegment(file: string): void {
     this.#segments.get(file)?.close();
     this.#segments.delete(file);
+    this.#logged.delete(file);
   }
 
   async #answer(query: ReadQuery): Promise<ReadAnswer> {
@@ -240,11 +244,20 @@ export class JournalReader {
     if (!wasOpen) this.#closeSealedKept(sealed.file);
   }
 
+  /** A segment with a log may be held as a copy in memory, as large as itself: few of them are open together, the next one included. */
+  #makeRoomForLogged(file: string): void {
+    const others = [...this.#segments.keys()].filter((other) => this.#logged.has(other));
+    for (const other of others.slice(0, Math.max(0, others.length + 1 - LIMITS.journalReaderLoggedFilesMax.value)))
+      this.#closeSegment(other);
+    this.#logged.add(file);
+  }
+
   /** The segment, most recently used last. Null where it has been dropped meanwhile. */
   #segment(file: string): SegmentReader | null {
     const path = join(this.#folder, file);
     const known = this.#segments.get(file);
     if (known === undefined && !existsSync(path)) return null;
+    if (known === undefined && hasLog(path)) this.#makeRoomForLogged(file);
     const segment = known ?? new SegmentReader(path);
     this.#segments.delete(file);
     this.#segments.set(file, segment);
