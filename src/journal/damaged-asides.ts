@@ -9,13 +9,18 @@ const ASIDE_NAME = /^(.+?)(?:\.\d+)?\.damaged$/;
 
 interface Aside {
   readonly name: string;
+  /** Whether it may hold alerts, which are never given up elsewhere. */
+  readonly isKept: boolean;
   /** Whether what could be read of it lies in a new file under its first name. */
   readonly isRead: boolean;
   /** When its names last changed, in ms of the wall clock. */
   readonly changedMs: number;
 }
 
-/** Damaged files that were kept aside, in the order they may go: first those of which all that can be read is in use, the oldest first. */
+/**
+ * Damaged files that were kept aside, in the order they may go: first those of segments of which all that can be read is in use, then those
+ * of segments that were set aside whole, and last what may hold alerts; the oldest of each first.
+ */
 export function listAsides(folder: string): string[] {
   return asidesOf(folder).map(({ name }) => name);
 }
@@ -25,11 +30,14 @@ function asidesOf(folder: string): Aside[] {
     const [, first] = ASIDE_NAME.exec(name) ?? [];
     const stat = first === undefined ? undefined : statSync(join(folder, name), { throwIfNoEntry: false });
     if (first === undefined || stat === undefined || !stat.isFile()) return [];
-    return [{ name, isRead: existsSync(join(folder, first)), changedMs: stat.ctimeMs }];
+    return [{ name, isKept: name.startsWith("kept"), isRead: existsSync(join(folder, first)), changedMs: stat.ctimeMs }];
   });
   return asides.sort(
     (one, other) =>
-      Number(other.isRead) - Number(one.isRead) || one.changedMs - other.changedMs || (one.name < other.name ? -1 : 1),
+      Number(one.isKept) - Number(other.isKept) ||
+      Number(other.isRead) - Number(one.isRead) ||
+      one.changedMs - other.changedMs ||
+      (one.name < other.name ? -1 : 1),
   );
 }
 
