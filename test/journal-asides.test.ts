@@ -159,6 +159,7 @@ describe.skipIf(!isRoot)("on a disk that is full", () => {
     expect(statSync(join(folder, first)).size).toBeGreaterThan(200_000);
     fillBut(160_000);
     const journal = await openOrFail(folder);
+    expect(journal.faultsAtOpen.map((found) => found.facts["file"])).toEqual([join(folder, `${first}.damaged`)]);
     const losses: { readonly fromSeq: number; readonly toSeq: number; readonly count: number }[] = [];
     journal.onLoss((loss) => losses.push(loss));
     journal.append([alertOf({ seq: journal.lastSeqAtOpen + 1, id: "now" })]);
@@ -172,6 +173,31 @@ describe.skipIf(!isRoot)("on a disk that is full", () => {
     expect([there.has(4001), there.has(4000), there.has(4031)]).toEqual([true, false, true]);
     for (let number = 1; number <= 4000; number++)
       if (!losses.some((loss) => loss.fromSeq <= number && loss.toSeq >= number)) throw new Error(`${number} is in no loss`);
+    await journal.close();
+  });
+
+  test("a damaged kept file costs the oldest segment where there is no other room for a new one", {
+    timeout: 30_000,
+  }, async () => {
+    await makeSegments(place.folder, 2, 4000);
+    const made = await openOrFail(place.folder);
+    const first = made.lastSeqAtOpen + 1;
+    made.append(Array.from({ length: 500 }, (_, index) => alertOf({ seq: first + index, id: `b${index}`, state: "ended" })));
+    await committed(made, first + 499);
+    await made.close();
+    const folder = join(disk, "journal");
+    cpSync(place.folder, folder, { recursive: true });
+    rmSync(join(folder, "reserve.bin"), { force: true });
+    const bytes = readFileSync(join(folder, "kept.sqlite"));
+    expect(bytes.length).toBeGreaterThan(200_000);
+    // The head of one page of alerts; the epoch and almost all records can be read.
+    flipBytes(join(folder, "kept.sqlite"), Math.floor(bytes.length / 2 / 1024) * 1024, 8);
+    fillBut(160_000);
+    const journal = await openOrFail(folder);
+    journal.append([alertOf({ seq: journal.lastSeqAtOpen + 1, id: "now" })]);
+    await committed(journal, journal.lastSeqAtOpen + 1);
+    expect(segmentsIn(folder)).toEqual(segmentsIn(place.folder).slice(1));
+    expect((await readAll(journal)).filter((record) => record.kind === "alert").length).toBeGreaterThan(500);
     await journal.close();
   });
 
