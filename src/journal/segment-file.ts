@@ -90,7 +90,7 @@ export function rollupIsSound(row: RollupRow): boolean {
  *
  * @returns  Null where the bytes are not those that were written.
  */
-export function lastSeqInBlock(row: BlockRow): number | null {
+function lastSeqInBlock(row: BlockRow): number | null {
   if (!blockIsSound(row)) return null;
   let lastSeq = row.first_seq;
   const take = ({ seq }: { readonly seq: number }) => {
