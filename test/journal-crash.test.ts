@@ -1,17 +1,16 @@
 import { existsSync, readdirSync, renameSync, rmSync, statSync, truncateSync } from "node:fs";
 import { join } from "node:path";
-import { Worker } from "node:worker_threads";
 import Database from "better-sqlite3";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createSystemClock } from "../src/clock.ts";
 import { seq } from "../src/core/ids.ts";
 import { LIMITS } from "../src/core/limits.ts";
 import type { JournalHealth } from "../src/core/ports.ts";
-import { openJournal, openJournalOn } from "../src/journal/journal.ts";
+import { openJournal } from "../src/journal/journal.ts";
 import { openFolder } from "../src/journal/open-folder.ts";
 import { SegmentWriter, settleSealed } from "../src/journal/segment-file.ts";
 import { WAVE_DEFAULTS } from "../src/journal/waves/wave-settings.ts";
-import { committed, flipBytes, openOrFail, readAll, temporaryFolder, until } from "./support/journal-folder.ts";
+import { committed, flipBytes, openOrFail, openWithWriters, readAll, temporaryFolder, until } from "./support/journal-folder.ts";
 import { attackWithKills, endAppenders, startAppender } from "./support/journal-killing.ts";
 import { actOf, alertOf, observationOf } from "./support/journal-records.ts";
 
@@ -269,27 +268,8 @@ describe("damage", () => {
 
 describe("a thread that ends", () => {
   test("the writing thread is started again, and the batch it had not acknowledged is there once", async () => {
-    const writers: Worker[] = [];
-    const start = (file: string) => new Worker(new URL(`../src/journal/${file}`, import.meta.url));
-    const opened = await openJournalOn(
-      {
-        folder: place.folder,
-        gatewayId: "gateway-1",
-        bytesMax: 1e9,
-        clock: createSystemClock(),
-        simulatedDisk: { fsyncMs: 5, slowFsyncMs: 5, slowShare: 0, seed: 1 },
-      },
-      {
-        startWriter: () => {
-          const worker = start("worker.ts");
-          writers.push(worker);
-          return worker;
-        },
-        startReader: () => start("reader.ts"),
-      },
-    );
-    if (!opened.ok) throw new Error(opened.error.code);
-    const journal = opened.value;
+    const simulatedDisk = { fsyncMs: 5, slowFsyncMs: 5, slowShare: 0, seed: 1 };
+    const { journal, writersCount, endWriter } = await openWithWriters(place.folder, { simulatedDisk });
     const health: JournalHealth["state"][] = [];
     journal.onHealth((now) => health.push(now.state));
     let next = 1;
@@ -300,12 +280,12 @@ describe("a thread that ends", () => {
             next % 50 === 0 ? alertOf({ seq: next, id: `a${next++}` }) : observationOf({ seq: next++ }),
           ),
         );
-        if (turn === 10) void writers.at(-1)?.terminate();
+        if (turn === 10) void endWriter();
         await new Promise((resolve) => setTimeout(resolve, 3));
       }
       await committed(journal, next - 1);
     }
-    expect(writers).toHaveLength(4);
+    expect(writersCount()).toBe(4);
     expect((await readAll(journal)).map((record) => record.seq)).toEqual(
       Array.from({ length: next - 1 }, (_, index) => index + 1),
     );

@@ -1,12 +1,10 @@
 import { cpSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { Worker } from "node:worker_threads";
 import Database from "better-sqlite3";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { createSystemClock } from "../src/clock.ts";
 import { LIMITS } from "../src/core/limits.ts";
 import type { Journal } from "../src/core/ports.ts";
-import { openJournalOn } from "../src/journal/journal.ts";
 import { isDamage } from "../src/journal/journal-folder.ts";
 import type { FromWriter } from "../src/journal/messages.ts";
 import { type PackedRare, packRecords } from "../src/journal/packing.ts";
@@ -21,7 +19,7 @@ import {
 } from "../src/journal/segment-file.ts";
 import { WAVE_DEFAULTS } from "../src/journal/waves/wave-settings.ts";
 import { JournalWriter } from "../src/journal/worker.ts";
-import { committed, openOrFail, readAll, sealNewest, temporaryFolder, until } from "./support/journal-folder.ts";
+import { committed, openOrFail, openWithWriters, readAll, sealNewest, temporaryFolder, until } from "./support/journal-folder.ts";
 import { observationOf } from "./support/journal-records.ts";
 
 const BATCH_MAX = LIMITS.journalBatchRecordsMax.value;
@@ -68,23 +66,10 @@ function changeLastBlock(path: string, what: { readonly lastSeq?: number; readon
 
 /** A journal whose writing thread this test can end, and the losses it tells. */
 async function openEndable() {
-  const writers: Worker[] = [];
-  const start = (file: string) => new Worker(new URL(`../src/journal/${file}`, import.meta.url));
-  const opened = await openJournalOn(
-    { folder: place.folder, gatewayId: "gateway-1", bytesMax: 1e9, clock: createSystemClock() },
-    {
-      startWriter: () => {
-        const worker = start("worker.ts");
-        writers.push(worker);
-        return worker;
-      },
-      startReader: () => start("reader.ts"),
-    },
-  );
-  if (!opened.ok) throw new Error(opened.error.code);
+  const { journal, endWriter } = await openWithWriters(place.folder);
   const losses: string[] = [];
-  opened.value.onLoss((loss) => losses.push(`${loss.fromSeq}-${loss.toSeq}: ${loss.count}, ${loss.why}`));
-  return { journal: opened.value, losses, endWriter: () => writers.at(-1)?.terminate() };
+  journal.onLoss((loss) => losses.push(`${loss.fromSeq}-${loss.toSeq}: ${loss.count}, ${loss.why}`));
+  return { journal, losses, endWriter };
 }
 
 async function appendInSteps(journal: Journal, from: number, to: number, step: number): Promise<void> {

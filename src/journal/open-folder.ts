@@ -113,12 +113,12 @@ function openFiles(request: OpenRequest, monotonicNow: () => number): Omit<OpenF
   finishReplacements(folder);
   finishSealing(folder);
   for (const file of [KEPT_FILE, ...listSealedKept(folder), ...listSegments(folder)]) rollBackHalfDone(join(folder, file));
-  renewMarked(request.folder);
+  renewMarked(folder);
   const faults: Fault[] = [];
   const { kept, replaced } = openKept(request, faults);
   let opened: OpenedSegments | null = null;
   try {
-    const sealedKept = openSealedKept(request.folder, kept, request.checkAll);
+    const sealedKept = openSealedKept(folder, kept, request.checkAll);
     faults.push(...sealedKept.faults);
     opened = openSegments({
       request,
@@ -128,7 +128,7 @@ function openFiles(request: OpenRequest, monotonicNow: () => number): Omit<OpenF
       salvageUntilMs: monotonicNow() + LIMITS.journalSalvageMsMax.value,
     });
     const begun = beginOn(request, { kept, replaced, faults, segments: opened, sealedKept: sealedKept.sealedKept });
-    boundAsides(request.folder);
+    boundAsides(folder);
     return { ...begun, faults };
   } catch (error) {
     opened?.active?.abandon();

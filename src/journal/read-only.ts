@@ -25,9 +25,10 @@ import {
 import { KEPT_FILE_KINDS, KEPT_SCHEMA, KeptFile, type KeptKind, KeptReader } from "./kept-file.ts";
 import type { LostRange } from "./messages.ts";
 import type { NumberSpan } from "./number-spans.ts";
+import { findTooNew } from "./open-folder.ts";
 import { observationOf, type PackedRare, rareOf } from "./packing.ts";
 import { type KeptRange, keptRecords, type SealedPart } from "./sealed-kept.ts";
-import { type BlockRow, blockIsSound, SEGMENT_SCHEMA, SegmentReader } from "./segment-file.ts";
+import { type BlockRow, blockIsSound, SegmentReader } from "./segment-file.ts";
 
 /** What a walk comes upon: a record, or stored bytes that are not those that were written. */
 export type WalkStep =
@@ -67,8 +68,8 @@ const KEPT_PAGE_RECORDS = 500;
 export function viewJournal(folder: string): Result<JournalView, Fault> {
   const unreadable = (code: string) => fail(fault("journal-unreadable", { folder, code }));
   if (!existsSync(join(folder, KEPT_FILE))) return unreadable("NO_JOURNAL");
-  const tooNew = newestVersionOf(folder);
-  if (tooNew !== null) return fail(fault("journal-too-new", { folder, ...tooNew }));
+  const tooNew = findTooNew(folder);
+  if (tooNew !== null) return fail(tooNew);
   let copies: Copies | null = null;
   try {
     copies = new Copies(folder);
@@ -79,17 +80,6 @@ export function viewJournal(folder: string): Result<JournalView, Fault> {
     if (isDamage(error)) return fail(fault("journal-damaged", { file: join(folder, KEPT_FILE) }));
     return unreadable(sqliteOrSystemCode(error) ?? String(error));
   }
-}
-
-function newestVersionOf(folder: string): { readonly foundVersion: number; readonly knownVersion: number } | null {
-  const files = [...listSegments(folder).map((file) => ({ file, knownVersion: SEGMENT_SCHEMA.steps.length }))];
-  files.push(...listSealedKept(folder).map((file) => ({ file, knownVersion: KEPT_SCHEMA.steps.length })));
-  files.push({ file: KEPT_FILE, knownVersion: KEPT_SCHEMA.steps.length });
-  for (const { file, knownVersion } of files) {
-    const foundVersion = versionFromHeader(headerVersion(join(folder, file)));
-    if (foundVersion !== null && foundVersion > knownVersion) return { foundVersion, knownVersion };
-  }
-  return null;
 }
 
 // --------------------------------------------------------------------- whether somebody is at work

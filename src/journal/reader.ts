@@ -322,7 +322,7 @@ export class JournalReader {
         if (!(await this.#recordsOfSegment(entry.file, query, found, turn))) break;
       }
     }
-    return found.sort((one, other) => one.seq - other.seq).slice(0, limit);
+    return found.sort(inOrder).slice(0, limit);
   }
 
   /**
@@ -358,6 +358,7 @@ export class JournalReader {
   ): Promise<boolean> {
     const { afterSeq, upToSeq, limit, kinds } = query;
     const fromSeq = afterSeq + 1;
+    const wanted = (kind: RecordKind) => kinds === null || kinds.includes(kind);
     let takenCount = 0;
     let afterFirstSeq = 0;
     let reachedSeq = afterSeq;
@@ -370,7 +371,6 @@ export class JournalReader {
       }
       for (const row of rows) {
         if (!isPlausible(row, afterFirstSeq)) this.#giveUpSegment(file);
-        const wanted = (kind: RecordKind) => kinds === null || kinds.includes(kind);
         const ofBlock = this.#onListedSegment(file, (segment) => this.#visit(segment, row, wanted)).sort(inOrder);
         const records = ofBlock.filter((record) => record.seq > afterSeq && record.seq <= upToSeq);
         found.push(...records);
@@ -431,10 +431,8 @@ export class JournalReader {
     );
   }
 
-  #recordsOfBlock(file: string, row: BlockRow, kinds: readonly RecordKind[] | null): JournalRecord[] {
-    const wanted = (kind: RecordKind) => kinds === null || kinds.includes(kind);
-    const records = this.#onSegment(file, (segment) => this.#visit(segment, row, wanted));
-    return (records ?? []).sort(inOrder);
+  #observationsOfBlock(file: string, row: BlockRow): readonly JournalRecord[] {
+    return this.#onSegment(file, (segment) => this.#visit(segment, row, (kind) => kind === "observation")) ?? [];
   }
 
   #visit(segment: SegmentReader, row: BlockRow, wanted: (kind: RecordKind) => boolean): JournalRecord[] {
@@ -652,12 +650,12 @@ export class JournalReader {
           this.#onSegment(file, (segment) => segment.blocks({ fromSeq: seq, toSeq: seq, kinds: ["observation"] })) ?? [];
         for (const row of rows) {
           readUpToSeq = row.last_seq;
-          found.push(...this.#recordsOfBlock(file, row, ["observation"]).filter((record) => wanted.has(record.seq)));
+          found.push(...this.#observationsOfBlock(file, row).filter((record) => wanted.has(record.seq)));
         }
         await turn();
       }
     }
-    return found.sort((one, other) => one.seq - other.seq);
+    return found.sort(inOrder);
   }
 
   /** Returns what lets others have their turn whenever this question has had its slice. */

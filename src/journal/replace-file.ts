@@ -1,6 +1,6 @@
 import { closeSync, copyFileSync, existsSync, fsyncSync, linkSync, openSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { COMPANIONS, isSameFile, sqliteOrSystemCode } from "./journal-folder.ts";
+import { COMPANIONS, isSameFile, removeDatabase, sqliteOrSystemCode } from "./journal-folder.ts";
 
 /** A new file while it is made; worth nothing. */
 const MAKING = ".renewing";
@@ -57,15 +57,12 @@ function syncPath(path: string): void {
  */
 export function replaceDatabase(path: string, make: (newPath: string) => void, keep: () => void = () => undefined): void {
   const making = path + MAKING;
-  const clear = () => {
-    for (const ending of ["", ...COMPANIONS]) rmSync(making + ending, { force: true });
-  };
-  clear();
+  removeDatabase(making);
   try {
     make(making);
     syncPath(making);
   } catch (error) {
-    clear();
+    removeDatabase(making);
     throw error;
   }
   keep();
@@ -108,7 +105,7 @@ export function replaceDamaged(path: string, make: (newPath: string) => void): s
     });
   } catch (error) {
     // A new file that is whole counts already, and opening ends the work.
-    if (aside !== null && !existsSync(path + MADE)) removeNames(aside);
+    if (aside !== null && !existsSync(path + MADE)) removeDatabase(aside);
     throw error;
   }
   return aside ?? path;
@@ -119,19 +116,15 @@ function keepAside(path: string): string {
   let aside = `${path}.damaged`;
   // A crash between the second name and the new file leaves the second name of the file that is still in use.
   for (let number = 2; existsSync(aside) && !isSameFile(path, aside); number++) aside = `${path}.${number}.damaged`;
-  removeNames(aside);
+  removeDatabase(aside);
   try {
     for (const ending of [...COMPANIONS, ""]) if (existsSync(path + ending)) nameAgain(path + ending, aside + ending);
     syncFolder(dirname(path));
   } catch (error) {
-    removeNames(aside);
+    removeDatabase(aside);
     throw error;
   }
   return aside;
-}
-
-function removeNames(path: string): void {
-  for (const ending of ["", ...COMPANIONS]) rmSync(path + ending, { force: true });
 }
 
 /** Gives a database without companions a second name, durably: under that name it is whole or not there at all. */

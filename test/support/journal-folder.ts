@@ -1,11 +1,12 @@
 import { closeSync, mkdtempSync, openSync, readdirSync, rmSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Worker } from "node:worker_threads";
 import { createSystemClock } from "../../src/clock.ts";
 import { seq } from "../../src/core/ids.ts";
 import type { Journal } from "../../src/core/ports.ts";
 import type { JournalRecord } from "../../src/core/record.ts";
-import { type JournalOptions, openJournal } from "../../src/journal/journal.ts";
+import { type JournalOptions, openJournal, openJournalOn } from "../../src/journal/journal.ts";
 import { KEPT_FILE } from "../../src/journal/journal-folder.ts";
 import { KeptFile } from "../../src/journal/kept-file.ts";
 import { countSealable, sealKeptFile } from "../../src/journal/sealed-kept.ts";
@@ -22,6 +23,30 @@ export async function openOrFail(folder: string, more: Partial<JournalOptions> =
   const opened = await openJournal({ folder, gatewayId: "gateway-1", bytesMax: 1e9, clock: createSystemClock(), ...more });
   if (!opened.ok) throw new Error(`the journal did not open: ${JSON.stringify(opened.error)}`);
   return opened.value;
+}
+
+/** Opens a journal that must open, whose writing thread can be ended; it is then started again by itself. */
+export async function openWithWriters(folder: string, more: Partial<JournalOptions> = {}) {
+  const writers: Worker[] = [];
+  const start = (file: string) => new Worker(new URL(`../../src/journal/${file}`, import.meta.url));
+  const options = { folder, gatewayId: "gateway-1", bytesMax: 1e9, clock: createSystemClock(), ...more };
+  const opened = await openJournalOn(options, {
+    startWriter: () => {
+      const worker = start("worker.ts");
+      writers.push(worker);
+      return worker;
+    },
+    startReader: () => start("reader.ts"),
+  });
+  if (!opened.ok) throw new Error(`the journal did not open: ${JSON.stringify(opened.error)}`);
+  return {
+    journal: opened.value,
+    /** How often one was started. */
+    writersCount: () => writers.length,
+    endWriter: async () => {
+      await writers.at(-1)?.terminate();
+    },
+  };
 }
 
 /** Waits until something holds, for at most `limitMs`. */
