@@ -22,7 +22,7 @@ const PACKAGE = JSON.parse(readFileSync(join(PROJECT_FOLDER, "package.json"), "u
 
 const SRC_ROOMS = [
   ...["core", "wire", "transports", "intake", "watch", "inference", "alerts", "journal", "sinks", "broker"],
-  "verify",
+  ...["mqtt", "verify"],
   ...["dashboard/server", "dashboard/web", "supervisor", "clock", "log"],
 ];
 
@@ -32,13 +32,14 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   clock: ["core"],
   log: ["core"],
   wire: ["core"],
-  transports: ["core"],
+  mqtt: ["core"],
+  transports: ["core", "mqtt"],
   intake: ["core"],
   watch: ["core"],
   inference: ["core"],
   alerts: ["core"],
   journal: ["core"],
-  sinks: ["core"],
+  sinks: ["core", "mqtt"],
   verify: ["core"],
   broker: ["core"],
   "dashboard/server": ["core"],
@@ -124,7 +125,7 @@ const HOMES: Readonly<Record<string, string>> = {
   aedes: "src/broker/",
   "better-sqlite3": "src/journal/",
   fastify: "src/dashboard/server/",
-  mqtt: "src/sinks/",
+  mqtt: "src/mqtt/",
   pino: "src/log.ts",
   preact: "src/dashboard/web/",
   serialport: "src/transports/serial.ts",

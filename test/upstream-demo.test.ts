@@ -6,7 +6,7 @@ import { startReceiver } from "../simulator/receiver.ts";
 import { type DemoBroker, startDemoBroker } from "../src/broker/demo-broker.ts";
 import { createSystemClock } from "../src/clock.ts";
 import { succeed } from "../src/core/result.ts";
-import { connectMqtt } from "../src/sinks/mqtt-client.ts";
+import { connectMqtt } from "../src/mqtt/connection.ts";
 import { createMemoryJournal } from "./support/memory-journal.ts";
 import { createSimulatedClock } from "./support/simulated-clock.ts";
 import { startReceiving, startSending } from "./support/upstream-ends.ts";

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { createSystemClock } from "../src/clock.ts";
-import { connectMqtt, type MqttServer } from "../src/sinks/mqtt-client.ts";
+import { connectMqtt, type MqttServer } from "../src/mqtt/connection.ts";
 import { createMemoryJournal } from "./support/memory-journal.ts";
 import {
   type Authority,

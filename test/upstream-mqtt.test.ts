@@ -6,7 +6,7 @@ import { afterEach, describe, expect, test } from "vitest";
 import { createSystemClock } from "../src/clock.ts";
 import { seq } from "../src/core/ids.ts";
 import { openJournal } from "../src/journal/journal.ts";
-import { connectMqtt } from "../src/sinks/mqtt-client.ts";
+import { connectMqtt } from "../src/mqtt/connection.ts";
 import type { ReaderLoss } from "../src/sinks/reader-losses.ts";
 import { createMemoryJournal, type MemoryJournal } from "./support/memory-journal.ts";
 import { type Mosquitto, mosquittoIsMissing, prepareMosquitto } from "./support/mosquitto.ts";

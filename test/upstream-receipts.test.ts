@@ -10,7 +10,7 @@ import type { Journal } from "../src/core/ports.ts";
 import type { Receipt } from "../src/core/record.ts";
 import type { ReceiptMessage } from "../src/core/upstream.ts";
 import { openJournal } from "../src/journal/journal.ts";
-import { connectMqtt, type MqttConnection } from "../src/sinks/mqtt-client.ts";
+import { connectMqtt, type MqttConnection } from "../src/mqtt/connection.ts";
 import { openReceiptBook } from "../src/sinks/receipt-book.ts";
 import { createMemoryJournal, type MemoryJournal } from "./support/memory-journal.ts";
 import { type Mosquitto, mosquittoIsMissing, prepareMosquitto } from "./support/mosquitto.ts";

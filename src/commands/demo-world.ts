@@ -7,7 +7,7 @@ import { startReceiver } from "../../simulator/receiver.ts";
 import { openWard, type Ward, type WardDevice } from "../../simulator/ward.ts";
 import { type DemoBroker, startDemoBroker } from "../broker/demo-broker.ts";
 import { createSystemClock } from "../clock.ts";
-import { connectMqtt } from "../sinks/mqtt-client.ts";
+import { connectMqtt } from "../mqtt/connection.ts";
 import type { Command, CommandIo } from "./command.ts";
 
 const PROJECT_ROOT = join(import.meta.dirname, "..", "..");

@@ -12,7 +12,7 @@ import {
   type UpstreamTopics,
   upstreamTopics,
 } from "../core/upstream.ts";
-import { connectMqtt, type MqttArrival, type MqttConnection, type MqttServer, type PublishFailure } from "./mqtt-client.ts";
+import { connectMqtt, type MqttArrival, type MqttConnection, type MqttServer, type PublishFailure } from "../mqtt/connection.ts";
 import { parseReceipt, type ReceiptProblem } from "./receipt-message.ts";
 import { type OutgoingMessage, toMessages } from "./upstream-payload.ts";
 

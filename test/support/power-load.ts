@@ -1,7 +1,7 @@
 import { type Receiver, startReceiver } from "../../simulator/receiver.ts";
 import { createSystemClock } from "../../src/clock.ts";
 import { patientId } from "../../src/core/ids.ts";
-import { connectMqtt } from "../../src/sinks/mqtt-client.ts";
+import { connectMqtt } from "../../src/mqtt/connection.ts";
 import type { Kept } from "./delivery-audit.ts";
 import { type Files, perform } from "./real-gateway.ts";
 import type { SeededRandom } from "./seeded-random.ts";

@@ -3,7 +3,7 @@ import { createSystemClock } from "../../clock.ts";
 import { assert } from "../../core/result.ts";
 import type { BedView, PictureView } from "../../core/stream.ts";
 import { type BatchMessage, type RecordMessage, upstreamTopics } from "../../core/upstream.ts";
-import { connectMqtt } from "../../sinks/mqtt-client.ts";
+import { connectMqtt } from "../../mqtt/connection.ts";
 import type { Latencies, TracedWard } from "./load.ts";
 import type { BenchStage } from "./stage.ts";
 

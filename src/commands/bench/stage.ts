@@ -11,7 +11,7 @@ import type { JournalStats } from "../../core/ports.ts";
 import { assert } from "../../core/result.ts";
 import type { GatewayView } from "../../core/stream.ts";
 import { askGateway } from "../../gateway/control-socket.ts";
-import type { MqttServer } from "../../sinks/mqtt-client.ts";
+import type { MqttServer } from "../../mqtt/connection.ts";
 import { CONTROL_SOCKET_NAME } from "../ask.ts";
 import type { CommandIo } from "../command.ts";
 import { MAIN_FILE } from "../run.ts";
