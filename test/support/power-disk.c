@@ -13,6 +13,9 @@
  * clean from then on and never reach the platter unless they are written again, as Linux does it. Shared memory of SQLite (`-shm`) is
  * memory. What a cut takes and leaves is decided by the test (power-disk.ts).
  *
+ * A bad stretch of a file belongs to its bytes on the disk, whatever names they have: reading there fails with EIO, and what lies before
+ * it in the same read comes alone, as Linux does it. Writing there, or giving the bytes up, cures it: the disk takes other sectors.
+ *
  * SQLite's locks are fcntl locks, which a process loses when it closes any descriptor of the file: a file that can be read by its own
  * descriptor is never opened a second time here.
  */
@@ -40,7 +43,15 @@
 #define PAGES_MAX (FILE_BYTES_MAX / PAGE)
 #define FDS_MAX 65536
 #define INODES_MAX 8192
+#define BAD_MAX 16
 #define MAGIC 0x56504431u
+
+/* Bytes of a file that the disk does not give back; none where both ends are the same. */
+struct bad_stretch {
+  uint64_t inode;
+  uint64_t from;
+  uint64_t to;
+};
 
 struct control {
   uint32_t magic;
@@ -54,6 +65,9 @@ struct control {
   uint64_t writes;
   uint64_t syncs_lied;
   char eio_pattern[128];     /* fnmatch on the file's name; "" is every file */
+  uint32_t away;             /* 1: each read of a file fails, 2: each write and fsync, 3: both */
+  uint32_t reads_failed;
+  struct bad_stretch bad[BAD_MAX];
   pthread_mutex_t mutex;
 };
 
@@ -163,8 +177,26 @@ static uint8_t *dirty_pages(uint64_t inode) {
   return NULL;
 }
 
+/* What is written, or was never part of the file, is no longer bad. */
+static void cure(uint64_t inode, uint64_t from, uint64_t to) {
+  struct bad_stretch *free_place = NULL;
+  for (int index = 0; index < BAD_MAX; index++)
+    if (control->bad[index].from >= control->bad[index].to) free_place = &control->bad[index];
+  for (int index = 0; index < BAD_MAX; index++) {
+    struct bad_stretch *bad = &control->bad[index];
+    if (bad->inode != inode || bad->from >= to || bad->to <= from) continue;
+    if (bad->from < from && to < bad->to) {
+      must(free_place != NULL, "too many bad stretches");
+      *free_place = (struct bad_stretch){.inode = inode, .from = to, .to = bad->to};
+    }
+    if (bad->from < from) bad->to = from;
+    else bad->from = to < bad->to ? to : bad->to;
+  }
+}
+
 static void mark(uint64_t inode, off_t from, off_t to) {
   if (to <= from) return;
+  cure(inode, (uint64_t)from, (uint64_t)to);
   must(to <= FILE_BYTES_MAX, "a file is too long");
   memset(dirty_pages(inode) + from / PAGE, 1, (to - 1) / PAGE - from / PAGE + 1);
 }
@@ -172,6 +204,7 @@ static void mark(uint64_t inode, off_t from, off_t to) {
 /* A file that has just been made: nothing of it is on the platter, whatever its number was used for before. */
 static void forget_file(uint64_t inode, mode_t mode) {
   char name[64];
+  cure(inode, 0, UINT64_MAX);
   snprintf(name, sizeof name, "inode/%llu", (unsigned long long)inode);
   call(SYS_unlinkat, platter, (long)name, 0, 0, 0, 0);
   int fd = open_platter("inode", inode, O_WRONLY | O_CREAT | O_EXCL, 0600);
@@ -229,10 +262,40 @@ static struct handle *watched(int fd, int state) {
   return handles[fd].state == state ? &handles[fd] : NULL;
 }
 
+/* ------------------------------------------------------------------ a disk that is away, and bad stretches */
+
+#define READS_AWAY 1
+#define WRITES_AWAY 2
+
+/* How many of the bytes asked for the disk gives back before the first bad one; -1 where that is the first. */
+static ssize_t readable(int fd, off_t at, size_t length) {
+  struct handle *handle = watched(fd, WATCHED_FILE);
+  if (handle == NULL || length == 0) return (ssize_t)length;
+  uint64_t from = (uint64_t)(at < 0 ? lseek(fd, 0, SEEK_CUR) : at), end = from + length;
+  int failed = (control->away & READS_AWAY) != 0;
+  for (int index = 0; index < BAD_MAX; index++) {
+    const struct bad_stretch *bad = &control->bad[index];
+    if (bad->inode != handle->inode || bad->from >= bad->to || bad->from >= end || bad->to <= from) continue;
+    if (bad->from <= from) failed = 1;
+    else end = bad->from;
+  }
+  if (!failed) return (ssize_t)(end - from);
+  __atomic_add_fetch(&control->reads_failed, 1, __ATOMIC_RELAXED);
+  errno = EIO;
+  return -1;
+}
+
+static int refuses_writes(int fd) {
+  if (watched(fd, WATCHED_FILE) == NULL || (control->away & WRITES_AWAY) == 0) return 0;
+  errno = EIO;
+  return 1;
+}
+
 /* ------------------------------------------------------------------ fsync */
 
 static int shall_fail(int fd) {
   char path[4200];
+  if ((control->away & WRITES_AWAY) != 0) return 1;
   if (control->eio_left == 0) return 0;
   path_of(fd, path, sizeof path);
   const char *slash = strrchr(path, '/');
@@ -262,7 +325,7 @@ static void copy_dirty(int fd, uint64_t inode) {
     page = next - dirty;
     long count = 0;
     while (count < 64 && page + count < PAGES_MAX && dirty[page + count] == 1) count++;
-    ssize_t length = pread(from, bytes, count * PAGE, page * PAGE);
+    ssize_t length = call(SYS_pread64, from, (long)bytes, count * PAGE, page * PAGE, 0, 0);
     must(length >= 0, "read a page");
     if (length > 0) must(call(SYS_pwrite64, to, (long)bytes, length, page * PAGE, 0, 0) == length, "keep a page");
     memset(dirty + page, 0, count);
@@ -339,7 +402,7 @@ static void keep_names(int fd, uint64_t inode) {
 
 static int sync_folder(int fd, uint64_t inode) {
   lock();
-  int failed = control->eio_pattern[0] == 0 && shall_fail(fd);
+  int failed = (control->eio_pattern[0] == 0 || control->away != 0) && shall_fail(fd);
   if (failed) control->syncs_failed += 1;
   else if (control->lying) control->syncs_lied += 1;
   else {
@@ -468,6 +531,41 @@ int mkdirat(int at, const char *path, mode_t mode) {
   return made_folder(at, path, (int)call(SYS_mkdirat, at, (long)path, mode, 0, 0, 0));
 }
 
+/* ------------------------------------------------------------------ reading */
+
+static size_t length_of(const struct iovec *parts, int count) {
+  size_t length = 0;
+  for (int index = 0; index < count; index++) length += parts[index].iov_len;
+  return length;
+}
+
+ssize_t read(int fd, void *bytes, size_t length) {
+  ssize_t count = readable(fd, -1, length);
+  return count < 0 ? -1 : call(SYS_read, fd, (long)bytes, count, 0, 0, 0);
+}
+ssize_t pread64(int fd, void *bytes, size_t length, off64_t at) {
+  ssize_t count = readable(fd, at, length);
+  return count < 0 ? -1 : call(SYS_pread64, fd, (long)bytes, count, at, 0, 0);
+}
+ssize_t pread(int fd, void *bytes, size_t length, off_t at) { return pread64(fd, bytes, length, at); }
+
+/* Into the first part alone where some of it is bad: what reads goes on from there. */
+static ssize_t read_parts(int fd, const struct iovec *parts, int count, off_t at) {
+  size_t length = length_of(parts, count);
+  ssize_t good = readable(fd, at, length);
+  if (good < 0) return -1;
+  if ((size_t)good < length && count > 0) {
+    size_t first = parts[0].iov_len < (size_t)good ? parts[0].iov_len : (size_t)good;
+    return at < 0 ? call(SYS_read, fd, (long)parts[0].iov_base, (long)first, 0, 0, 0)
+                  : call(SYS_pread64, fd, (long)parts[0].iov_base, (long)first, at, 0, 0);
+  }
+  return at < 0 ? call(SYS_readv, fd, (long)parts, count, 0, 0, 0) : call(SYS_preadv, fd, (long)parts, count, at, 0, 0);
+}
+
+ssize_t readv(int fd, const struct iovec *parts, int count) { return read_parts(fd, parts, count, -1); }
+ssize_t preadv64(int fd, const struct iovec *parts, int count, off64_t at) { return read_parts(fd, parts, count, at); }
+ssize_t preadv(int fd, const struct iovec *parts, int count, off_t at) { return read_parts(fd, parts, count, at); }
+
 /* ------------------------------------------------------------------ writing */
 
 /* Called before a write, with the lock taken for it; the pages are dirty whether the write is whole or not. */
@@ -492,32 +590,31 @@ static ssize_t after_write(int fd, struct handle *handle, ssize_t result) {
   return result;
 }
 
-static size_t length_of(const struct iovec *parts, int count) {
-  size_t length = 0;
-  for (int index = 0; index < count; index++) length += parts[index].iov_len;
-  return length;
-}
-
 ssize_t write(int fd, const void *bytes, size_t length) {
+  if (refuses_writes(fd)) return -1;
   struct handle *handle = before_write(fd, -1, length);
   return after_write(fd, handle, call(SYS_write, fd, (long)bytes, (long)length, 0, 0, 0));
 }
 ssize_t writev(int fd, const struct iovec *parts, int count) {
+  if (refuses_writes(fd)) return -1;
   struct handle *handle = before_write(fd, -1, length_of(parts, count));
   return after_write(fd, handle, call(SYS_writev, fd, (long)parts, count, 0, 0, 0));
 }
 ssize_t pwrite64(int fd, const void *bytes, size_t length, off64_t at) {
+  if (refuses_writes(fd)) return -1;
   struct handle *handle = before_write(fd, at, length);
   return after_write(fd, handle, call(SYS_pwrite64, fd, (long)bytes, (long)length, at, 0, 0));
 }
 ssize_t pwrite(int fd, const void *bytes, size_t length, off_t at) { return pwrite64(fd, bytes, length, at); }
 ssize_t pwritev64(int fd, const struct iovec *parts, int count, off64_t at) {
+  if (refuses_writes(fd)) return -1;
   struct handle *handle = before_write(fd, at, length_of(parts, count));
   return after_write(fd, handle, call(SYS_pwritev, fd, (long)parts, count, at, 0, 0));
 }
 ssize_t pwritev(int fd, const struct iovec *parts, int count, off_t at) { return pwritev64(fd, parts, count, at); }
 
 static int resize(int fd, off_t length, int mode, off_t at, int is_allocation) {
+  if (refuses_writes(fd)) return -1;
   struct handle *handle = watched(fd, WATCHED_FILE);
   struct stat facts;
   if (handle != NULL) {
@@ -550,23 +647,30 @@ int truncate64(const char *path, off64_t length) {
 int truncate(const char *path, off_t length) { return truncate64(path, length); }
 
 ssize_t sendfile64(int to, int from, off64_t *at, size_t count) {
+  ssize_t good = readable(from, at == NULL ? -1 : *at, count);
+  if (good < 0 || refuses_writes(to)) return -1;
+  count = (size_t)good;
   struct handle *handle = before_write(to, -1, count);
   return after_write(to, handle, call(SYS_sendfile, to, from, (long)at, (long)count, 0, 0));
 }
 ssize_t sendfile(int to, int from, off_t *at, size_t count) { return sendfile64(to, from, at, count); }
 
 ssize_t copy_file_range(int from, off64_t *at, int to, off64_t *to_at, size_t length, unsigned flags) {
+  ssize_t good = readable(from, at == NULL ? -1 : *at, length);
+  if (good < 0 || refuses_writes(to)) return -1;
+  length = (size_t)good;
   struct handle *handle = before_write(to, to_at == NULL ? -1 : *to_at, length);
   return after_write(to, handle, call(SYS_copy_file_range, from, (long)at, to, (long)to_at, (long)length, flags));
 }
 
-/* libuv copies files by the bare system call. */
+/* libuv copies files, and closes some, by the bare system call. */
 long syscall(long number, ...) {
   va_list rest;
   va_start(rest, number);
   long a = va_arg(rest, long), b = va_arg(rest, long), c = va_arg(rest, long);
   long d = va_arg(rest, long), e = va_arg(rest, long), f = va_arg(rest, long);
   va_end(rest);
+  if (number == SYS_close) return close((int)a);
   if (number == SYS_copy_file_range) return copy_file_range((int)a, (off64_t *)b, (int)c, (off64_t *)d, (size_t)e, (unsigned)f);
   return call(number, a, b, c, d, e, f);
 }

@@ -36,7 +36,10 @@ const SECTOR_BYTES = 512;
 /** What Linux notes as dirty. Same as PAGE in power-disk.c. */
 const PAGE_BYTES = 4096;
 /** Where the fields of `struct control` lie in power-disk.c. */
-const AT_BYTE = { lying: 4, eioLeft: 8, delay: 12, counts: 16, eioPattern: 64 } as const;
+const AT_BYTE = { lying: 4, eioLeft: 8, delay: 12, counts: 16, eioPattern: 64, away: 192, readsFailed: 196, bad: 200 } as const;
+/** Same as BAD_MAX in power-disk.c, and three numbers of 64 bits each. */
+const BAD_STRETCHES = 16;
+const BAD_STRETCH_BYTES = 24;
 const CONTROL_BYTES = 4096;
 const PATTERN_BYTES = 128;
 
@@ -77,6 +80,14 @@ export interface PowerDisk {
   readonly lie: (lying: boolean) => void;
   /** Each fsync of a file takes so much longer. */
   readonly delaySyncs: (microseconds: number) => void;
+  /** From now on a stretch of a file cannot be read, whatever names its bytes have, until it is written or healed. The file must be there. */
+  readonly spoil: (of: { readonly file: string; readonly fromByte: number; readonly bytes: number }) => void;
+  /** Every stretch can be read again. */
+  readonly healStretches: () => void;
+  /** Whether every read of a file, and every write and fsync, fails with EIO, as when a disk is taken away. */
+  readonly takeAway: (of: { readonly reads: boolean; readonly writes: boolean }) => void;
+  /** How many reads have failed. */
+  readonly readsFailed: () => number;
   readonly counts: () => DiskCounts;
   /**
    * Cuts the power: what was not fsynced is gone, except for a random part of it, in any order, and one sector is torn. Every process
@@ -119,6 +130,13 @@ export function openPowerDisk(stage: Stage, folder: string): PowerDisk {
     healSyncs: () => storeWhole(AT_BYTE.eioLeft, 0),
     lie: (lying) => storeWhole(AT_BYTE.lying, lying ? 1 : 0),
     delaySyncs: (microseconds) => storeWhole(AT_BYTE.delay, microseconds),
+    spoil: ({ file, fromByte, bytes }) => {
+      const stretch = BigUint64Array.of(...[statSync(join(watched, file)).ino, fromByte, fromByte + bytes].map(BigInt));
+      store(freeStretchAt(control), new Uint8Array(stretch.buffer));
+    },
+    healStretches: () => store(AT_BYTE.bad, new Uint8Array(BAD_STRETCHES * BAD_STRETCH_BYTES)),
+    takeAway: ({ reads, writes }) => storeWhole(AT_BYTE.away, (reads ? 1 : 0) + (writes ? 2 : 0)),
+    readsFailed: () => readWords(control, AT_BYTE.readsFailed, 4).readUInt32LE(0),
     counts: () => readCounts(control),
     cut: (random) => {
       const figures = cutPower({ watched, platter, random });
@@ -128,9 +146,24 @@ export function openPowerDisk(stage: Stage, folder: string): PowerDisk {
   };
 }
 
+function readWords(control: number, atByte: number, length: number): Buffer {
+  const bytes = Buffer.alloc(length);
+  readSync(control, bytes, 0, length, atByte);
+  return bytes;
+}
+
+/** Where in the control file a stretch can be noted that is bad from now on. */
+function freeStretchAt(control: number): number {
+  for (let index = 0; index < BAD_STRETCHES; index++) {
+    const atByte = AT_BYTE.bad + index * BAD_STRETCH_BYTES;
+    const stretch = readWords(control, atByte, BAD_STRETCH_BYTES);
+    if (stretch.readBigUInt64LE(8) >= stretch.readBigUInt64LE(16)) return atByte;
+  }
+  throw new Error("no more stretches can be bad");
+}
+
 function readCounts(control: number): DiskCounts {
-  const bytes = Buffer.alloc(6 * 8);
-  readSync(control, bytes, 0, bytes.length, AT_BYTE.counts);
+  const bytes = readWords(control, AT_BYTE.counts, 6 * 8);
   const at = (index: number) => Number(bytes.readBigUInt64LE(index * 8));
   return { syncs: at(0), syncsFailed: at(1), folderSyncs: at(2), pagesKept: at(3), writes: at(4), syncsLied: at(5) };
 }

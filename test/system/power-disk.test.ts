@@ -131,6 +131,51 @@ describe.skipIf(compilerIsMissing)("the disk that forgets what was not fsynced",
     expect(read("other")).toBe("new");
   });
 
+  test("a bad stretch cannot be read, whatever its file is called, comes short before it, and is good again once it is written", () => {
+    onDisk(`put("file", "A".repeat(12288), true); put("next", "other", true); syncFolder(".");`);
+    disk.spoil({ file: "file", fromByte: 4096, bytes: 4096 });
+    const attempts = `const found = []; const tell = (what, work) => { try { found.push(what + "=" + work()); } catch (error) { found.push(what + "=" + error.code); } };
+      const at = (file, from, length) => { const fd = fs.openSync(file, "r"); try { return fs.readSync(fd, Buffer.alloc(length), 0, length, from); } finally { fs.closeSync(fd); } };`;
+    onDisk(`${attempts} tell("before", () => at("file", 0, 4096)); tell("short", () => at("file", 0, 12288)); tell("bad", () => at("file", 5000, 10));
+      tell("behind", () => at("file", 8192, 4096)); tell("whole", () => fs.readFileSync("file").length);
+      tell("other", () => fs.readFileSync("next").length); fs.renameSync("file", "moved"); tell("moved", () => at("moved", 4096, 1));
+      const fd = fs.openSync("moved", "r+"); fs.writeSync(fd, "B".repeat(1024), 5120); tell("written", () => at("moved", 5120, 1024));
+      tell("beside", () => at("moved", 4096, 1)); tell("behind it", () => at("moved", 6144, 1)); fs.writeFileSync("said", found.join(" "));`);
+    expect(read("said")).toBe(
+      "before=4096 short=4096 bad=EIO behind=4096 whole=EIO other=5 moved=EIO written=1024 beside=EIO behind it=EIO",
+    );
+    expect(disk.readsFailed()).toBeGreaterThanOrEqual(5);
+    onDisk(
+      `fs.unlinkSync("moved"); fs.writeFileSync("moved", "C".repeat(9000)); fs.writeFileSync("said", String(fs.readFileSync("moved").length));`,
+    );
+    expect(read("said")).toBe("9000");
+  });
+
+  test("SQLite calls what it cannot read damaged, by the same code as bytes that were changed", () => {
+    onDisk(`const Database = require(${JSON.stringify(SQLITE)}); const db = new Database("db"); db.exec("CREATE TABLE t (n INTEGER PRIMARY KEY, filler BLOB)");
+      for (let n = 0; n < 20; n++) db.exec("INSERT INTO t VALUES (" + n + ", randomblob(3000))"); db.close();`);
+    disk.spoil({ file: "db", fromByte: 40_960, bytes: 4096 });
+    onDisk(`const Database = require(${JSON.stringify(SQLITE)}); const db = new Database("db"); let code = "";
+      try { db.prepare("SELECT sum(length(filler)) FROM t WHERE hex(filler) <> ''").get(); } catch (error) { code = error.code; }
+      fs.writeFileSync("said", code);`);
+    expect(read("said")).toBe("SQLITE_CORRUPT");
+  });
+
+  test("a disk that is away fails each read or each write, and is as it was when it comes back", () => {
+    onDisk(`put("file", "A".repeat(5000), true); syncFolder(".");`);
+    const attempt = `const found = []; const tell = (work) => { try { work(); found.push("done"); } catch (error) { found.push(error.code); } };
+      tell(() => fs.readFileSync("file")); const fd = fs.openSync("file", "r+"); tell(() => fs.writeSync(fd, "B")); tell(() => fs.fsyncSync(fd));`;
+    const said = (reads: boolean, writes: boolean) => {
+      disk.takeAway({ reads, writes });
+      onDisk(`${attempt} require("node:fs").writeFileSync(${JSON.stringify(join(stage.folder, "said"))}, found.join(" "));`);
+      return readFileSync(join(stage.folder, "said"), "utf8");
+    };
+    expect(said(true, true)).toBe("EIO EIO EIO");
+    expect(said(false, true)).toBe("done EIO EIO");
+    expect(said(true, false)).toBe("EIO done done");
+    expect(said(false, false)).toBe("done done done");
+  });
+
   test("of several writes any part may have come, in any order, and a sector may be torn: over seeds each happens", () => {
     const found = new Set<string>();
     for (let seed = SEED; seed < SEED + 24; seed++) {
