@@ -1,6 +1,7 @@
 import { DRIVERS } from "../drivers/index.ts";
 import { ERRORS } from "../src/core/errors.ts";
 import { LIMITS } from "../src/core/limits.ts";
+import type { Driver } from "../src/core/ports.ts";
 import { QUANTITIES } from "../src/core/quantities.ts";
 import { jsonSchema } from "./schema.ts";
 
@@ -86,11 +87,10 @@ function configurationPage(): string {
 /** `drivers/DEVICES.md`: the devices Vigil reads, from the drivers themselves. */
 function devicesPage(): string {
   const rows = DRIVERS.map((driver) => {
-    const line = driver.link.line;
     return [
       `\`${driver.id}\` ${driver.version}`,
       `${driver.title.en} ${driver.title.zh}`,
-      `${line.baudRate} ${line.dataBits}${line.parity[0]?.toUpperCase() ?? ""}${line.stopBits}${line.handshake === "none" ? "" : ` ${line.handshake}`}`,
+      linkText(driver),
       driver.quantities.join(", "),
       driver.waveforms.join(", "),
       `${driver.silenceSeconds} s`,
@@ -101,9 +101,20 @@ function devicesPage(): string {
     GENERATED,
     "# Devices 支持的设备",
     "",
-    ...table(["driver", "device", "line", "quantities", "waves", "silent after", "reference"], rows),
+    ...table(["driver", "device", "link", "quantities", "waves", "silent after", "reference"], rows),
     "",
   ].join("\n");
+}
+
+function linkText({ link }: Driver): string {
+  switch (link.kind) {
+    case "mqtt":
+      return `MQTT ${link.topics.map((topic) => `\`${topic}\``).join(" ")}`;
+    case "serial": {
+      const { baudRate, dataBits, parity, stopBits, handshake } = link.line;
+      return `${baudRate} ${dataBits}${parity[0]?.toUpperCase() ?? ""}${stopBits}${handshake === "none" ? "" : ` ${handshake}`}`;
+    }
+  }
 }
 
 /** The generated files by their path from the project's folder. */

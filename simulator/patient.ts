@@ -215,6 +215,18 @@ function quantityOf(body: Body, name: QuantityName, seconds: number): Reading {
     case "bloodGlucose":
     case "bodyWeight":
     case "batteryLevel":
+    case "motion":
+    case "presence":
+    case "opening":
+    case "vibration":
+    case "waterLeak":
+    case "smoke":
+    case "combustibleGas":
+    case "carbonMonoxide":
+    case "tampering":
+    case "ambientTemperature":
+    case "relativeHumidity":
+    case "illuminance":
       return absent(name, "not-available");
   }
 }

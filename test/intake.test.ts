@@ -3,8 +3,8 @@ import { deviceId, patientId, seq } from "../src/core/ids.ts";
 import { absent, type Observation, present, type Reading } from "../src/core/observation.ts";
 import type { Driver, Emission } from "../src/core/ports.ts";
 import { monotonicMs, wallMs } from "../src/core/time.ts";
+import { canonicalValue } from "../src/core/unit.ts";
 import { createDeviceIntake, type DeviceIntake } from "../src/intake/device-intake.ts";
-import { canonicalValue } from "../src/intake/unit.ts";
 
 const message = (readings: readonly Reading[], more: Partial<Extract<Emission, { kind: "message" }>> = {}): Emission => ({
   kind: "message",

@@ -17,7 +17,7 @@ import { createTimetable } from "../simulator/timetable.ts";
 import { openWard, type WardDevice } from "../simulator/ward.ts";
 import { createSystemClock } from "../src/clock.ts";
 import { formatCaptureChunk, formatCaptureHeader } from "../src/core/capture.ts";
-import type { Driver, Emission, Twin } from "../src/core/ports.ts";
+import type { Driver, Emission, SerialLine, Twin } from "../src/core/ports.ts";
 import { monotonicMs } from "../src/core/time.ts";
 import { openLink } from "../src/transports/link.ts";
 import { watchLink } from "./support/link-watcher.ts";
@@ -32,6 +32,11 @@ const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
 });
+
+function serialLineOf({ link }: Driver): SerialLine {
+  if (link.kind !== "serial") throw new Error(`a driver of a serial line is needed, not of ${link.kind}`);
+  return link.line;
+}
 
 function driverOf(id: string): Driver {
   const driver = findDriver(id);
@@ -282,7 +287,7 @@ describe.skipIf(!socatIsHere)("a simulated device on a pseudo terminal", () => {
     cleanups.push(() => port.close());
     for (let round = 0; round < 2; round++) {
       const link = openLink(
-        { kind: "serial", path: port.path, line: driverOf("serial-nonin-df2").link.line },
+        { kind: "serial", path: port.path, line: serialLineOf(driverOf("serial-nonin-df2")) },
         { clock, random: () => 0, stop: new AbortController().signal },
       );
       const watcher = watchLink(link);

@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { createSystemClock } from "../src/clock.ts";
-import { connectMqtt, type MqttServer } from "../src/mqtt/connection.ts";
+import type { MqttServer } from "../src/core/ports.ts";
+import { connectMqtt } from "../src/mqtt/connection.ts";
 import { createMemoryJournal } from "./support/memory-journal.ts";
 import {
   type Authority,

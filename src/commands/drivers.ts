@@ -51,13 +51,23 @@ function describeDriver(driver: Driver): object {
 }
 
 function printDriver(driver: Driver): readonly string[] {
-  const { baudRate, dataBits, parity, stopBits } = driver.link.line;
-  const parityLetter = parity.slice(0, 1).toUpperCase();
   return [
     `${driver.id}  ${driver.title.en} / ${driver.title.zh}`,
-    `  link        ${driver.link.kind} ${baudRate} ${dataBits}${parityLetter}${stopBits}${driver.checksummed ? "" : ", no checksum"}`,
+    `  link        ${printLink(driver)}`,
     `  quantities  ${driver.quantities.join(" ")}`,
     `  waves       ${driver.waveforms.join(" ")}`,
     ...driver.reference.map((source) => `  reference   ${source}`),
   ];
+}
+
+function printLink({ link, checksummed }: Driver): string {
+  switch (link.kind) {
+    case "mqtt":
+      return `mqtt ${link.topics.join(" ")}`;
+    case "serial": {
+      const { baudRate, dataBits, parity, stopBits } = link.line;
+      const parityLetter = parity.slice(0, 1).toUpperCase();
+      return `serial ${baudRate} ${dataBits}${parityLetter}${stopBits}${checksummed ? "" : ", no checksum"}`;
+    }
+  }
 }

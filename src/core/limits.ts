@@ -25,6 +25,7 @@ export const LIMITS = {
   linkKeepAliveMs: bound(10000, "ms", "A quiet TCP connection is probed each second from then on; ten probes without an answer end it."),
   linkPresenceMs: bound(1000, "ms", "A serial path that has vanished or names another device ends the connection, and it is opened anew."),
   linkCloseMsMax: bound(1000, "ms", "Closing is waited for no longer; the operating system finishes it."),
+  linkRepeatsKnownMax: bound(1000, "messages per link", "The oldest is forgotten; delivered again it is kept once more, marked as late."),
   captureLineBytesMax: bound(262144, "bytes per line", "The recording counts as damaged there and ends."),
   simulatedClientsMax: bound(16, "clients per simulated device server", "The next client is closed at once."),
   simulatedQueueBytesMax: bound(65536, "bytes per client", "As a serial server does, the simulated one drops what does not fit, and counts it."),

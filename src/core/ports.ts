@@ -21,6 +21,10 @@ export type LinkEvent =
       readonly bytes: Uint8Array;
       readonly receivedAtMs: WallMs;
       readonly receivedMonotonicMs: MonotonicMs;
+      /** True of what somebody kept for an unknown time before it came: retained, queued while the gateway was away, or delivered again. Nothing in it is now. */
+      readonly kept?: boolean;
+      /** Of a message that its sender delivers again until it is thanked: the same each time, and of no other message that is on its way. */
+      readonly identity?: string;
     }
   | { readonly kind: "down"; readonly fault: Fault; readonly atMonotonicMs: MonotonicMs };
 
@@ -39,6 +43,7 @@ export interface Link {
 export type LinkSpec =
   | { readonly kind: "serial"; readonly path: string; readonly line: SerialLine }
   | { readonly kind: "tcp"; readonly host: string; readonly port: number }
+  | MqttLinkSpec
   | {
       readonly kind: "capture";
       readonly file: string;
@@ -50,6 +55,75 @@ export type LinkSpec =
       /** Bytes of a raw recording that come together, as a device sends a message; a twentieth of a second's where it is not said. */
       readonly burstBytes?: number | undefined;
     };
+
+/** A device whose messages come by MQTT: one chunk is one message, its channel the topic. */
+export interface MqttLinkSpec {
+  readonly kind: "mqtt";
+  readonly source:
+    | {
+        /** The broker inside the gateway. */
+        readonly kind: "embedded";
+        /** The account whose connection is this device's link; null where several devices share one (a Zigbee bridge): then the link is as up as the broker. */
+        readonly account: string | null;
+      }
+    | {
+        /** Another server, which keeps what comes while the gateway is away. */
+        readonly kind: "server";
+        readonly access: MqttServer;
+        /** Unlike any other client's of that server. */
+        readonly clientId: string;
+      };
+  /** Filters of the topics its messages come on. */
+  readonly topics: readonly string[];
+}
+
+/** Where an MQTT server is and what it wants to see. Secrets are files, read anew at each connect so that a changed one is picked up. */
+export interface MqttServer {
+  /** `mqtt://host:port` or `mqtts://host:port`. */
+  readonly url: string;
+  /** 5, or 4 for servers that speak MQTT 3.1.1 only. */
+  readonly protocolVersion: 4 | 5;
+  readonly username?: string | undefined;
+  readonly passwordFile?: string | undefined;
+  /** Certificates to trust, in PEM; the system's where left out. */
+  readonly caFile?: string | undefined;
+  readonly certFile?: string | undefined;
+  readonly keyFile?: string | undefined;
+}
+
+/** One message that came to the embedded broker for a device. */
+export interface BrokerArrival {
+  readonly topic: string;
+  readonly payload: Uint8Array;
+  /** True of what the broker had retained from before it was listened for. */
+  readonly retained: boolean;
+  /** The sender marks it as sent before, because it never saw our thanks (DUP). */
+  readonly again: boolean;
+  /** The sender's packet identifier with QoS 1 and 2, null with QoS 0. */
+  readonly messageId: number | null;
+}
+
+/** Where the embedded broker tells what happens to one device's messages. */
+export interface BrokerListener {
+  /**
+   * `thank` lets the sender have its PUBACK, and nothing else does; with QoS 0 it does nothing.
+   * Returns false where it cannot be taken now: the broker then ends the sender's connection, so that it comes again and sends it again.
+   */
+  readonly message: (arrival: BrokerArrival, thank: () => void) => boolean;
+  /** The account has a connection; where no account is named, the broker listens. */
+  readonly up: () => void;
+  /** It has none; `cause` is a short word, such as `not-connected`, `keep-alive`, `closed-by-peer`, `taken-over`. */
+  readonly down: (cause: string) => void;
+}
+
+/** What the embedded broker offers to the gateway's links. */
+export interface BrokerInlet {
+  /** Tells what comes on these topics, from any account that may publish there; returns how to stop that. Calls `up` or `down` within this call. */
+  readonly listen: (
+    wanted: { readonly topics: readonly string[]; readonly account: string | null },
+    listener: BrokerListener,
+  ) => () => void;
+}
 
 /** Settings of a serial line. */
 export interface SerialLine {
@@ -111,6 +185,8 @@ export type Emission =
       readonly deviceClockMs: WallMs | null;
       /** Set where the message is a record out of the device's memory; null or left out of what is measured now. */
       readonly stored?: StoredTime | null;
+      /** True where the device may keep messages and send them later without a word of it: whether this one is now is judged by its `deviceClockMs`. */
+      readonly mayBeStored?: boolean;
       /** `test` where the device says it is in test or demonstration mode. */
       readonly origin: "device" | "test";
     }
@@ -183,6 +259,20 @@ export type VectorExpectation =
     }
   | { readonly kind: "refusal"; readonly error: DecodeError["kind"] };
 
+/** The usual way to one kind of device. */
+export type DriverLink =
+  /** Bytes in a stream, split anywhere, over a serial port or what carries one. */
+  | { readonly kind: "serial"; readonly line: SerialLine }
+  /** Whole messages by MQTT; in the topics `%d` stands for the device's id. */
+  | { readonly kind: "mqtt"; readonly topics: readonly string[] };
+
+/** An option of a driver whose value will not do. */
+export interface OptionProblem {
+  readonly option: string;
+  readonly problem: Text;
+  readonly remedy: Text;
+}
+
 /** One kind of device, whole: one file in `drivers/`. Knows no links, wall clocks or patients. */
 export interface Driver {
   readonly id: string;
@@ -190,8 +280,8 @@ export interface Driver {
   readonly title: Text;
   /** Documents and captures the layout was taken from. */
   readonly reference: readonly string[];
-  /** The usual settings of the device's port; the configuration may change each. */
-  readonly link: { readonly kind: "serial"; readonly line: SerialLine };
+  /** How such devices are usually reached; the configuration may change each setting. */
+  readonly link: DriverLink;
   readonly quantities: readonly QuantityName[];
   readonly waveforms: readonly WaveformName[];
   /** Quantities whose silence is alarmed by default once the device is assigned. */
@@ -204,6 +294,8 @@ export interface Driver {
   readonly checksummed: boolean;
   /** Names of the options `open` and `twin` know; any other is refused with a remedy before it reaches the driver. */
   readonly optionNames: readonly string[];
+  /** What is wrong with the values of options, all at once; left out where any text will do. `open` is never called with options that have a problem. */
+  readonly checkOptions?: (options: Readonly<Record<string, string>>) => readonly OptionProblem[];
   readonly open: (options: Readonly<Record<string, string>>) => DriverSession;
   /** Bytes of one message that says these readings, for drivers that can. */
   readonly encode: ((readings: readonly Reading[]) => Uint8Array) | null;

@@ -20,6 +20,8 @@ export interface QuantityDefinition {
   readonly rhythm: "continuous" | "episodic";
   readonly title: Text;
   readonly short: Text;
+  /** Where the number is a state and not an amount: the words for 0 and for 1. */
+  readonly states?: readonly [Text, Text];
 }
 
 function row(definition: QuantityDefinition): QuantityDefinition {
@@ -51,6 +53,18 @@ export const QUANTITIES = {
   bodyWeight: row({ mdc: 188736, loinc: "29463-7", unit: "kg", possible: { min: 0.2, max: 450 }, resolution: 0.1, rhythm: "episodic", title: { en: "Body weight", zh: "体重" }, short: { en: "WT", zh: "体重" } }),
   rrInterval: row({ mdc: 147240, loinc: "8637-1", unit: "ms", possible: { min: 150, max: 8000 }, resolution: 1, rhythm: "continuous", title: { en: "R-R interval", zh: "RR间期" }, short: { en: "R-R", zh: "RR" } }),
   batteryLevel: row({ mdc: 67996, loinc: null, unit: "%", possible: { min: 0, max: 100 }, resolution: 1, rhythm: "episodic", title: { en: "Battery", zh: "电池电量" }, short: { en: "BAT", zh: "电量" } }),
+  motion: row({ mdc: null, loinc: null, unit: "1", possible: { min: 0, max: 1 }, resolution: 1, rhythm: "episodic", title: { en: "Motion", zh: "活动" }, short: { en: "Motion", zh: "活动" }, states: [{ en: "none", zh: "无" }, { en: "seen", zh: "有" }] }),
+  presence: row({ mdc: null, loinc: null, unit: "1", possible: { min: 0, max: 1 }, resolution: 1, rhythm: "episodic", title: { en: "Presence", zh: "有人" }, short: { en: "Presence", zh: "有人" }, states: [{ en: "nobody", zh: "无人" }, { en: "somebody", zh: "有人" }] }),
+  opening: row({ mdc: null, loinc: null, unit: "1", possible: { min: 0, max: 1 }, resolution: 1, rhythm: "episodic", title: { en: "Door, window or rail", zh: "门窗/护栏" }, short: { en: "Door", zh: "门窗" }, states: [{ en: "closed", zh: "关" }, { en: "open", zh: "开" }] }),
+  vibration: row({ mdc: null, loinc: null, unit: "1", possible: { min: 0, max: 1 }, resolution: 1, rhythm: "episodic", title: { en: "Vibration", zh: "振动" }, short: { en: "Vibration", zh: "振动" }, states: [{ en: "none", zh: "无" }, { en: "felt", zh: "有" }] }),
+  waterLeak: row({ mdc: null, loinc: null, unit: "1", possible: { min: 0, max: 1 }, resolution: 1, rhythm: "episodic", title: { en: "Water leak", zh: "漏水" }, short: { en: "Leak", zh: "漏水" }, states: [{ en: "dry", zh: "无" }, { en: "water", zh: "漏水" }] }),
+  smoke: row({ mdc: null, loinc: null, unit: "1", possible: { min: 0, max: 1 }, resolution: 1, rhythm: "episodic", title: { en: "Smoke", zh: "烟雾" }, short: { en: "Smoke", zh: "烟雾" }, states: [{ en: "none", zh: "无" }, { en: "smoke", zh: "有烟" }] }),
+  combustibleGas: row({ mdc: null, loinc: null, unit: "1", possible: { min: 0, max: 1 }, resolution: 1, rhythm: "episodic", title: { en: "Combustible gas", zh: "可燃气体" }, short: { en: "Gas", zh: "燃气" }, states: [{ en: "none", zh: "无" }, { en: "gas", zh: "泄漏" }] }),
+  carbonMonoxide: row({ mdc: null, loinc: null, unit: "1", possible: { min: 0, max: 1 }, resolution: 1, rhythm: "episodic", title: { en: "Carbon monoxide", zh: "一氧化碳" }, short: { en: "CO", zh: "一氧化碳" }, states: [{ en: "none", zh: "无" }, { en: "found", zh: "超标" }] }),
+  tampering: row({ mdc: null, loinc: null, unit: "1", possible: { min: 0, max: 1 }, resolution: 1, rhythm: "episodic", title: { en: "Tampering", zh: "防拆" }, short: { en: "Tamper", zh: "防拆" }, states: [{ en: "none", zh: "正常" }, { en: "opened", zh: "被拆" }] }),
+  ambientTemperature: row({ mdc: null, loinc: null, unit: "Cel", possible: { min: -60, max: 100 }, resolution: 0.1, rhythm: "episodic", title: { en: "Room temperature", zh: "室温" }, short: { en: "Room", zh: "室温" } }),
+  relativeHumidity: row({ mdc: null, loinc: null, unit: "%", possible: { min: 0, max: 100 }, resolution: 1, rhythm: "episodic", title: { en: "Relative humidity", zh: "相对湿度" }, short: { en: "RH", zh: "湿度" } }),
+  illuminance: row({ mdc: null, loinc: null, unit: "lx", possible: { min: 0, max: 200_000 }, resolution: 1, rhythm: "episodic", title: { en: "Illuminance", zh: "光照度" }, short: { en: "Light", zh: "光照" } }),
 } as const satisfies Record<string, QuantityDefinition>;
 
 /** The name of a quantity, as in configuration, records and commands. */

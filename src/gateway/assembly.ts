@@ -330,6 +330,7 @@ function linkSpec(device: DeviceConfig, driver: Driver): LinkSpec {
         ...(link.bytesPerSecond === undefined ? {} : { bytesPerSecond: link.bytesPerSecond }),
       };
     case "serial": {
+      assert(driver.link.kind === "serial", `the configuration was checked: ${driver.id} is reached by a serial line`);
       const usual = driver.link.line;
       const line = {
         baudRate: link.baudRate ?? usual.baudRate,

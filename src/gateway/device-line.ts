@@ -4,6 +4,7 @@ import type { Link, LinkEvent } from "../core/ports.ts";
 import type { SeqSpan } from "../core/record.ts";
 import { type Clock, type MonotonicMs, type Timer, type WallMs, wallMs } from "../core/time.ts";
 import { type DeviceIntake, type Judgement, NOTHING_JUDGED } from "../intake/device-intake.ts";
+import { Thanks } from "./thanks.ts";
 
 /** What the line tells the gateway, in the order it happened. */
 export interface LineListener {
@@ -71,6 +72,7 @@ export function createDeviceLine(parts: {
         dueTimer?.stop();
         return listener.onDown(intake.deviceId, event.fault);
       case "bytes": {
+        if (thanks.isRepeat(event, lastSeq())) return;
         const receivedAtMs = stamp?.(event.receivedMonotonicMs) ?? event.receivedAtMs;
         const before = lastSeq();
         const judgement = intake.feed({ ...event, receivedAtMs });
@@ -87,8 +89,7 @@ export function createDeviceLine(parts: {
     deviceId: intake.deviceId,
     intake,
     isUp: () => up,
-    // By the clock as it stands now: it may have been set since.
-    lastHeardAtMs: () => (lastHeardMs === null ? null : wallMs(Math.round(clock.wall() - (clock.monotonic() - lastHeardMs)))),
+    lastHeardAtMs: () => (lastHeardMs === null ? null : wallTimeOf(lastHeardMs, clock)),
     refusedCount: () => refusedCount,
     run: async (listener) => {
       for await (const event of link.events) take(event, listener);
@@ -100,51 +101,7 @@ export function createDeviceLine(parts: {
   };
 }
 
-/** A chunk and the numbers of the records that came of it; `from` is over `to` where nothing did. */
-interface Owed extends SeqSpan {
-  position: number;
-}
-
-/**
- * Which chunks a link may thank for: those whose records are all on disk (decision 4). A chunk that brought no record is thanked with the
- * one before it, so that the list is never longer than the journal's own queue.
- */
-class Thanks {
-  readonly #thank: (upToPosition: number) => void;
-  readonly #owed: Owed[] = [];
-  #withheld = false;
-
-  constructor(thank: (upToPosition: number) => void) {
-    this.#thank = thank;
-  }
-
-  /** A new connection: the sender sends again what it was not thanked for. */
-  beginAnew(): void {
-    this.#owed.length = 0;
-    this.#withheld = false;
-  }
-
-  owe(chunk: Owed): void {
-    if (this.#withheld) return;
-    const last = this.#owed.at(-1);
-    if (chunk.from <= chunk.to) this.#owed.push(chunk);
-    else if (last === undefined) this.#thank(chunk.position);
-    else last.position = chunk.position;
-  }
-
-  committed(upTo: Seq): void {
-    let thankedTo: number | null = null;
-    for (let first = this.#owed[0]; first !== undefined && first.to <= upTo; first = this.#owed[0]) {
-      thankedTo = first.position;
-      this.#owed.shift();
-    }
-    if (thankedTo !== null) this.#thank(thankedTo);
-  }
-
-  lost(numbers: SeqSpan): void {
-    const hit = this.#owed.findIndex(({ from, to }) => from <= numbers.to && to >= numbers.from);
-    if (hit < 0) return;
-    this.#owed.length = hit;
-    this.#withheld = true;
-  }
+/** By the clock as it stands now: it may have been set since. */
+function wallTimeOf(atMonotonicMs: MonotonicMs, clock: Clock): WallMs {
+  return wallMs(Math.round(clock.wall() - (clock.monotonic() - atMonotonicMs)));
 }

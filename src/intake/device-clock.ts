@@ -5,10 +5,25 @@ import type { MonotonicMs, WallMs } from "../core/time.ts";
 /** A jump of a device's clock is told at most so often. */
 const TOLD_MS_MIN = 60_000;
 
+/** A message that took longer on its way is one that was kept. */
+const LATENESS_MS_MAX = 30_000;
+/** Two messages closer than this say nothing of how fast the device's clock goes: a stored lot comes at once. */
+const ELAPSED_MS_MIN = 500;
+
 /** What is known of one device's own clock in one conversation. It dates stored records; live ones are dated by their reception. */
 export interface DeviceClock {
   /** Takes what the clock says now. Returns the event where it was set: by a person, by daylight saving, or after a change of battery. */
   readonly note: (deviceMs: WallMs, atMonotonicMs: MonotonicMs) => DriverEvent | null;
+  /**
+   * Whether a message with this time is of now, where the device may send old ones without a word of it: its time is ours, or it is as far
+   * from ours as that of the message before, so that the clock goes on with the world and not with the speed of the sending.
+   *
+   * @param receivedAtMs  Our wall time of the reception.
+   */
+  readonly isNow: (
+    deviceMs: WallMs,
+    reception: { readonly receivedAtMs: WallMs; readonly receivedMonotonicMs: MonotonicMs },
+  ) => boolean;
   /** How long before `atMonotonicMs` a stored record was made, in ms; null where nobody can know. */
   readonly ageMs: (stored: StoredTime, atMonotonicMs: MonotonicMs) => number | null;
 }
@@ -26,6 +41,19 @@ export function createDeviceClock(): DeviceClock {
   /** One comparison that is far off; a second one like it, with a clock that goes on, makes a jump of it. */
   let strange: Comparison | null = null;
   let toldAtMs: number | null = null;
+  let before: { readonly deviceMs: number; readonly atMonotonicMs: number } | null = null;
+
+  const isNow: DeviceClock["isNow"] = (deviceMs, { receivedAtMs, receivedMonotonicMs }) => {
+    const last = before;
+    before = { deviceMs, atMonotonicMs: receivedMonotonicMs };
+    if (Math.abs(receivedAtMs - deviceMs) <= LATENESS_MS_MAX) return true;
+    const usual = medianOffset(compared);
+    if (usual !== null) return receivedMonotonicMs - deviceMs - usual <= LATENESS_MS_MAX;
+    // A clock that is wrong: believed once it has gone on for a while as ours did.
+    if (last === null) return false;
+    const elapsedMs = receivedMonotonicMs - last.atMonotonicMs;
+    return elapsedMs >= ELAPSED_MS_MIN && Math.abs(deviceMs - last.deviceMs - elapsedMs) <= elapsedMs / 4;
+  };
 
   const note: DeviceClock["note"] = (deviceMs, atMonotonicMs) => {
     const next = { offsetMs: atMonotonicMs - deviceMs, deviceMs };
@@ -48,6 +76,7 @@ export function createDeviceClock(): DeviceClock {
 
   return {
     note,
+    isNow,
     ageMs: ({ atDeviceMs, deviceNowMs }, atMonotonicMs) => {
       if (atDeviceMs === null) return null;
       const offsetMs = deviceNowMs === null ? medianOffset(compared) : atMonotonicMs - deviceNowMs;

@@ -11,12 +11,21 @@ import {
   type Times,
   type WaveformChunk,
 } from "../core/observation.ts";
-import type { DecodeError, DeviceAlarm, Driver, DriverEvent, DriverSession, Emission, WaveSamples } from "../core/ports.ts";
+import type {
+  DecodeError,
+  DeviceAlarm,
+  Driver,
+  DriverEvent,
+  DriverSession,
+  Emission,
+  StoredTime,
+  WaveSamples,
+} from "../core/ports.ts";
 import { QUANTITIES, type QuantityName } from "../core/quantities.ts";
 import { assert } from "../core/result.ts";
 import { type MonotonicMs, type WallMs, wallMs } from "../core/time.ts";
+import { canonicalValue } from "../core/unit.ts";
 import { createDeviceClock, type DeviceClock } from "./device-clock.ts";
-import { canonicalValue } from "./unit.ts";
 
 /** A judged reading that still waits for its sequence number. */
 export type UnnumberedObservation = Omit<Observation, "seq">;
@@ -57,6 +66,8 @@ export interface DeviceIntake {
     readonly channel: string;
     readonly receivedAtMs: WallMs;
     readonly receivedMonotonicMs: MonotonicMs;
+    /** True of what was kept for an unknown time before it came; nothing in it is taken for now. */
+    readonly kept?: boolean;
   }) => Judgement;
   /** What the driver wants to send now; nothing once quarantined. A driver that fails here is quarantined like one that fails on bytes. */
   readonly due: (atMonotonicMs: MonotonicMs) => ReturnType<DriverSession["due"]> & { readonly quarantined: Fault | null };
@@ -152,6 +163,7 @@ interface Reception {
   readonly bytes: Uint8Array;
   readonly receivedAtMs: WallMs;
   readonly receivedMonotonicMs: MonotonicMs;
+  readonly kept?: boolean;
 }
 
 function judge(
@@ -241,7 +253,7 @@ function datedOf(
   deviceClock: DeviceClock,
 ): Dated {
   const { receivedAtMs, receivedMonotonicMs } = reception;
-  const stored = emission.stored ?? null;
+  const stored = storedTimeOf(emission, reception, deviceClock);
   const saysNowMs = stored === null ? emission.deviceClockMs : stored.deviceNowMs;
   const moved = saysNowMs === null ? null : deviceClock.note(saysNowMs, receivedMonotonicMs);
   const events = moved === null ? [] : [moved];
@@ -255,6 +267,20 @@ function datedOf(
   if (ageMs === null) return { times, patientId: null, late: true, moreFlags: ["late", "measured-time-unknown"], events };
   const patientId = options.patientAt?.(receivedMonotonicMs - ageMs) ?? null;
   return { times, patientId, late: true, moreFlags: ["late"], events };
+}
+
+/** The time of a record that is not of now: the device says so, who carried it kept it, or its own time tells. Null: it is of now. */
+function storedTimeOf(
+  emission: Extract<Emission, { kind: "message" }>,
+  reception: Reception,
+  deviceClock: DeviceClock,
+): StoredTime | null {
+  if (emission.stored != null) return emission.stored;
+  const atDeviceMs = emission.deviceClockMs;
+  const kept: StoredTime = { atDeviceMs, deviceNowMs: null };
+  if (reception.kept === true) return kept;
+  const isOld = emission.mayBeStored === true && atDeviceMs !== null && !deviceClock.isNow(atDeviceMs, reception);
+  return isOld ? kept : null;
 }
 
 /** Of stored records each counts, also one that says the same as the one before. */

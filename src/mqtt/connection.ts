@@ -4,22 +4,9 @@ import { connect as tlsConnect } from "node:tls";
 import { type IClientOptions, MqttClient } from "mqtt";
 import { type Fault, fault } from "../core/errors.ts";
 import { LIMITS } from "../core/limits.ts";
+import type { MqttServer } from "../core/ports.ts";
 import { fail, type Result, succeed } from "../core/result.ts";
 import type { Clock, Timer } from "../core/time.ts";
-
-/** Where an MQTT server is and what it wants to see. Secrets are files, read anew at each connect so that a changed one is picked up. */
-export interface MqttServer {
-  /** `mqtt://host:port` or `mqtts://host:port`. */
-  readonly url: string;
-  /** 5, or 4 for servers that speak MQTT 3.1.1 only. */
-  readonly protocolVersion: 4 | 5;
-  readonly username?: string | undefined;
-  readonly passwordFile?: string | undefined;
-  /** Certificates to trust, in PEM; the system's where left out. */
-  readonly caFile?: string | undefined;
-  readonly certFile?: string | undefined;
-  readonly keyFile?: string | undefined;
-}
 
 /** Who connects, and what the server keeps of them. */
 export interface MqttSession {
@@ -52,6 +39,8 @@ export interface MqttArrival {
   readonly retained: boolean;
   /** The server sends it again because it did not see our thanks. */
   readonly redelivered: boolean;
+  /** The server's packet identifier with QoS 1, null with QoS 0. */
+  readonly messageId: number | null;
   readonly responseTopic: string | null;
   readonly correlationData: string | null;
 }
@@ -63,6 +52,8 @@ export type PublishFailure =
 
 /** One connection, from CONNACK to its end. It never reconnects: its owner does. */
 export interface MqttConnection {
+  /** Whether the server had kept a session from before: what it queued meanwhile comes first. */
+  readonly sessionPresent: boolean;
   /**
    * Sends with QoS 1 and resolves at the PUBACK. At most `upstreamInFlightMax` (or what the server allows) are under way, the last
    * `upstreamUrgentPlaces` of them for urgent messages only; the rest wait here in order, so callers bound how many they hand over.
@@ -164,6 +155,7 @@ export async function connectMqtt(
         payload,
         retained: packet.retain,
         redelivered: packet.dup,
+        messageId: packet.messageId ?? null,
         responseTopic: packet.properties?.responseTopic ?? null,
         correlationData: packet.properties?.correlationData?.toString("utf8") ?? null,
       };
@@ -175,7 +167,8 @@ export async function connectMqtt(
       client.off("close", closed);
       const places = Math.min(LIMITS.upstreamInFlightMax.value, connack.properties?.receiveMaximum ?? Number.POSITIVE_INFINITY);
       const packetBytesMax = connack.properties?.maximumPacketSize ?? Number.POSITIVE_INFINITY;
-      const connection = new Connection({ client, socket, clock: parts.clock, places, packetBytesMax, address: address.text });
+      const of = { client, socket, clock: parts.clock, places, packetBytesMax, address: address.text };
+      const connection = new Connection({ ...of, sessionPresent: connack.sessionPresent });
       client.once("close", () => connection.end(classify(firstError, address.text)));
       thanks.whenLeftOver(() => connection.end(fault("upstream-slow", { address: address.text, reason: "receipts-left-over" })));
       resolve(succeed(connection));
@@ -247,6 +240,7 @@ interface Job {
 /** The living half of a connection: what is under way and what waits for a place. */
 class Connection implements MqttConnection {
   readonly ended: Promise<Fault>;
+  readonly sessionPresent: boolean;
   readonly #client: MqttClient;
   readonly #socket: Socket;
   readonly #clock: Clock;
@@ -266,7 +260,9 @@ class Connection implements MqttConnection {
     readonly places: number;
     readonly packetBytesMax: number;
     readonly address: string;
+    readonly sessionPresent: boolean;
   }) {
+    this.sessionPresent = of.sessionPresent;
     this.#client = of.client;
     this.#socket = of.socket;
     this.#clock = of.clock;

@@ -1,7 +1,7 @@
 import { type Fault, fault } from "../core/errors.ts";
 import type { Seq } from "../core/ids.ts";
 import { LIMITS } from "../core/limits.ts";
-import type { Delivery, DeliveryOutcome, Sink } from "../core/ports.ts";
+import type { Delivery, DeliveryOutcome, MqttServer, Sink } from "../core/ports.ts";
 import { fail, type Result, succeed } from "../core/result.ts";
 import type { Clock, Timer } from "../core/time.ts";
 import {
@@ -12,7 +12,7 @@ import {
   type UpstreamTopics,
   upstreamTopics,
 } from "../core/upstream.ts";
-import { connectMqtt, type MqttArrival, type MqttConnection, type MqttServer, type PublishFailure } from "../mqtt/connection.ts";
+import { connectMqtt, type MqttArrival, type MqttConnection, type PublishFailure } from "../mqtt/connection.ts";
 import { parseReceipt, type ReceiptProblem } from "./receipt-message.ts";
 import { type OutgoingMessage, toMessages } from "./upstream-payload.ts";
 

@@ -1,7 +1,7 @@
 import { backoffMs } from "../core/backoff.ts";
 import { type ErrorCode, type Fault, fault } from "../core/errors.ts";
 import { LIMITS } from "../core/limits.ts";
-import type { Link } from "../core/ports.ts";
+import type { Link, LinkEvent } from "../core/ports.ts";
 import { fail, type Result, succeed } from "../core/result.ts";
 import type { Clock } from "../core/time.ts";
 import { createEventQueue, type EventQueue } from "./event-queue.ts";
@@ -15,9 +15,12 @@ export interface LinkParts {
   readonly stop: AbortSignal;
 }
 
+type LinkBytes = Extract<LinkEvent, { kind: "bytes" }>;
+
 /** Where a connection tells what happens to it. */
 export interface ConnectionListener {
-  readonly bytes: (channel: string, bytes: Uint8Array) => void;
+  /** Returns the chunk's position, by which `Connection.thank` is called. */
+  readonly bytes: (channel: string, bytes: Uint8Array, more?: Pick<LinkBytes, "kept" | "identity">) => number;
   /** The connection is over; only the first call counts. `final`: opening it again would bring nothing. */
   readonly lost: (fault: Fault, more?: { readonly final: boolean }) => void;
 }
@@ -27,6 +30,8 @@ export interface Connection {
   readonly resume: () => void;
   readonly pause: () => void;
   readonly write: (channel: string, bytes: Uint8Array) => Promise<Result<void, Fault>>;
+  /** Thanks the sender for everything up to a position; left out where the transport has no way to. */
+  readonly thank?: (upToPosition: number) => void;
   /** Ends it without a further word to the listener that would matter. */
   readonly close: () => Promise<void>;
 }
@@ -61,8 +66,7 @@ export function openReopeningLink(dialler: Dialler, parts: LinkParts): Link {
   return {
     events: link.events,
     write: (channel, bytes) => link.write(channel, bytes),
-    // Serial lines, plain TCP and recordings have no way to thank their sender.
-    committed: () => {},
+    committed: (upToPosition) => link.committed(upToPosition),
     close: () => link.close(),
   };
 }
@@ -121,6 +125,10 @@ class ReopeningLink {
     return "fault" in written ? fail(written.fault) : written;
   }
 
+  committed(upToPosition: number): void {
+    this.#current?.connection.thank?.(upToPosition);
+  }
+
   close(): Promise<void> {
     this.#ending.abort();
     return this.#finished;
@@ -157,9 +165,7 @@ class ReopeningLink {
       lost.resolve(loss);
     };
     const opened = await this.#openWithinLimit({
-      bytes: (channel, bytes) => {
-        if (!over) this.#receive(channel, bytes);
-      },
+      bytes: (channel, bytes, more) => (over ? this.#position : this.#receive(channel, bytes, more)),
       lost: (reason, more) => lose({ fault: reason, final: more?.final ?? false }),
     });
     if (!opened.ok) return { wasUp: false, loss: { fault: opened.error, final: false } };
@@ -183,7 +189,7 @@ class ReopeningLink {
     if (!this.#queue.isFull()) current.connection.resume();
   }
 
-  #receive(channel: string, bytes: Uint8Array): void {
+  #receive(channel: string, bytes: Uint8Array, more: Pick<LinkBytes, "kept" | "identity"> = {}): number {
     this.#receivedSinceUp = true;
     const { clock } = this.#parts;
     this.#position += 1;
@@ -194,8 +200,10 @@ class ReopeningLink {
       bytes,
       receivedAtMs: clock.wall(),
       receivedMonotonicMs: clock.monotonic(),
+      ...more,
     });
     if (this.#queue.isFull()) this.#current?.connection.pause();
+    return this.#position;
   }
 
   #reportDown(reason: Fault): void {

@@ -2,10 +2,10 @@ import { type Receiver, type ReceiverArrival, startReceiver } from "../../simula
 import { createSystemClock } from "../../src/clock.ts";
 import type { Fault } from "../../src/core/errors.ts";
 import type { Seq } from "../../src/core/ids.ts";
-import type { Journal } from "../../src/core/ports.ts";
+import type { Journal, MqttServer } from "../../src/core/ports.ts";
 import { succeed } from "../../src/core/result.ts";
 import type { ReceiptMessage } from "../../src/core/upstream.ts";
-import { connectMqtt, type MqttServer } from "../../src/mqtt/connection.ts";
+import { connectMqtt } from "../../src/mqtt/connection.ts";
 import { createMqttSink } from "../../src/sinks/mqtt.ts";
 import { type Outbox, startOutbox } from "../../src/sinks/outbox.ts";
 import type { ReaderLoss } from "../../src/sinks/reader-losses.ts";

@@ -4,7 +4,7 @@ import { OriginTag } from "./origin.tsx";
 import type { PageView } from "./page-state.ts";
 import { type Language, say } from "./texts.ts";
 import { bestNumber, freshnessOf } from "./ward.ts";
-import { ageText, contentText, unitText, valueText } from "./words.ts";
+import { ageText, contentText, quantityUnitText, valueText } from "./words.ts";
 
 type Pressure = { readonly systolic: QuantityName; readonly diastolic: QuantityName; readonly mean: QuantityName };
 
@@ -90,7 +90,7 @@ function NumberBox(props: {
   const { view, bed, quantity, size } = props;
   const number = bestNumber(bed, quantity, view.nowMs);
   const definition = QUANTITIES[quantity];
-  const unit = unitText(view.language, definition.unit);
+  const unit = quantityUnitText(view.language, quantity);
   const freshness = number === null ? "absent" : freshnessOf(number, view.nowMs);
   const value = number === null ? say(view.language, "neverSeen") : contentText(view.language, quantity, number.content);
   return (
@@ -227,7 +227,7 @@ function SmallNumber(props: {
         {contentText(view.language, quantity, content)}
         {content.state === "present" && props.behind}
       </b>
-      {content.state === "present" && <small> {unitText(view.language, QUANTITIES[quantity].unit)}</small>}
+      {content.state === "present" && <small> {quantityUnitText(view.language, quantity)}</small>}
       {(freshness !== "fresh" || episodic) && <small> · {ageText(view.language, view.nowMs - number.measuredAtMs)}</small>}
       {number.quality.validity !== "valid" && content.state === "present" && <small class="number__doubt"> ?</small>}{" "}
       <OriginTag language={view.language} origin={number.quality.origin} />

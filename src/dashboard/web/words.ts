@@ -17,9 +17,10 @@ export function valueText(quantity: QuantityName, value: number): string {
   return value.toFixed(decimals);
 }
 
-/** A number, or the reason why there is none; never blank and never a zero for nothing. */
+/** A number or a state in words, or the reason why there is none; never blank and never a zero for nothing. */
 export function contentText(language: Language, quantity: QuantityName, content: Content): string {
-  return content.state === "present" ? valueText(quantity, content.value) : say(language, `absence.${content.why}`);
+  if (content.state === "absent") return say(language, `absence.${content.why}`);
+  return QUANTITIES[quantity].states?.[content.value]?.[language] ?? valueText(quantity, content.value);
 }
 
 /** A UCUM unit as it is written at the bedside. */
@@ -27,6 +28,12 @@ export function unitText(language: Language, unit: string): string {
   if (unit === "1") return say(language, "uncalibrated");
   if (unit === "/min") return language === "zh" ? "次/分" : "/min";
   return unit === "mm[Hg]" ? "mmHg" : unit === "Cel" ? "°C" : unit;
+}
+
+/** The unit of a quantity as it is written at the bedside; nothing where its number is a state. */
+export function quantityUnitText(language: Language, quantity: QuantityName): string {
+  const { unit, states } = QUANTITIES[quantity];
+  return states === undefined ? unitText(language, unit) : "";
 }
 
 /** The name of a model's input. An input that several quantities can serve has a name of its own, so that none is claimed. */
@@ -39,7 +46,7 @@ export function inputText(language: Language, input: string): string {
 /** The value of a model's input. */
 export function inputValueText(language: Language, input: string, value: number | string): string {
   if (isQuantityName(input) && typeof value === "number") {
-    return `${valueText(input, value)} ${unitText(language, QUANTITIES[input].unit)}`;
+    return `${valueText(input, value)} ${quantityUnitText(language, input)}`;
   }
   if (input === "onOxygen") return say(language, value === "true" || value === 1 ? "oxygen" : "air");
   const key = `acvpu.${value}`;

@@ -1,4 +1,4 @@
-import { QUANTITIES, type QuantityName } from "../core/quantities.ts";
+import { QUANTITIES, type QuantityName } from "./quantities.ts";
 
 /** Multiplies, then adds: canonical = given * factor + offset. */
 interface Conversion {

@@ -1,0 +1,168 @@
+import { createHash } from "node:crypto";
+import { type ErrorCode, type Fault, fault } from "../core/errors.ts";
+import type { LinkSpec } from "../core/ports.ts";
+import { fail, type Result, succeed } from "../core/result.ts";
+import type { Clock, Timer } from "../core/time.ts";
+import { connectMqtt, type MqttArrival, type MqttConnection } from "../mqtt/connection.ts";
+import { type Connection, type ConnectionListener, type Dialler, WRITTEN } from "./reopening-link.ts";
+
+type MqttSpec = Extract<LinkSpec, { kind: "mqtt" }>;
+type ServerSource = Extract<MqttSpec["source"], { kind: "server" }>;
+
+/** Seven days: how long the server keeps what comes for us while we are away. */
+const SESSION_EXPIRY_SECONDS = 604_800;
+/** Where the server lets us mark no end of its queue: so long without a message counts as one, in ms. */
+const QUIET_MS = 1000;
+
+/**
+ * A client of an MQTT server that is not ours, with QoS 1 and a session that the server keeps. A message is thanked for when what came of it
+ * is on disk. What the server queued while we were away, retained, or sends again is `kept`: its age is not known.
+ */
+export function mqttDialler(spec: MqttSpec & { readonly source: ServerSource }, clock: Clock): Dialler {
+  const { source, topics } = spec;
+  const facts = { server: source.access.url, clientId: source.clientId };
+  const marker = markerTopic(source.clientId);
+  return {
+    facts,
+    connect: async (listener, stop) => {
+      const arrivals = new Arrivals({ listener, marker, clock });
+      const session = { clientId: source.clientId, sessionExpirySeconds: SESSION_EXPIRY_SECONDS, will: null };
+      const parts = { clock, onMessage: arrivals.take, thanksByHand: true, stop };
+      const opened = await connectMqtt(source.access, session, parts);
+      if (!opened.ok) return fail(linkFault(opened.error, facts));
+      const connection = opened.value;
+      void connection.ended.then((reason) => listener.lost(linkFault(reason, facts)));
+      const subscribed = await connection.subscribe(topics);
+      const refused = subscribed.ok ? connection.endedBy() : subscribed.error;
+      if (refused !== null) {
+        await connection.close();
+        return fail(linkFault(refused, facts));
+      }
+      await findEndOfQueue(connection, arrivals, marker);
+      return succeed(connectionOf(connection, arrivals, () => listener.lost(linkFault(TOO_FAST, facts))));
+    },
+  };
+}
+
+const TOO_FAST = fault("upstream-slow", { reason: "too-fast" });
+
+/** A topic of our own. What was queued for us leaves the server before a message to it that was sent later. */
+function markerTopic(clientId: string): string {
+  return `vigil/marker/${clientId}`;
+}
+
+/** Asks the server for a sign that its queue is empty. A server that lets us have none is taken at its silence. */
+async function findEndOfQueue(connection: MqttConnection, arrivals: Arrivals, marker: string): Promise<void> {
+  if (!connection.sessionPresent) {
+    arrivals.caughtUp();
+    return;
+  }
+  arrivals.awaitQuiet();
+  const subscribed = await connection.subscribe([marker]);
+  if (!subscribed.ok) return;
+  const sent = await connection.publish({ topic: marker, payload: "", retain: false, urgent: true, properties: null });
+  if (sent.ok) arrivals.awaitMarker();
+}
+
+interface ThankLater {
+  readonly position: number;
+  readonly thank: () => void;
+}
+
+/** What comes over one connection: handed on with what is known of its age, and thanked for when it is said so. */
+class Arrivals {
+  readonly #listener: ConnectionListener;
+  readonly #marker: string;
+  readonly #clock: Clock;
+  readonly #owed: ThankLater[] = [];
+  /** True until what the server had queued has come. */
+  #isCatchingUp = true;
+  #quiet: Timer | null = null;
+
+  constructor(parts: { readonly listener: ConnectionListener; readonly marker: string; readonly clock: Clock }) {
+    this.#listener = parts.listener;
+    this.#marker = parts.marker;
+    this.#clock = parts.clock;
+  }
+
+  readonly take = (arrival: MqttArrival, thank: () => void): void => {
+    if (arrival.topic === this.#marker) {
+      thank();
+      this.caughtUp();
+      return;
+    }
+    if (this.#quiet !== null) this.awaitQuiet();
+    const kept = this.#isCatchingUp || arrival.retained || arrival.redelivered;
+    const identity = messageIdentity(arrival);
+    const more = { ...(kept ? { kept } : {}), ...(identity === null ? {} : { identity }) };
+    this.#owed.push({ position: this.#listener.bytes(arrival.topic, arrival.payload, more), thank });
+  };
+
+  thank(upToPosition: number): void {
+    for (let first = this.#owed[0]; first !== undefined && first.position <= upToPosition; first = this.#owed[0]) {
+      first.thank();
+      this.#owed.shift();
+    }
+  }
+
+  awaitQuiet(): void {
+    this.#quiet?.stop();
+    this.#quiet = this.#clock.after(QUIET_MS, () => this.caughtUp());
+  }
+
+  awaitMarker(): void {
+    this.#quiet?.stop();
+    this.#quiet = null;
+  }
+
+  caughtUp(): void {
+    this.#quiet?.stop();
+    this.#quiet = null;
+    this.#isCatchingUp = false;
+  }
+}
+
+/** The same for a message and for each time it is sent again; null where it is sent once (QoS 0). */
+export function messageIdentity(message: {
+  readonly topic: string;
+  readonly payload: Uint8Array;
+  readonly messageId: number | null;
+}): string | null {
+  if (message.messageId === null) return null;
+  const digest = createHash("sha1").update(message.topic).update("\0").update(message.payload).digest("base64");
+  return `${message.messageId}:${digest}`;
+}
+
+function connectionOf(connection: MqttConnection, arrivals: Arrivals, tooFast: () => void): Connection {
+  return {
+    resume: () => {},
+    // Nothing here holds messages back one by one: the connection ends, and what was not thanked for comes again with the next.
+    pause: tooFast,
+    thank: (upToPosition) => arrivals.thank(upToPosition),
+    write: async (channel, bytes) => {
+      const payload = Buffer.from(bytes).toString("utf8");
+      const sent = await connection.publish({ topic: channel, payload, retain: false, urgent: false, properties: null });
+      if (sent.ok) return WRITTEN;
+      return sent.error.kind === "lost" ? fail(sent.error.fault) : refusedWrite(channel, sent.error.reasonCode);
+    },
+    close: async () => {
+      arrivals.caughtUp();
+      await connection.close();
+    },
+  };
+}
+
+function refusedWrite(topic: string, reasonCode: number): Result<never, Fault> {
+  return fail(fault("link-denied", { topic, reasonCode }));
+}
+
+/** What the client's faults mean for a device. */
+const LINK_CODES: Readonly<Partial<Record<ErrorCode, ErrorCode>>> = {
+  "upstream-denied": "link-denied",
+  "upstream-certificate": "link-denied",
+};
+
+function linkFault(reason: Fault, facts: Fault["facts"]): Fault {
+  const cause = reason.facts["reason"] ?? reason.facts["reasonCode"] ?? reason.code;
+  return fault(LINK_CODES[reason.code] ?? "link-down", { ...facts, cause });
+}
