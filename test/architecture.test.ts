@@ -22,7 +22,7 @@ const PACKAGE = JSON.parse(readFileSync(join(PROJECT_FOLDER, "package.json"), "u
 
 const SRC_ROOMS = [
   ...["core", "wire", "transports", "intake", "watch", "inference", "alerts", "journal", "sinks", "broker"],
-  ...["mqtt", "verify"],
+  ...["mqtt", "verify", "accounts"],
   ...["dashboard/server", "dashboard/web", "supervisor", "clock", "log"],
 ];
 
@@ -33,6 +33,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   log: ["core"],
   wire: ["core"],
   mqtt: ["core"],
+  accounts: ["core"],
   transports: ["core", "mqtt"],
   intake: ["core"],
   watch: ["core"],
@@ -41,8 +42,8 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   journal: ["core"],
   sinks: ["core", "mqtt"],
   verify: ["core"],
-  broker: ["core"],
-  "dashboard/server": ["core"],
+  broker: ["core", "accounts"],
+  "dashboard/server": ["core", "accounts"],
   "dashboard/web": ["core"],
   supervisor: ["core", "clock"],
   drivers: ["core", "wire"],
@@ -122,8 +123,11 @@ describe("import directions", () => {
 /** One home for each package: a file, or a folder ending in a slash. */
 const HOMES: Readonly<Record<string, string>> = {
   "@fastify/static": "src/dashboard/server/",
+  "@influxdata/influxdb-client": "src/sinks/",
   aedes: "src/broker/",
+  "aedes-persistence-level": "src/broker/",
   "better-sqlite3": "src/journal/",
+  "classic-level": "src/broker/",
   fastify: "src/dashboard/server/",
   mqtt: "src/mqtt/",
   pino: "src/log.ts",
