@@ -1,9 +1,12 @@
 import { describe, expect, test } from "vitest";
 import { deviceId, seq } from "../src/core/ids.ts";
+import { LIMITS } from "../src/core/limits.ts";
 import type { JournalRecord, Loss, Tally } from "../src/core/record.ts";
+import { monotonicMs, wallMs } from "../src/core/time.ts";
 import { leavesFor } from "../src/core/upstream.ts";
+import { farBeyond } from "../src/journal/read-folder.ts";
 import { FINDINGS, type FindingRule } from "../src/verify/finding.ts";
-import { alertOf } from "./support/journal-records.ts";
+import { alertOf, BASE_MS } from "./support/journal-records.ts";
 import { seededRandom } from "./support/seeded-random.ts";
 import { farLine, type History, makeHistory, pick, type Random, READER, verifyHistory } from "./support/verify-ward.ts";
 
@@ -235,6 +238,17 @@ const SABOTAGES: readonly Sabotage[] = [
     finds: "start-without-end",
   },
   {
+    does: "a start says the life before was closed though numbers were left out",
+    to: (history, random) => {
+      const start = pick(
+        random,
+        history.disk.filter((record) => record.kind === "start" && record.leftOut !== null),
+      );
+      if (start.kind === "start") replace(history, start, { ...start, before: "closed" });
+    },
+    finds: "left-out-after-end",
+  },
+  {
     does: "a second first start",
     to: (history, random) => {
       const start = pick(
@@ -376,13 +390,32 @@ const SABOTAGES: readonly Sabotage[] = [
   },
 ];
 
+type StartRecord = Extract<JournalRecord, { kind: "start" }>;
+
+function startAt(number: number, before: StartRecord["before"], leftOut: StartRecord["leftOut"]): StartRecord {
+  return {
+    kind: "start",
+    seq: seq(number),
+    atMs: wallMs(BASE_MS),
+    atMonotonicMs: monotonicMs(1),
+    version: "1.0.0",
+    before,
+    leftOut,
+  };
+}
+
+/** Lives that did nothing but start, each after an orderly end; their numbers go up to the one given. */
+function makeStarts(upTo: number): JournalRecord[] {
+  return Array.from({ length: upTo }, (_, index) => startAt(index + 1, index === 0 ? "first" : "closed", null));
+}
+
 function changeStart(
   history: History,
   random: Random,
   change: (leftOut: {
     readonly from: ReturnType<typeof seq>;
     readonly to: ReturnType<typeof seq>;
-  }) => NonNullable<Extract<JournalRecord, { kind: "start" }>["leftOut"]>,
+  }) => NonNullable<StartRecord["leftOut"]>,
 ): void {
   const start = pick(
     random,
@@ -412,6 +445,27 @@ describe("the ledger over seeded lives of a gateway", () => {
       }
     });
   }
+
+  test("after an orderly end, and before a first life, so many numbers are left out as a start can that cannot write, and no fewer or more", () => {
+    const upTo = 41;
+    const reserved = LIMITS.journalNumbersReserved.value;
+    const fewest = farBeyond(upTo, () => 0) ?? 0;
+    const most = farBeyond(upTo + reserved, (places) => places - 1) ?? 0;
+    const wrongWith = (before: "first" | "closed" | "cut-off", to: number) => {
+      const cursor = { epoch: "none", upTo: seq(0), open: [] };
+      const disk = before === "first" ? [] : makeStarts(upTo);
+      disk.push(startAt(to + 1, before, { from: seq(disk.length + 1), to: seq(to) }));
+      return verifyHistory({ disk, ended: "cut-off", cursor, lines: [], torn: "" }).wrong;
+    };
+    expect(wrongWith("closed", fewest)).toEqual({});
+    expect(wrongWith("closed", fewest - 1)).toEqual({ "left-out-after-end": fewest - 1 - upTo });
+    expect(wrongWith("closed", most)).toEqual({});
+    expect(wrongWith("closed", most + 1)).toEqual({ "left-out-after-end": most + 1 - upTo });
+    expect(wrongWith("first", fewest)).toEqual({});
+    expect(wrongWith("first", fewest - upTo - 1)).toEqual({ "left-out-after-end": fewest - upTo - 1 });
+    expect(wrongWith("cut-off", fewest - 1), "what a cut-off had in reserve").toEqual({});
+    expect(wrongWith("cut-off", most + 1), "one cut-off after another").toEqual({});
+  });
 
   test("lives whose files could not be written begin at numbers drawn by lot, in any order; within such a life order counts", () => {
     const history = makeHistory(seededRandom(3).fraction);

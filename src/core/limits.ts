@@ -51,6 +51,8 @@ export const LIMITS = {
   journalSacrificeMsMin: bound(60_000, "ms", "While the disk stays full, waves and then the oldest closed segment of observations are given up, one at a time, with so long a wait before the next; the wait doubles each time, because what fills the disk may take the freed room too. Alerts, acts, receipts, losses, starts and clock records are never given up."),
   journalSacrificeMsMax: bound(3_600_000, "ms", "Longest wait between two such givings up; a disk that had room for so long begins with the shortest again."),
   journalNumbersReserved: bound(1_000_000_000, "numbers", "Set aside on disk before they are given and renewed when half are used; what a life that was cut off had left of them is left out. Enough for four days of a dead disk at 2,600 records/s; beyond that a crash may give a number twice."),
+  journalPlaceNumbers: bound(2_000_000_000, "numbers", "A life that begins while its files cannot be written, and so can reserve nothing, leaves out so many times a number drawn by lot: lives begun that way do not meet within days."),
+  journalPlacesMax: bound(131072, "places", "So many such places are drawn from, fewer where fewer numbers are left; `vigil verify` tells an orderly end behind which fewer or more numbers were left out than that gives."),
   journalCursorMsMax: bound(1000, "ms", "Readers' cursors are stored together, without an fsync of their own."),
   journalReadsWaitingMax: bound(1024, "requests", "The caller is wrong: the process stops and the supervisor restarts it."),
   journalReaderFilesMax: bound(24, "open segments", "The one unused for longest is closed."),

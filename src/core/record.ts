@@ -70,7 +70,11 @@ export interface LifeStart {
   readonly version: string;
   /** How the life before ended: there was none, it closed its journal, or it was cut off (crash, kill, power). */
   readonly before: "first" | "closed" | "cut-off";
-  /** Numbers that no record on disk has or will get: they were kept in reserve, or their records were not on disk when the life before was cut off. */
+  /**
+   * Numbers that no record on disk has or will get: they were kept in reserve, or their records were not on disk when the life before was
+   * cut off. After an orderly end, and before a first life, there are none but where this life began while its files could not be written:
+   * then at least `journalPlaceNumbers`, and at most `journalPlacesMax` times as many and `journalNumbersReserved`.
+   */
   readonly leftOut: SeqSpan | null;
   /** How far the wall clock was believed when this life began; `trusted` where it is not said. */
   readonly trust?: ClockTrust;

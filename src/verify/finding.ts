@@ -16,6 +16,7 @@ export const FINDINGS = {
   "not-rising": { wrong: true, says: { en: "a number lies behind a higher one", zh: "编号未按升序排列" } },
   "start-without-end": { wrong: true, says: { en: "a life begins and the one before neither ended nor was cut off", zh: "新的运行开始，但上一次运行既未结束也未中断" } },
   "left-out-not-empty": { wrong: true, says: { en: "numbers that were left out have records, or do not reach to the start they belong to", zh: "标为跳过的编号存在记录，或未接至其启动记录" } },
+  "left-out-after-end": { wrong: true, says: { en: "numbers were left out after an orderly end, and not as many as a start leaves out whose files cannot be written", zh: "上一次运行正常结束后仍有编号被跳过，且数量与文件不可写时的启动不符" } },
   "loss-count": { wrong: true, says: { en: "more records are gone than the loss records say", zh: "实际缺失多于丢失记录所述" } },
   "damaged": { wrong: true, says: { en: "stored bytes have a wrong check sum, and their loss is not recorded yet", zh: "存储数据校验和错误，且其丢失尚未记录" } },
   "tally-total": { wrong: true, says: { en: "a tally's kinds do not add up to its numbers", zh: "计数记录各类之和与编号数不符" } },

@@ -1,5 +1,5 @@
 import { LIMITS } from "../core/limits.ts";
-import { type JournalRecord, KEPT_KINDS, type LifeStart, madeAtMs, type RecordKind } from "../core/record.ts";
+import { type JournalRecord, KEPT_KINDS, type LifeStart, madeAtMs, type RecordKind, type SeqSpan } from "../core/record.ts";
 import type { FindingBook } from "./finding.ts";
 import { LossMap, type LostNumbers } from "./loss-map.ts";
 import { isInWindow, type NumberRange, type TimeWindow } from "./window.ts";
@@ -145,6 +145,8 @@ export class Numbering {
       this.#leftOut.push({ fromSeq: leftOut.from, toSeq: leftOut.to });
       if (leftOut.from <= this.#lastSeq || leftOut.to !== seq - 1 || leftOut.from > leftOut.to)
         this.#tell("left-out-not-empty", { fromSeq: leftOut.from, toSeq: leftOut.to }, { after: this.#lastSeq, start: seq });
+      if (before !== "cut-off" && !isLeftOutUnwritten(leftOut))
+        this.#tell("left-out-after-end", { fromSeq: leftOut.from, toSeq: leftOut.to }, { before, start: seq });
     }
     this.#open({ first: start, version: start.version, leftOutCount: leftOut === null ? 0 : leftOut.to - leftOut.from + 1 });
     const untilIt = { fromSeq: gap.fromSeq, toSeq: leftOut === null ? gap.toSeq : Math.min(gap.toSeq, leftOut.from - 1) };
@@ -257,6 +259,7 @@ export class Numbering {
       | "not-rising"
       | "start-without-end"
       | "left-out-not-empty"
+      | "left-out-after-end"
       | "interrupted-commit"
       | "life-without-start",
     range: NumberRange,
@@ -264,4 +267,11 @@ export class Numbering {
   ): void {
     this.#book.add({ rule, fromSeq: range.fromSeq, toSeq: range.toSeq, count: range.toSeq - range.fromSeq + 1, facts });
   }
+}
+
+/** Whether so many numbers can have been left out by a life that began while its files could not be written: no other does after an orderly end. */
+function isLeftOutUnwritten({ from, to }: SeqSpan): boolean {
+  const { journalPlaceNumbers: place, journalPlacesMax: places, journalNumbersReserved: reserved } = LIMITS;
+  const count = to - from + 1;
+  return count >= place.value && count <= place.value * places.value + reserved.value;
 }
