@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { parseConfig } from "../config/schema.ts";
 import { checkCommand } from "../src/commands/check.ts";
-import type { CommandIo } from "../src/commands/command.ts";
+import { collectingIo } from "./support/collecting-io.ts";
 
 const GOOD = `
 gateway: { id: ward-3, dataFolder: data }
@@ -139,14 +139,8 @@ describe("the configuration", () => {
 
 describe("vigil check", () => {
   const runCheck = async (args: readonly string[]) => {
-    const lines: string[] = [];
-    const told: string[] = [];
-    const io: CommandIo = {
-      stdout: (line) => lines.push(line),
-      stderr: (line) => told.push(line),
-      stdin: (async function* () {})(),
-    };
-    return { code: await checkCommand.run(args, io), lines, told };
+    const io = collectingIo();
+    return { code: await checkCommand.run(args, io), lines: io.out };
   };
 
   test("a valid file answers with what it holds, exit 0; a wrong one with a line per problem, exit 1; no file named, exit 2", async () => {

@@ -2,11 +2,11 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { CommandIo } from "../src/commands/command.ts";
 import { scoreCommand } from "../src/commands/score.ts";
 import { evaluateScore, type InputState } from "../src/watch/score.ts";
 import { type ScoreModel, stepsOf } from "../src/watch/score-model.ts";
 import { loadScoreModel, parseScoreModel } from "../src/watch/score-table.ts";
+import { collectingIo } from "./support/collecting-io.ts";
 
 const FOLDER = new URL("../models/news2/", import.meta.url).pathname;
 
@@ -165,14 +165,9 @@ describe("a score table that cannot be trusted is refused", () => {
 
 describe("vigil score", () => {
   const run = async (args: readonly string[], lines: readonly string[] = []) => {
-    const out: string[] = [];
-    const errors: string[] = [];
-    async function* stdin() {
-      yield* lines;
-    }
-    const io: CommandIo = { stdout: (line) => out.push(line), stderr: (line) => errors.push(line), stdin: stdin() };
+    const io = collectingIo(lines);
     const exitCode = await scoreCommand.run(args, io);
-    return { exitCode, errors: errors.join("\n"), out: out.map((line) => JSON.parse(line)) };
+    return { exitCode, errors: io.err.join("\n"), out: io.out.map((line) => JSON.parse(line)) };
   };
   test("answers with points by part", async () => {
     const { exitCode, out } = await run([

@@ -1,10 +1,10 @@
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { chmodSync, cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import Database from "better-sqlite3";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { parseConfig } from "../config/schema.ts";
 import { verifyCommand, verifyJournal } from "../src/commands/verify.ts";
 import { seq } from "../src/core/ids.ts";
@@ -18,6 +18,7 @@ import { checkSum } from "../src/journal/database.ts";
 import { packRecords } from "../src/journal/packing.ts";
 import { viewJournal } from "../src/journal/read-only.ts";
 import { ALL_TIME } from "../src/verify/window.ts";
+import { collectingIo } from "./support/collecting-io.ts";
 import { committed, openOrFail } from "./support/journal-folder.ts";
 import { alertOf, BASE_MS, observationOf } from "./support/journal-records.ts";
 import { farLine, READER } from "./support/verify-ward.ts";
@@ -167,12 +168,18 @@ describe("vigil verify on files", () => {
     await running.close();
     const before = hashesOf(killed);
     expect(before.some((file) => file.includes("-wal "))).toBe(true);
+    const copies = emptyFolder();
+    mkdirSync(copies);
+    const { mtimeMs } = statSync(copies);
+    vi.stubEnv("TMPDIR", copies);
     const report = await verify(killed);
+    vi.unstubAllEnvs();
     expect(report.wrong).toEqual({});
     expect(report).toMatchObject({ isRunning: false, recordCount: records.length + made.length });
     expect(report.lives.at(-1)?.ended).toBe("cut-off");
     expect(hashesOf(killed)).toEqual(before);
-    expect(readdirSync(tmpdir()).filter((name) => name.startsWith("vigil-verify-") && !ROOT.endsWith(name))).toEqual([]);
+    expect(readdirSync(copies)).toEqual([]);
+    expect(statSync(copies).mtimeMs, "the copy was made there").toBeGreaterThan(mtimeMs);
   });
 
   test("beside a journal that is written it goes as far as everything is on disk", async () => {
@@ -390,14 +397,9 @@ describe("vigil verify on files", () => {
 
 describe("the command", () => {
   const run = async (args: readonly string[]) => {
-    const said = { out: [] as string[], err: [] as string[] };
-    const io = {
-      stdout: (line: string) => void said.out.push(line),
-      stderr: (line: string) => void said.err.push(line),
-      stdin: (async function* () {})(),
-    };
+    const io = collectingIo();
     const code = await verifyCommand.run(args, io);
-    return { code, lines: said.out.map((line) => JSON.parse(line)), err: said.err };
+    return { code, lines: io.out.map((line) => JSON.parse(line)), err: io.err };
   };
   const configFile = join(ROOT, "ward.yaml");
   const upstreams = ["hospital", "registry"].map((name) => `{ name: ${name}, kind: mqtt, url: "mqtt://127.0.0.1:1" }`).join(", ");

@@ -1,8 +1,11 @@
 import type { CommandIo } from "../../src/commands/command.ts";
 
-/** A command's streams whose lines are kept, without any input. */
-export function collectingIo(): CommandIo & { readonly out: string[]; readonly err: string[] } {
+/** A command's streams: its standard input gives these lines, and what it says is kept line by line. */
+export function collectingIo(input: readonly string[] = []): CommandIo & { readonly out: string[]; readonly err: string[] } {
   const out: string[] = [];
   const err: string[] = [];
-  return { out, err, stdout: (line) => out.push(line), stderr: (line) => err.push(line), stdin: (async function* () {})() };
+  const stdin = (async function* () {
+    yield* input;
+  })();
+  return { out, err, stdout: (line) => out.push(line), stderr: (line) => err.push(line), stdin };
 }
