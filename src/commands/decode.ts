@@ -37,10 +37,6 @@ export const decodeCommand: Command = {
   name: "decode",
   usage: USAGE,
   run: async (args, io) => {
-    if (args.includes("--help")) {
-      io.stdout(USAGE);
-      return 0;
-    }
     const request = readRequest(args);
     if (!request.ok) {
       io.stderr(`vigil decode: ${request.error}`);

@@ -11,10 +11,6 @@ export const driversCommand: Command = {
   name: "drivers",
   usage: USAGE,
   run: async (args, io) => {
-    if (args.includes("--help")) {
-      io.stdout(USAGE);
-      return 0;
-    }
     let json = false;
     try {
       json = parseArgs({ args: [...args], options: { json: { type: "boolean" } } }).values.json === true;

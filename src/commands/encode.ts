@@ -29,10 +29,6 @@ export const encodeCommand: Command = {
   name: "encode",
   usage: USAGE,
   run: async (args, io) => {
-    if (args.includes("--help")) {
-      io.stdout(USAGE);
-      return 0;
-    }
     const request = readRequest(args);
     if (!request.ok) {
       io.stderr(`vigil encode: ${request.error}`);

@@ -125,10 +125,6 @@ async function modelNames(folder: string): Promise<readonly string[]> {
 }
 
 async function run(args: readonly string[], io: CommandIo): Promise<number> {
-  if (args.includes("--help")) {
-    io.stdout(USAGE);
-    return 0;
-  }
   const [name, door, text, ...rest] = args;
   const usable = (door === "--input" && text !== undefined) || (door === "--stdin" && text === undefined);
   if (name === undefined || name.startsWith("-") || !usable || rest.length > 0) {
