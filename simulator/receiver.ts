@@ -75,6 +75,16 @@ export interface ReceiverView {
   readonly silentGateways: readonly string[];
 }
 
+/** A record as a message brings it. `redelivered` by the server; `resent` by the gateway. */
+interface RecordArrival {
+  readonly key: string;
+  readonly kind: string;
+  readonly resent: boolean;
+  readonly durable: boolean;
+  readonly record: unknown;
+  readonly redelivered: boolean;
+}
+
 /** A running receiver. */
 export interface Receiver {
   readonly view: () => ReceiverView;
@@ -246,14 +256,7 @@ class DemoReceiver {
    * Keeps a key once. A record that came before it was on the gateway's disk may be gone after a crash there, and its number given to
    * another; so a key that was provisional and now carries something else is a new record. Better shown twice than not at all.
    */
-  #remember(of: {
-    readonly key: string;
-    readonly kind: string;
-    readonly resent: boolean;
-    readonly durable: boolean;
-    readonly record: unknown;
-    readonly redelivered: boolean;
-  }): boolean {
+  #remember(of: RecordArrival): boolean {
     const known = this.#keys.get(of.key);
     const isWanted = this.#options.recordFile !== null || !of.durable || (known?.provisionalHash ?? null) !== null;
     const content = isWanted ? contentHash(of.record) : null;
@@ -274,16 +277,7 @@ class DemoReceiver {
     return true;
   }
 
-  #writeDown(of: {
-    readonly key: string;
-    readonly kind: string;
-    readonly resent: boolean;
-    readonly durable: boolean;
-    readonly record: unknown;
-    readonly redelivered: boolean;
-    readonly content: string | null;
-    readonly again: boolean;
-  }): void {
+  #writeDown(of: RecordArrival & { readonly content: string | null; readonly again: boolean }): void {
     if (this.#options.recordFile === null) return;
     const { key, kind, resent, durable, content } = of;
     const marks = { ...(of.again ? { again: true } : {}), ...(of.redelivered ? { redelivered: true } : {}) };

@@ -6,17 +6,9 @@ import { LIMITS } from "../src/core/limits.ts";
 import type { JournalRecord } from "../src/core/record.ts";
 import { boundAsides, bytesOfAsides, dropOldestAside, listAsides } from "../src/journal/damaged-asides.ts";
 import { replaceDamaged } from "../src/journal/replace-file.ts";
-import {
-  committed,
-  flipBytes,
-  openOrFail,
-  readAll,
-  sealKept,
-  sealNewest,
-  temporaryFolder,
-  until,
-} from "./support/journal-folder.ts";
+import { committed, flipBytes, openOrFail, readAll, sealKept, sealNewest, temporaryFolder } from "./support/journal-folder.ts";
 import { alertOf, observationOf } from "./support/journal-records.ts";
+import { until } from "./support/until.ts";
 
 const isRoot = process.getuid?.() === 0;
 if (!isRoot) process.stderr.write("NOT TESTED: damaged files on a full disk, because only root may mount one\n");

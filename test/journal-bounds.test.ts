@@ -7,9 +7,10 @@ import type { Journal } from "../src/core/ports.ts";
 import type { JournalRecord } from "../src/core/record.ts";
 import { RoomMaker } from "../src/journal/room-maker.ts";
 import { WaitingRecords } from "../src/journal/waiting-records.ts";
-import { committed, openOrFail, readAll, temporaryFolder, until } from "./support/journal-folder.ts";
+import { committed, openOrFail, readAll, temporaryFolder } from "./support/journal-folder.ts";
 import { actOf, alertOf, observationOf } from "./support/journal-records.ts";
 import { createSimulatedClock } from "./support/simulated-clock.ts";
+import { until } from "./support/until.ts";
 
 let place = temporaryFolder();
 

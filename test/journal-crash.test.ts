@@ -10,9 +10,10 @@ import { openJournal } from "../src/journal/journal.ts";
 import { openFolder } from "../src/journal/open-folder.ts";
 import { SegmentWriter, settleSealed } from "../src/journal/segment-file.ts";
 import { WAVE_DEFAULTS } from "../src/journal/waves/wave-settings.ts";
-import { committed, flipBytes, openOrFail, openWithWriters, readAll, temporaryFolder, until } from "./support/journal-folder.ts";
+import { committed, flipBytes, openOrFail, openWithWriters, readAll, temporaryFolder } from "./support/journal-folder.ts";
 import { attackWithKills, endAppenders, startAppender } from "./support/journal-killing.ts";
 import { actOf, alertOf, observationOf } from "./support/journal-records.ts";
+import { until } from "./support/until.ts";
 
 const SEED = 97;
 let place = temporaryFolder();

@@ -20,10 +20,11 @@ import { listSealedKept } from "../src/journal/journal-folder.ts";
 import { KeptFile } from "../src/journal/kept-file.ts";
 import { viewJournal } from "../src/journal/read-only.ts";
 import { countSealable, openSealedKept, sealKeptFile } from "../src/journal/sealed-kept.ts";
-import { committed, flipBytes, openOrFail, readAll, temporaryFolder, until } from "./support/journal-folder.ts";
+import { committed, flipBytes, openOrFail, readAll, temporaryFolder } from "./support/journal-folder.ts";
 import { attackWithKills, endAppenders } from "./support/journal-killing.ts";
 import { actOf, alertOf, BASE_MS, observationOf } from "./support/journal-records.ts";
 import { type SeededRandom, seededRandom } from "./support/seeded-random.ts";
+import { until } from "./support/until.ts";
 
 const SEED = 8123;
 /** So small that a few dozen alerts fill it. */

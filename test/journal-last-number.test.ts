@@ -19,8 +19,9 @@ import {
 } from "../src/journal/segment-file.ts";
 import { WAVE_DEFAULTS } from "../src/journal/waves/wave-settings.ts";
 import { JournalWriter } from "../src/journal/worker.ts";
-import { committed, openOrFail, openWithWriters, readAll, sealNewest, temporaryFolder, until } from "./support/journal-folder.ts";
+import { committed, openOrFail, openWithWriters, readAll, sealNewest, temporaryFolder } from "./support/journal-folder.ts";
 import { observationOf } from "./support/journal-records.ts";
+import { until } from "./support/until.ts";
 
 const BATCH_MAX = LIMITS.journalBatchRecordsMax.value;
 let place = temporaryFolder();

@@ -2,8 +2,9 @@ import { readdirSync, readlinkSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Journal } from "../src/core/ports.ts";
 import type { Loss } from "../src/core/record.ts";
-import { openOrFail, temporaryFolder, until } from "./support/journal-folder.ts";
+import { openOrFail, temporaryFolder } from "./support/journal-folder.ts";
 import { damageValue, filesOf, makeSealedJournal } from "./support/sealed-journal.ts";
+import { until } from "./support/until.ts";
 
 let place = temporaryFolder();
 

@@ -17,10 +17,11 @@ import { packRecords } from "../src/journal/packing.ts";
 import { farBeyond } from "../src/journal/read-folder.ts";
 import { salvageSegment } from "../src/journal/salvage.ts";
 import { SegmentReader, SegmentWriter } from "../src/journal/segment-file.ts";
-import { committed, openOrFail, readAll, temporaryFolder, until } from "./support/journal-folder.ts";
+import { committed, openOrFail, readAll, temporaryFolder } from "./support/journal-folder.ts";
 import { observationOf } from "./support/journal-records.ts";
 import { filesOf, makeSealedJournal } from "./support/sealed-journal.ts";
 import { seededRandom } from "./support/seeded-random.ts";
+import { until } from "./support/until.ts";
 
 const SEED = 811;
 const BLOCKS = 120;

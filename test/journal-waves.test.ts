@@ -13,9 +13,10 @@ import { encodeFrame, FRAME_BYTES_MAX, factsOf, chunkOf as frameChunk, stretches
 import { WaveIndex } from "../src/journal/waves/wave-index.ts";
 import { WaveQueue } from "../src/journal/waves/wave-queue.ts";
 import { WAVE_DEFAULTS } from "../src/journal/waves/wave-settings.ts";
-import { openOrFail, until } from "./support/journal-folder.ts";
+import { openOrFail } from "./support/journal-folder.ts";
 import { alertOf, observationOf } from "./support/journal-records.ts";
 import { seededRandom } from "./support/seeded-random.ts";
+import { until } from "./support/until.ts";
 import {
   everything,
   foldersOfTests,

@@ -8,9 +8,10 @@ import { QUANTITY_NAMES } from "../src/core/quantities.ts";
 import type { JournalRecord } from "../src/core/record.ts";
 import { wallMs } from "../src/core/time.ts";
 import { packRecords, unpackRecords } from "../src/journal/packing.ts";
-import { committed, openOrFail, readAll, temporaryFolder, until } from "./support/journal-folder.ts";
+import { committed, openOrFail, readAll, temporaryFolder } from "./support/journal-folder.ts";
 import { actOf, alertOf, BASE_MS, observationOf } from "./support/journal-records.ts";
 import { createSimulatedClock } from "./support/simulated-clock.ts";
+import { until } from "./support/until.ts";
 
 const SEED = 20_260_301;
 

@@ -22,6 +22,7 @@ import { monotonicMs } from "../src/core/time.ts";
 import { openLink } from "../src/transports/link.ts";
 import { watchLink } from "./support/link-watcher.ts";
 import { createSimulatedClock } from "./support/simulated-clock.ts";
+import { until } from "./support/until.ts";
 
 const RECORDING = new URL("captures/ivy-450c/Ivy450C.1.data", import.meta.url).pathname;
 const clock = createSystemClock();
@@ -77,10 +78,6 @@ function connect(port: number): { readonly socket: Socket; readonly received: ()
   socket.on("error", () => {});
   cleanups.push(() => socket.destroy());
   return { socket, received: () => Buffer.concat(pieces) };
-}
-
-async function until(holds: () => boolean, what: string): Promise<void> {
-  for (const endMs = Date.now() + 8000; !holds(); await sleep(5)) if (Date.now() > endMs) throw new Error(`${what} did not come`);
 }
 
 function device(twin: Twin) {
@@ -167,20 +164,20 @@ describe("a simulated device server", () => {
     );
     cleanups.push(() => server.close());
     const early = connect(server.port);
-    await until(() => early.received().length >= 5, "bytes");
+    await until("bytes", () => early.received().length >= 5);
     const late = connect(server.port);
-    await until(() => late.received().length >= 5, "bytes of the second client");
+    await until("bytes of the second client", () => late.received().length >= 5);
     expect(server.clientCount()).toBe(2);
     expect((late.received()[0] ?? 0) > (early.received()[0] ?? 0)).toBe(true);
     const tail = early.received().subarray(-3);
     expect(tail[2]).toBe((tail[0] ?? 0) + 2);
     expect(sent.slice(0, 6)).toEqual([0, 1, 2, 3, 4, 5]);
     late.socket.write(Buffer.of(250));
-    await until(() => early.received().includes(250), "the device's answer");
+    await until("the device's answer", () => early.received().includes(250));
     expect(server.stats()).toMatchObject({ bytesReceived: 1, bytesDropped: 0 });
     expect(server.stats().bytesSent).toBe(sent.length);
     await server.close();
-    await until(() => early.socket.destroyed && late.socket.destroyed, "the end of the connections");
+    await until("the end of the connections", () => early.socket.destroyed && late.socket.destroyed);
   });
 
   test("a port in use is an error that names it", async () => {
@@ -202,7 +199,7 @@ describe("a simulated device server", () => {
     const slow = createConnection({ host: "127.0.0.1", port: server.port });
     slow.pause();
     cleanups.push(() => slow.destroy());
-    await until(() => server.stats().bytesDropped > 0, "a loss");
+    await until("a loss", () => server.stats().bytesDropped > 0);
     expect(server.stats().bytesDropped % 50_000).toBe(0);
   });
 });

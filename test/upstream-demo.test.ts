@@ -9,8 +9,9 @@ import { succeed } from "../src/core/result.ts";
 import { connectMqtt } from "../src/mqtt/connection.ts";
 import { createMemoryJournal } from "./support/memory-journal.ts";
 import { createSimulatedClock } from "./support/simulated-clock.ts";
+import { until } from "./support/until.ts";
 import { startReceiving, startSending } from "./support/upstream-ends.ts";
-import { alertAt, observationAt, until } from "./support/upstream-records.ts";
+import { alertAt, observationAt } from "./support/upstream-records.ts";
 
 const cleanups: (() => Promise<void>)[] = [];
 afterEach(async () => {

@@ -16,8 +16,9 @@ import {
   prepareMosquitto,
   writePasswords,
 } from "./support/mosquitto.ts";
+import { until } from "./support/until.ts";
 import { startSending } from "./support/upstream-ends.ts";
-import { hurry, observationAt, until } from "./support/upstream-records.ts";
+import { hurry, observationAt } from "./support/upstream-records.ts";
 
 const cleanups: (() => Promise<void>)[] = [];
 afterEach(async () => {

@@ -6,9 +6,10 @@ import { createSystemClock } from "../src/clock.ts";
 import { seq } from "../src/core/ids.ts";
 import type { Journal } from "../src/core/ports.ts";
 import { type Outbox, startOutbox } from "../src/sinks/outbox.ts";
-import { committed, openOrFail, readAll, temporaryFolder, until } from "./support/journal-folder.ts";
+import { committed, openOrFail, readAll, temporaryFolder } from "./support/journal-folder.ts";
 import { observationOf } from "./support/journal-records.ts";
 import { filesOf, LAST_SEQ, makeSealedJournal } from "./support/sealed-journal.ts";
+import { until } from "./support/until.ts";
 
 const READER = "upstream:hospital";
 const ALL = Array.from({ length: LAST_SEQ }, (_, index) => index + 1);

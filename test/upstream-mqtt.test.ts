@@ -10,8 +10,9 @@ import { connectMqtt } from "../src/mqtt/connection.ts";
 import type { ReaderLoss } from "../src/sinks/reader-losses.ts";
 import { createMemoryJournal, type MemoryJournal } from "./support/memory-journal.ts";
 import { type Mosquitto, mosquittoIsMissing, prepareMosquitto } from "./support/mosquitto.ts";
+import { until } from "./support/until.ts";
 import { numbers, startReceiving, startSending, unmarkedDuplicates } from "./support/upstream-ends.ts";
-import { actAt, alertAt, observationAt, until } from "./support/upstream-records.ts";
+import { actAt, alertAt, observationAt } from "./support/upstream-records.ts";
 
 const cleanups: (() => Promise<void>)[] = [];
 afterEach(async () => {
@@ -183,7 +184,7 @@ describe.skipIf(mosquittoIsMissing)("upstream against mosquitto", () => {
     await until("the outage is told", () => faults.length > 0);
     await mosquitto.start();
     await until("the outage is over", () => faults.at(-1) === null);
-    await until("new records go out", () => outbox.view().backlogRecords === 0 && next > 1000, 15);
+    await until("new records go out", () => outbox.view().backlogRecords === 0 && next > 1000, 15_000);
     clearInterval(stream);
     await until("everything has come", () => receiving.seqs().length === next - 1);
     expect(receiving.seqs()).toEqual(numbers(1, next - 1));
@@ -209,8 +210,8 @@ describe.skipIf(mosquittoIsMissing)("upstream against mosquitto", () => {
     await until("the outage is told", () => faults.length > 0);
     expect(faults[0]?.code).toBe("upstream-slow");
     await mosquitto.signal("SIGCONT");
-    await until("the outage is over", () => faults.at(-1) === null, 15);
-    await until("everything has come", () => receiving.seqs().length === 41, 15);
+    await until("the outage is over", () => faults.at(-1) === null, 15_000);
+    await until("everything has come", () => receiving.seqs().length === 41, 15_000);
     expect(receiving.seqs()).toEqual(numbers(1, 41));
     expect(unmarkedDuplicates(receiving.arrived)).toEqual([]);
     expect(faults.map((reason) => reason?.code ?? null)).toEqual(["upstream-slow", null]);
@@ -281,8 +282,8 @@ describe.skipIf(mosquittoIsMissing)("upstream against mosquitto", () => {
     await until("the alert came", () => receiving.arrived.some(({ seq }) => seq === 6001));
     const publishesUntil = receiving.messages.findIndex(({ body }) => body["key"] === `ward-3/${journal.epoch}/6001`);
     expect(publishesUntil - publishesBefore, "publishes between raising and arriving").toBeLessThan(15);
-    await until("the backlog is through", () => outbox.view().backlogRecords === 0, 15);
-    await until("everything has come", () => receiving.seqs().length === 6001, 15);
+    await until("the backlog is through", () => outbox.view().backlogRecords === 0, 15_000);
+    await until("everything has come", () => receiving.seqs().length === 6001, 15_000);
     const place = (seq: number) => receiving.arrived.findIndex((record) => record.seq === seq);
     expect(place(6001)).toBeLessThan(place(5999));
     expect(place(6000), "the backlog's alert comes before its observations").toBeLessThan(200);
@@ -407,7 +408,7 @@ describe.skipIf(mosquittoIsMissing)("upstream against mosquitto", () => {
     const { receiving, sending } = ends({ mosquitto, journal });
     await until("the receiver is connected", () => receiving.receiver.view().connected);
     const { outbox, losses } = sending();
-    await until("everything has come", () => receiving.seqs().length === 60, 18);
+    await until("everything has come", () => receiving.seqs().length === 60, 18_000);
     await until("it is confirmed", () => outbox.view().backlogRecords === 0);
     expect(losses).toEqual([]);
     expect(unmarkedDuplicates(receiving.arrived)).toEqual([]);
@@ -435,7 +436,7 @@ describe.skipIf(mosquittoIsMissing)("upstream against mosquitto", () => {
     expect(outbox.view().rejectedCount).toBe(0);
     await writeFile(acl, "topic readwrite #\n");
     await mosquitto.signal("SIGHUP");
-    await until("the observation came after all", () => receiving.seqs().includes(1), 15);
+    await until("the observation came after all", () => receiving.seqs().includes(1), 15_000);
     await until("the trouble is over", () => faults.at(-1) === null);
   });
 });

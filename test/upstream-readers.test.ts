@@ -14,8 +14,9 @@ import { type Outbox, startOutbox } from "../src/sinks/outbox.ts";
 import { createMemoryJournal, type MemoryJournal } from "./support/memory-journal.ts";
 import { seededRandom } from "./support/seeded-random.ts";
 import { createSimulatedClock } from "./support/simulated-clock.ts";
+import { until } from "./support/until.ts";
 import { numbers } from "./support/upstream-ends.ts";
-import { alertAt, hurry, observationAt, startAt, until } from "./support/upstream-records.ts";
+import { alertAt, hurry, observationAt, startAt } from "./support/upstream-records.ts";
 
 /** A far side that can be away, slow, picky, or never answer. */
 function farSide(clock: Clock) {

@@ -15,8 +15,9 @@ import { openReceiptBook } from "../src/sinks/receipt-book.ts";
 import { createMemoryJournal, type MemoryJournal } from "./support/memory-journal.ts";
 import { type Mosquitto, mosquittoIsMissing, prepareMosquitto } from "./support/mosquitto.ts";
 import { createSimulatedClock } from "./support/simulated-clock.ts";
+import { until } from "./support/until.ts";
 import { numbers, startSending } from "./support/upstream-ends.ts";
-import { alertAt, observationAt, until } from "./support/upstream-records.ts";
+import { alertAt, observationAt } from "./support/upstream-records.ts";
 
 const cleanups: (() => Promise<void>)[] = [];
 afterEach(async () => {
@@ -263,7 +264,7 @@ describe.skipIf(mosquittoIsMissing)("receipts over mosquitto", () => {
     const alert = alertAt(life.give());
     journal.append([alert]);
     life.sending.outbox.urgent(alert);
-    await until("the alert is confirmed", () => life.sending.outbox.view().sentCount >= 1, 3);
+    await until("the alert is confirmed", () => life.sending.outbox.view().sentCount >= 1, 3_000);
     await new Promise((resolve) => setTimeout(resolve, 1200));
     expect(life.sending.faults).toEqual([]);
     expect(life.sending.outbox.view().state).toBe("connected");
@@ -289,7 +290,7 @@ describe.skipIf(mosquittoIsMissing)("receipts over mosquitto", () => {
     await new Promise((resolve) => setTimeout(resolve, 300));
     expect(life.recorded.length).toBe(LIMITS.upstreamReceiptsWaitingMax.value);
     journal.setCommitting(true);
-    await until("the rest has come again", () => life.recorded.length === count, 15);
+    await until("the rest has come again", () => life.recorded.length === count, 15_000);
     expect(new Set(life.recorded.map(({ by }) => by)).size).toBe(count);
   });
 

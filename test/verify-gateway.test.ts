@@ -1,17 +1,17 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { LedgerReport } from "../src/verify/ledger.ts";
 import { mosquittoIsMissing, prepareMosquitto } from "./support/mosquitto.ts";
 import { admitWard, type Files, runSupervised, writeConfig } from "./support/real-gateway.ts";
 import { BAD_PRESSURE, openSettableWard } from "./support/settable-ward.ts";
-import { openStage, type Stage, until } from "./support/stage.ts";
+import { type Stage, stageOfEachTest } from "./support/stage.ts";
+import { until } from "./support/until.ts";
 import { startReceiving } from "./support/upstream-ends.ts";
 
 if (mosquittoIsMissing) process.stderr.write("SKIPPED: mosquitto is not there; install Debian's package mosquitto\n");
 
-let stage: Stage | null = null;
-afterEach(() => stage?.close());
+const stage = stageOfEachTest();
 
 type Line = { readonly kind: string } & Partial<Record<string, unknown>>;
 
@@ -30,8 +30,7 @@ async function verify(on: Stage, files: Files, recordFile: string) {
 
 describe.skipIf(mosquittoIsMissing)("vigil verify on a real gateway", () => {
   test("is clean beside it, after a kill and after its orderly end, from device frame to receipt; a line less at the far side is found", async () => {
-    stage = await openStage();
-    const on = stage;
+    const on = stage();
     const ward = await openSettableWard(3);
     on.defer(() => ward.close());
     const mosquitto = await prepareMosquitto(["allow_anonymous true", "persistence false"]);

@@ -35,15 +35,12 @@ async function happen(ward: SmallWard, random: SeededRandom, sent: Map<string, n
     }
   } else if (dice < 0.75) send(random.bytes(random.whole({ min: 1, max: 300 })));
   else if (dice < 0.85) await ward.admit(device === "monitor-1" ? 1 : 2);
-  else if (dice < 0.95)
-    ward.gateway.addReceipt({
-      atMs: ward.clock.wall(),
-      of: `test/${ward.journal.epoch}/1`,
-      reader: "upstream:x",
-      state: "seen",
-      by: "x",
-    });
+  else if (dice < 0.95) addReceipt(ward);
   else await ward.clock.advance(random.whole({ min: 1, max: 90_000 }));
+}
+
+function addReceipt({ gateway, clock, journal }: SmallWard): void {
+  gateway.addReceipt({ atMs: clock.wall(), of: `test/${journal.epoch}/1`, reader: "upstream:x", state: "seen", by: "x" });
 }
 
 function ledgerOf(records: readonly JournalRecord[], epoch: string) {
@@ -72,13 +69,7 @@ describe("the gateway's own tallies", () => {
       }
       await ward.clock.advance(0);
       await ward.gateway.stop();
-      ward.gateway.addReceipt({
-        atMs: ward.clock.wall(),
-        of: `test/${ward.journal.epoch}/1`,
-        reader: "upstream:x",
-        state: "seen",
-        by: "x",
-      });
+      addReceipt(ward);
       ward.gateway.finish();
       await ward.journal.close();
 

@@ -8,15 +8,20 @@ import { loadScoreModel } from "../src/watch/score-table.ts";
 import { createWatch } from "../src/watch/watch.ts";
 import { createSimulatedClock } from "./support/simulated-clock.ts";
 
-test("a score that throws is one technical alert, and limits go on for everybody", async () => {
+/** NEWS2 with a table that throws when it is looked into. */
+async function brokenModel(): Promise<ScoreModel> {
   const loaded = await loadScoreModel(new URL("../models/news2", import.meta.url).pathname);
   assert(loaded.ok, "NEWS2 loads");
-  const broken: ScoreModel = {
+  return {
     ...loaded.value,
     get parts(): ScoreModel["parts"] {
       throw new Error("table gone");
     },
   };
+}
+
+test("a score that throws is one technical alert, and limits go on for everybody", async () => {
+  const broken = await brokenModel();
   const clock = createSimulatedClock();
   const watch = createWatch(WATCH_DEFAULTS, { clock, models: [broken] });
   const raised: string[] = [];
@@ -67,14 +72,7 @@ test("a score that throws is one technical alert, and limits go on for everybody
 });
 
 test("a score that throws on what is read back after a restart does not keep the gateway from watching", async () => {
-  const loaded = await loadScoreModel(new URL("../models/news2", import.meta.url).pathname);
-  assert(loaded.ok, "NEWS2 loads");
-  const broken: ScoreModel = {
-    ...loaded.value,
-    get parts(): ScoreModel["parts"] {
-      throw new Error("table gone");
-    },
-  };
+  const broken = await brokenModel();
   const watch = createWatch(WATCH_DEFAULTS, { clock: createSimulatedClock(), models: [broken] });
   watch.setPatient({
     patientId: patientId("p"),

@@ -6,7 +6,8 @@ import { type Mosquitto, mosquittoIsMissing } from "../support/mosquitto.ts";
 import { admitWard, runSupervised, writeConfig } from "../support/real-gateway.ts";
 import { BAD_PRESSURE, GOOD_PRESSURE, type SettableWard } from "../support/settable-ward.ts";
 import { slopeOf } from "../support/slope.ts";
-import { pause, type Stage } from "../support/stage.ts";
+import type { Stage } from "../support/stage.ts";
+import { pause } from "../support/until.ts";
 import { startRecorder } from "../support/upstream-recorder.ts";
 
 const BEDS = 20;

@@ -15,10 +15,11 @@ import type { FromReader, FromWriter, ToReader, ToWriter } from "../../src/journ
 import { JournalReader } from "../../src/journal/reader.ts";
 import { WAVE_DEFAULTS, type WaveSettings } from "../../src/journal/waves/wave-settings.ts";
 import { JournalWriter } from "../../src/journal/worker.ts";
-import { committed, openOrFail, readAll, sealKept, sealNewest, until } from "./journal-folder.ts";
+import { committed, openOrFail, readAll, sealKept, sealNewest } from "./journal-folder.ts";
 import { actOf, alertOf, BASE_MS, observationOf } from "./journal-records.ts";
 import { isKept, RecordHasher } from "./record-ledger.ts";
 import { type SeededRandom, seededRandom } from "./seeded-random.ts";
+import { until } from "./until.ts";
 import { hurry } from "./upstream-records.ts";
 import { chunkOf, patientAlertOf } from "./wave-records.ts";
 

@@ -11,6 +11,7 @@ import { KEPT_FILE } from "../../src/journal/journal-folder.ts";
 import { KeptFile } from "../../src/journal/kept-file.ts";
 import { countSealable, sealKeptFile } from "../../src/journal/sealed-kept.ts";
 import { SegmentWriter, settleSealed } from "../../src/journal/segment-file.ts";
+import { until } from "./until.ts";
 
 /** A folder of this test alone, and how to remove it. */
 export function temporaryFolder(): { readonly folder: string; readonly remove: () => void } {
@@ -49,18 +50,9 @@ export async function openWithWriters(folder: string, more: Partial<JournalOptio
   };
 }
 
-/** Waits until something holds, for at most `limitMs`. */
-export async function until(what: string, holds: () => boolean, limitMs = 10_000): Promise<void> {
-  const startedMs = performance.now();
-  while (!holds()) {
-    if (performance.now() - startedMs > limitMs) throw new Error(`waited ${limitMs} ms in vain until ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}
-
 /** Waits until everything up to a number is committed. */
-export function committed(journal: Journal, upTo: number): Promise<void> {
-  return until(`${upTo} is committed`, () => journal.committedSeq() >= upTo);
+export async function committed(journal: Journal, upTo: number): Promise<void> {
+  await until(`${upTo} is committed`, () => journal.committedSeq() >= upTo);
 }
 
 /** All committed records, page by page. */

@@ -3,7 +3,8 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { expect } from "vitest";
 import type { Journal } from "../../src/core/ports.ts";
-import { openOrFail, readAll, until } from "./journal-folder.ts";
+import { openOrFail, readAll } from "./journal-folder.ts";
+import { until } from "./until.ts";
 
 const APPENDER = new URL("./journal-appender.ts", import.meta.url).pathname;
 const children = new Set<ChildProcess>();

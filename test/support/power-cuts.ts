@@ -18,7 +18,8 @@ import {
 } from "./real-gateway.ts";
 import { type SeededRandom, seededRandom } from "./seeded-random.ts";
 import type { SettableWard } from "./settable-ward.ts";
-import { type Program, pause, type Stage, until } from "./stage.ts";
+import type { Program, Stage } from "./stage.ts";
+import { pause, until } from "./until.ts";
 import { type Recorder, startRecorder } from "./upstream-recorder.ts";
 
 /** An SD card takes so long for an fsync. Source: safety.md, conditions for honest figures. */

@@ -6,7 +6,8 @@ import type { Kept } from "./delivery-audit.ts";
 import { type Files, perform } from "./real-gateway.ts";
 import type { SeededRandom } from "./seeded-random.ts";
 import { BAD_PRESSURE, GOOD_PRESSURE, type SettableBed, type SettableWard } from "./settable-ward.ts";
-import { pause, type Stage } from "./stage.ts";
+import type { Stage } from "./stage.ts";
+import { pause } from "./until.ts";
 import type { DeliveredAlert, Recorder } from "./upstream-recorder.ts";
 
 /** The first beds, whose cuff results go bad and good again all the time, so that alerts flow at every moment. */

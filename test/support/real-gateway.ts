@@ -8,7 +8,8 @@ import type { PictureView } from "../../src/core/stream.ts";
 import { askGateway } from "../../src/gateway/control-socket.ts";
 import type { SupervisorEvent } from "../../src/supervisor/supervisor-event.ts";
 import type { SettableWard } from "./settable-ward.ts";
-import { type Program, type Stage, until } from "./stage.ts";
+import type { Program, Stage } from "./stage.ts";
+import { until } from "./until.ts";
 
 /** The gateway's name in every test here. */
 export const GATEWAY_ID = "ward-1";

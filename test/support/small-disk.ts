@@ -1,4 +1,5 @@
 import { execFileSync } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Stage } from "./stage.ts";
@@ -22,25 +23,32 @@ export function mountSmallDisk(stage: Stage, megabytes: number): SmallDisk | str
   }
   // After the programs have been killed, which the stage does first for what was asked last.
   stage.defer(() => execFileSync("/bin/umount", ["-l", folder]));
-  const fillers: string[] = [];
+  const frees: (() => void)[] = [];
   return {
     folder,
-    fill: () => {
-      for (let bytes = 1 << 20; bytes >= 4096; bytes /= 2) {
-        for (let full = false; !full; ) {
-          const path = join(folder, `filler-${fillers.length}`);
-          fillers.push(path);
-          try {
-            writeFileSync(path, Buffer.alloc(bytes, 1));
-          } catch {
-            rmSync(path, { force: true });
-            full = true;
-          }
-        }
-      }
-    },
+    fill: () => void frees.push(fillDisk(folder)),
     free: () => {
-      for (const path of fillers.splice(0)) rmSync(path, { force: true });
+      for (const free of frees.splice(0)) free();
     },
+  };
+}
+
+/** Takes all that is left of the disk a folder lies on, and returns how to free it. */
+export function fillDisk(folder: string): () => void {
+  const paths: string[] = [];
+  for (let bytes = 1 << 20; bytes >= 4096; bytes /= 2) {
+    for (let full = false; !full; ) {
+      const path = join(folder, `filler-${randomUUID()}`);
+      try {
+        writeFileSync(path, Buffer.alloc(bytes, 1));
+        paths.push(path);
+      } catch {
+        rmSync(path, { force: true });
+        full = true;
+      }
+    }
+  }
+  return () => {
+    for (const path of paths) rmSync(path, { force: true });
   };
 }

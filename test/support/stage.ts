@@ -4,6 +4,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { afterEach, beforeEach } from "vitest";
 
 const PROJECT_FOLDER = new URL("../..", import.meta.url).pathname;
 /** The command line's own file. */
@@ -67,6 +68,27 @@ export async function openStage(): Promise<Stage> {
   };
 }
 
+/**
+ * Opens a stage before each test of the file that calls this, and closes it afterwards. Hooks of the file itself that come after the call
+ * find it open, before the test and after it; what comes before the call is taken down when the stage has gone.
+ *
+ * @returns  The stage of the test that is running.
+ */
+export function stageOfEachTest(): () => Stage {
+  let stage: Stage | null = null;
+  beforeEach(async () => {
+    stage = await openStage();
+  });
+  afterEach(async () => {
+    await stage?.close();
+    stage = null;
+  });
+  return () => {
+    if (stage === null) throw new Error("no test is running");
+    return stage;
+  };
+}
+
 function startProgram(command: readonly string[], env: NodeJS.ProcessEnv): Program {
   const [file = "", ...args] = command;
   const child: ChildProcess = spawn(file, args, { cwd: PROJECT_FOLDER, env, detached: true, stdio: ["ignore", "pipe", "pipe"] });
@@ -106,24 +128,4 @@ function markedProcesses(folder: string): readonly { readonly pid: number; reado
       return [];
     }
   });
-}
-
-/** Waits until something holds and returns it; throws with `what` after `withinMs`. */
-export async function until<Value>(
-  what: string,
-  look: () => Value | null | undefined | false | Promise<Value | null | undefined | false>,
-  withinMs = 20_000,
-): Promise<Value> {
-  const endMs = performance.now() + withinMs;
-  for (;;) {
-    const found = await look();
-    if (found !== null && found !== undefined && found !== false) return found;
-    if (performance.now() > endMs) throw new Error(`waited ${withinMs} ms in vain until ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}
-
-/** Waits. */
-export function pause(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }

@@ -5,7 +5,8 @@ import { canonicalJson } from "../../src/core/canonical-json.ts";
 import type { JournalRecord } from "../../src/core/record.ts";
 import type { BatchMessage, HeartbeatMessage, RecordMessage } from "../../src/core/upstream.ts";
 import { GATEWAY_ID } from "./real-gateway.ts";
-import { pause, type Stage, until } from "./stage.ts";
+import type { Stage } from "./stage.ts";
+import { pause, until } from "./until.ts";
 
 /** Debian's package `mosquitto-clients`. */
 const SUBSCRIBER = "/usr/bin/mosquitto_sub";

@@ -93,12 +93,3 @@ export function hurry(clock: Clock, factor: number): Clock {
     sleep: (delayMs, stop) => clock.sleep(delayMs / factor, stop),
   };
 }
-
-/** Waits, at most `secondsMax`, until something holds; says what it waited for otherwise. */
-export async function until(what: string, holds: () => boolean, secondsMax = 10): Promise<void> {
-  for (let turn = 0; turn < secondsMax * 50; turn++) {
-    if (holds()) return;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  throw new Error(`waited ${secondsMax} s in vain until ${what}`);
-}

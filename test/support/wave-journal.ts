@@ -6,7 +6,8 @@ import type { WaveformChunk } from "../../src/core/observation.ts";
 import type { Journal } from "../../src/core/ports.ts";
 import { wallMs } from "../../src/core/time.ts";
 import type { LostRange } from "../../src/journal/messages.ts";
-import { temporaryFolder, until } from "./journal-folder.ts";
+import { temporaryFolder } from "./journal-folder.ts";
+import { until } from "./until.ts";
 import { chunkOf } from "./wave-records.ts";
 
 /** Gives folders that go when all tests of the file have ended: tests that run side by side cannot clean up one by one. */
@@ -45,8 +46,8 @@ export function lossesOf(journal: Journal): LostRange[] {
 }
 
 /** Waits until so many chunks were taken into the ring. */
-export function taken(journal: Journal, count: number): Promise<void> {
-  return until(`${count} chunks are taken`, () => journal.stats().keptWaves >= count);
+export async function taken(journal: Journal, count: number): Promise<void> {
+  await until(`${count} chunks are taken`, () => journal.stats().keptWaves >= count);
 }
 
 /** The files of the ring or of the strips, in order of their names. */
@@ -58,8 +59,8 @@ export function waveFilesIn(folder: string, room: "waves" | "strips"): string[] 
 }
 
 /** Waits until there are so many strips. */
-export function stripsWritten(folder: string, count: number): Promise<void> {
-  return until(`${count} strips are there`, () => waveFilesIn(folder, "strips").length === count, 15_000);
+export async function stripsWritten(folder: string, count: number): Promise<void> {
+  await until(`${count} strips are there`, () => waveFilesIn(folder, "strips").length === count, 15_000);
 }
 
 /** Records a chunk of two patients every 100 ms for a while. @returns  The next index. */

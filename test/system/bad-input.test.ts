@@ -10,7 +10,7 @@ import { createTimetable } from "../../simulator/timetable.ts";
 import { createSystemClock } from "../../src/clock.ts";
 import type { Alert } from "../../src/core/alert.ts";
 import { ERRORS } from "../../src/core/errors.ts";
-import { audit, readJournal } from "../support/delivery-audit.ts";
+import { audit, NOTHING_WRONG, readJournal } from "../support/delivery-audit.ts";
 import { freePort, type Mosquitto, mosquittoIsMissing, prepareMosquitto, writePasswords } from "../support/mosquitto.ts";
 import {
   admitWard,
@@ -22,23 +22,18 @@ import {
   writeConfig,
 } from "../support/real-gateway.ts";
 import { BAD_PRESSURE, openSettableWard, type SettableWard } from "../support/settable-ward.ts";
-import { openStage, pause, type Stage, until } from "../support/stage.ts";
+import { stageOfEachTest } from "../support/stage.ts";
+import { pause, until } from "../support/until.ts";
 import { type Recorder, startRecorder } from "../support/upstream-recorder.ts";
 
-const NOTHING_WRONG = { lost: [], changed: [], reused: [], unmarked: [], undelivered: [], holes: [] };
-
-let stage: Stage;
 let ward: SettableWard;
 
 beforeEach(async () => {
-  stage = await openStage();
   ward = await openSettableWard(2);
 });
+afterEach(() => ward.close());
 
-afterEach(async () => {
-  await stage.close();
-  await ward.close();
-});
+const stage = stageOfEachTest();
 
 /** Waits until exactly one open technical alert says this, and returns it. */
 function oneFault(files: Files, code: keyof typeof ERRORS, withinMs = 30_000): Promise<Alert> {
@@ -90,9 +85,9 @@ describe("a configuration with mistakes", () => {
   ] as const;
 
   test("vigil check names every mistake at once with its path and what to do, and exits 1", async () => {
-    const file = join(stage.folder, "config.yaml");
+    const file = join(stage().folder, "config.yaml");
     await writeFile(file, JSON.stringify(mistakes));
-    const check = stage.vigil(["check", "--config", file]);
+    const check = stage().vigil(["check", "--config", file]);
     expect(await check.exited).toBe(1);
     const problems = check.stdout.map((line) => JSON.parse(line) as Readonly<Record<string, unknown>>);
     expect(problems.map((problem) => problem["path"]).sort()).toEqual([...paths].sort());
@@ -104,23 +99,23 @@ describe("a configuration with mistakes", () => {
   });
 
   test("vigil run says the same on standard error, exits 1, and makes nothing", async () => {
-    const file = join(stage.folder, "config.yaml");
+    const file = join(stage().folder, "config.yaml");
     await writeFile(file, JSON.stringify(mistakes));
-    const run = stage.vigil(["run", "--config", file]);
+    const run = stage().vigil(["run", "--config", file]);
     expect(await run.exited).toBe(1);
     for (const path of paths) expect(run.stderr.filter((line) => line.trim().startsWith(`${path}: `))).toHaveLength(1);
-    expect(await readdir(stage.folder)).toEqual(["config.yaml"]);
+    expect(await readdir(stage().folder)).toEqual(["config.yaml"]);
   });
 
   test("names that do not fit together are told too, and a right file passes", async () => {
-    const files = await writeConfig(stage, { ward });
+    const files = await writeConfig(stage(), { ward });
     const right = JSON.parse(await readFile(files.configFile, "utf8"));
-    const passes = stage.vigil(["check", "--config", files.configFile]);
+    const passes = stage().vigil(["check", "--config", files.configFile]);
     expect(await passes.exited).toBe(0);
     right.devices[0].bed = "bed-9";
     right.devices[1].id = right.devices[0].id;
     await writeFile(files.configFile, JSON.stringify(right));
-    const check = stage.vigil(["check", "--config", files.configFile]);
+    const check = stage().vigil(["check", "--config", files.configFile]);
     expect(await check.exited).toBe(1);
     expect(check.stdout.map((line) => JSON.parse(line).path).sort()).toEqual(["devices.0.bed", "devices.1"]);
   });
@@ -130,8 +125,8 @@ describe("ports and paths", () => {
   test("a taken page port is a technical alert, the gateway runs, and the page comes when the port is free", async () => {
     const port = await freePort();
     const squatter = await listen(port);
-    const files = await writeConfig(stage, { ward, pagePort: port });
-    const gateway = await runSupervised(stage, files);
+    const files = await writeConfig(stage(), { ward, pagePort: port });
+    const gateway = await runSupervised(stage(), files);
     await admitWard(files, ward);
     const told = await oneFault(files, "page-port-in-use");
     expect(told).toMatchObject({ nature: "technical", priority: "medium" });
@@ -149,13 +144,13 @@ describe("ports and paths", () => {
   });
 
   test("a serial path that does not exist is told for that device only, and it is read once it is there", async () => {
-    const path = join(stage.folder, "port");
+    const path = join(stage().folder, "port");
     const id = "clip-1";
-    const files = await writeConfig(stage, {
+    const files = await writeConfig(stage(), {
       ward,
       moreDevices: [{ id, driver: "serial-nonin-df2", bed: "bed-1", link: { kind: "serial", path } }],
     });
-    const gateway = await runSupervised(stage, files);
+    const gateway = await runSupervised(stage(), files);
     const told = await oneFault(files, "link-not-found");
     expect(told.subject.deviceId).toBe(id);
     expect(await openFaults(files, "link-not-found")).toHaveLength(1);
@@ -170,7 +165,7 @@ describe("ports and paths", () => {
     const twin = driver.twin(createPatient({ course: COURSES.stable, seed: 7 }), {});
     const terminal = await openPseudoTerminal({ clock, timetable, twin, path });
     if (!terminal.ok) throw new Error(JSON.stringify(terminal.error));
-    stage.defer(async () => {
+    stage().defer(async () => {
       timetable.stop();
       await terminal.value.close();
     });
@@ -181,9 +176,9 @@ describe("ports and paths", () => {
   });
 
   test("a second gateway on the same data folder is refused with its remedy and exit code 1; the first goes on", async () => {
-    const files = await writeConfig(stage, { ward });
-    const first = await runSupervised(stage, files);
-    const second = stage.vigil(["run", "--config", files.configFile]);
+    const files = await writeConfig(stage(), { ward });
+    const first = await runSupervised(stage(), files);
+    const second = stage().vigil(["run", "--config", files.configFile]);
     expect(await second.exited).toBe(1);
     const said = second.stderr.join("\n");
     expect(said).toContain(ERRORS["journal-locked"].title.en);
@@ -205,8 +200,8 @@ function listen(port: number): Promise<Server> {
 
 describe("a damaged journal", () => {
   test("the gateway starts all the same, says journal-damaged, and alarms", async () => {
-    const files = await writeConfig(stage, { ward });
-    const before = await runSupervised(stage, files);
+    const files = await writeConfig(stage(), { ward });
+    const before = await runSupervised(stage(), files);
     await admitWard(files, ward);
     await pause(4000);
     await stopCleanly(before);
@@ -215,7 +210,7 @@ describe("a damaged journal", () => {
     if (segment === undefined) throw new Error("there is a segment");
     await flipBytes(join(folder, segment));
 
-    const after = await runSupervised(stage, files);
+    const after = await runSupervised(stage(), files);
     const told = await oneFault(files, "journal-damaged");
     expect(told.priority).toBe("medium");
     // The patients are still there: acts lie in another file.
@@ -228,7 +223,7 @@ describe("a damaged journal", () => {
     expect((await readdir(folder)).some((name) => name.includes(".damaged"))).toBe(true);
     await stopCleanly(after);
     // And once more: what was set aside does not stop the next start.
-    await stopCleanly(await runSupervised(stage, files));
+    await stopCleanly(await runSupervised(stage(), files));
   });
 });
 
@@ -257,10 +252,10 @@ describe.skipIf(mosquittoIsMissing)("an upstream that does not work", () => {
     broker = await prepareMosquitto(["allow_anonymous false", "password_file FOLDER/passwords"]);
     writePasswords({ file: join(broker.folder, "passwords"), username: "gateway", password: "right" });
     await broker.start();
-    const recorder = await startRecorder(stage, { port: broker.port, username: "gateway", password: "right" });
+    const recorder = await startRecorder(stage(), { port: broker.port, username: "gateway", password: "right" });
     const signIn = { username: "gateway", password: "wrong" };
-    const files = await writeConfig(stage, { ward, brokerPort: broker.port, signIn });
-    const gateway = await runSupervised(stage, files);
+    const files = await writeConfig(stage(), { ward, brokerPort: broker.port, signIn });
+    const gateway = await runSupervised(stage(), files);
     await admitWard(files, ward);
     const told = await oneFault(files, "upstream-denied");
     expect(told.subject.part).toBe("upstream:hospital");
@@ -287,10 +282,10 @@ describe.skipIf(mosquittoIsMissing)("an upstream that does not work", () => {
     broker = await prepareMosquitto(["allow_anonymous true", "persistence true", "persistence_location FOLDER/"]);
     await broker.start();
     // Its session must be there before the gateway finds the server; mosquitto_sub comes back by itself.
-    const recorder = await startRecorder(stage, broker);
+    const recorder = await startRecorder(stage(), broker);
     await broker.signal("SIGTERM");
-    const files = await writeConfig(stage, { ward, brokerPort: broker.port });
-    const gateway = await runSupervised(stage, files);
+    const files = await writeConfig(stage(), { ward, brokerPort: broker.port });
+    const gateway = await runSupervised(stage(), files);
     await admitWard(files, ward);
     await oneFault(files, "upstream-unreachable");
     ward.beds[0]?.takeCuffPressure(...BAD_PRESSURE);

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, type TestContext, test } from "vitest";
 import { patientId } from "../../src/core/ids.ts";
 import { attackedWardOfEachTest } from "../support/attacked-ward.ts";
 import { audit, NOTHING_WRONG, readJournal } from "../support/delivery-audit.ts";
@@ -9,7 +9,8 @@ import { admitWard, openFaults, perform, runSupervised, verify, writeConfig } fr
 import { seededRandom } from "../support/seeded-random.ts";
 import { BAD_PRESSURE, GOOD_PRESSURE, type SettableWard } from "../support/settable-ward.ts";
 import { mountSmallDisk, type SmallDisk } from "../support/small-disk.ts";
-import { pause, type Stage, until } from "../support/stage.ts";
+import type { Stage } from "../support/stage.ts";
+import { pause, until } from "../support/until.ts";
 import { type Recorder, startRecorder } from "../support/upstream-recorder.ts";
 
 const DISK_MEGABYTES = 48;
@@ -31,6 +32,14 @@ beforeEach(async () => {
   recordFile = join(stage.folder, "received.jsonl");
   recorder = await startRecorder(stage, { port: broker.port, recordFile });
 });
+
+/** The small disk of a test; where it may not be mounted, the test is skipped, and what is not tested then is said. */
+function mountOrSkip(context: TestContext, what: string): SmallDisk {
+  const disk = mountSmallDisk(stage, DISK_MEGABYTES);
+  if (typeof disk !== "string") return disk;
+  process.stderr.write(`NOT TESTED: ${what}, because it may not be mounted here: ${disk}\n`);
+  return context.skip();
+}
 
 /** Fills the disk, and takes what the gateway gives up at once, as a program does that writes without end. Returns how to free it. */
 function keepFull(disk: SmallDisk): () => void {
@@ -54,12 +63,7 @@ describe.skipIf(mosquittoIsMissing)("a full disk", () => {
   test("alerts go on without the disk, it is told once, and after freeing everything is kept under the numbers it left with", {
     timeout: 180_000,
   }, async (context) => {
-    const disk = mountSmallDisk(stage, DISK_MEGABYTES);
-    if (typeof disk === "string") {
-      process.stderr.write(`NOT TESTED: a full disk under the gateway, because it may not be mounted here: ${disk}\n`);
-      context.skip();
-      return;
-    }
+    const disk = mountOrSkip(context, "a full disk under the gateway");
     const files = await writeConfig(stage, { ward, brokerPort: broker.port, dataFolder: disk.folder, journalMegabytes: 32 });
     const gateway = await runSupervised(stage, files);
     await admitWard(files, ward);
@@ -125,12 +129,7 @@ describe.skipIf(mosquittoIsMissing)("a full disk", () => {
   test(`${CYCLES} times full and freed in one life: each time it is told and ends, and at the end nothing is missing`, {
     timeout: 240_000,
   }, async (context) => {
-    const disk = mountSmallDisk(stage, DISK_MEGABYTES);
-    if (typeof disk === "string") {
-      process.stderr.write(`NOT TESTED: a disk that is full again and again, because it may not be mounted here: ${disk}\n`);
-      context.skip();
-      return;
-    }
+    const disk = mountOrSkip(context, "a disk that is full again and again");
     const files = await writeConfig(stage, { ward, brokerPort: broker.port, dataFolder: disk.folder, journalMegabytes: 32 });
     const gateway = await runSupervised(stage, files);
     await admitWard(files, ward);
@@ -177,12 +176,7 @@ describe.skipIf(mosquittoIsMissing)("a full disk", () => {
   test("a gateway killed while the disk is full alarms again on the full disk, and never gives a number again that had left", {
     timeout: 180_000,
   }, async (context) => {
-    const disk = mountSmallDisk(stage, DISK_MEGABYTES);
-    if (typeof disk === "string") {
-      process.stderr.write(`NOT TESTED: a kill on a full disk, because it may not be mounted here: ${disk}\n`);
-      context.skip();
-      return;
-    }
+    const disk = mountOrSkip(context, "a kill on a full disk");
     const files = await writeConfig(stage, { ward, brokerPort: broker.port, dataFolder: disk.folder, journalMegabytes: 32 });
     const gateway = await runSupervised(stage, files);
     await admitWard(files, ward);

@@ -7,7 +7,8 @@ import { compilerIsMissing } from "../support/power-disk.ts";
 import { victimOf } from "../support/power-load.ts";
 import { openFaults, perform } from "../support/real-gateway.ts";
 import type { SettableWard } from "../support/settable-ward.ts";
-import { pause, type Stage, until } from "../support/stage.ts";
+import type { Stage } from "../support/stage.ts";
+import { pause, until } from "../support/until.ts";
 
 const SEED = 20260808;
 const BEDS = 20;

@@ -7,8 +7,10 @@ import { seq } from "../../src/core/ids.ts";
 import { LIMITS } from "../../src/core/limits.ts";
 import type { Journal } from "../../src/core/ports.ts";
 import { wallMs } from "../../src/core/time.ts";
-import { committed, flipBytes, openOrFail, readAll, until } from "../support/journal-folder.ts";
+import { committed, flipBytes, openOrFail, readAll } from "../support/journal-folder.ts";
 import { actOf, alertOf, BASE_MS, observationOf } from "../support/journal-records.ts";
+import { fillDisk } from "../support/small-disk.ts";
+import { until } from "../support/until.ts";
 
 const isRoot = process.getuid?.() === 0;
 if (!isRoot) process.stderr.write("NOT TESTED: disks that cannot be written or are away, because only root may mount one\n");
@@ -42,26 +44,6 @@ function unmount(): void {
 
 function remount(options: string): void {
   execFileSync("mount", ["-o", `remount,${options}`, disk]);
-}
-
-/** Takes all that is left of the disk, and returns how to free it. */
-function fillDisk(): () => void {
-  const names: string[] = [];
-  for (let bytes = 1 << 20; bytes >= 1024; bytes /= 2) {
-    for (let full = false; !full; ) {
-      const name = join(disk, `filler-${names.length}`);
-      names.push(name);
-      try {
-        writeFileSync(name, Buffer.alloc(bytes, 1));
-      } catch {
-        rmSync(name, { force: true });
-        full = true;
-      }
-    }
-  }
-  return () => {
-    for (const name of names) rmSync(name, { force: true });
-  };
 }
 
 /** What the journal says of its health from its opening on. */
@@ -149,7 +131,7 @@ describe.skipIf(!isRoot)("a journal that cannot be written when the gateway star
     const folder = join(disk, "journal");
     const epoch = await fill(folder, true);
     rmSync(join(folder, "reserve.bin"), { force: true });
-    const free = fillDisk();
+    const free = fillDisk(disk);
     const journal = await openOrFail(folder);
     const states = watch(journal);
     expect(states).toEqual(["journal-disk-full"]);
@@ -166,7 +148,7 @@ describe.skipIf(!isRoot)("a journal that cannot be written when the gateway star
     mount("-t", "tmpfs", "-o", "size=4m", "tmpfs");
     const folder = join(disk, "journal");
     const epoch = await fill(folder, true);
-    fillDisk();
+    fillDisk(disk);
     const journal = await openOrFail(folder);
     expect([journal.epoch, watch(journal)[0]]).toEqual([epoch, "journal-disk-full"]);
     const next = (journal.leftOutAtOpen?.to ?? 0) + 1;

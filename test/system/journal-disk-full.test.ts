@@ -1,17 +1,17 @@
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { JournalRecord } from "../../src/core/record.ts";
 import { committed, openOrFail, readAll } from "../support/journal-folder.ts";
 import { alertOf, observationOf } from "../support/journal-records.ts";
+import { fillDisk } from "../support/small-disk.ts";
 
 const isRoot = process.getuid?.() === 0;
 if (!isRoot) process.stderr.write("NOT TESTED: a full disk, because only root may mount one\n");
 
 let disk = "";
-let fills = 0;
 
 beforeEach(() => {
   disk = mkdtempSync(join(tmpdir(), "vigil-disk-"));
@@ -22,23 +22,6 @@ afterEach(() => {
   if (isRoot) execFileSync("umount", ["-l", disk]);
   rmSync(disk, { recursive: true, force: true });
 });
-
-/** Fills what is left of the disk with one file, and returns how to free it. */
-function fillDisk(): () => void {
-  fills += 1;
-  const path = join(disk, `filler-${fills}`);
-  for (let bytes = 4096 * 512; bytes >= 4096; bytes /= 2) {
-    for (let part = 0; ; part++) {
-      try {
-        writeFileSync(`${path}-${bytes}-${part}`, Buffer.alloc(bytes, 1));
-      } catch {
-        rmSync(`${path}-${bytes}-${part}`, { force: true });
-        break;
-      }
-    }
-  }
-  return () => execFileSync("sh", ["-c", `rm -f ${path}-*`]);
-}
 
 /** Observations and an alert behind them, about 2 KB on disk. */
 function batchFrom(next: number): JournalRecord[] {
@@ -53,7 +36,7 @@ describe.skipIf(!isRoot)("a full disk", () => {
     journal.onHealth((health) => states.push(health.state === "failing" ? health.fault.code : health.state));
     journal.append([observationOf({ seq: 1 }), alertOf({ seq: 2, id: "a" })]);
     await committed(journal, 2);
-    const frees = [fillDisk()];
+    const frees = [fillDisk(disk)];
     let next = 3;
     const fillUntilFull = async () => {
       while (states.at(-1) !== "journal-disk-full" && next < 20_000) {
@@ -66,7 +49,7 @@ describe.skipIf(!isRoot)("a full disk", () => {
     expect(states).toEqual(["journal-disk-full"]);
     // The room in reserve is given up with the second try; what else fills the disk takes it.
     await new Promise((resolve) => setTimeout(resolve, 1500));
-    frees.push(fillDisk());
+    frees.push(fillDisk(disk));
     await fillUntilFull();
     const committedWhenFull = journal.committedSeq();
     await new Promise((resolve) => setTimeout(resolve, 2500));
@@ -94,7 +77,7 @@ describe.skipIf(!isRoot)("a full disk", () => {
       await committed(journal, next - 1);
     };
     while (segments() < 4) await append();
-    fillDisk();
+    fillDisk(disk);
     let full = false;
     journal.onHealth((health) => {
       full ||= health.state === "failing";

@@ -1,27 +1,20 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { openOrFail, until } from "../support/journal-folder.ts";
+import { afterEach, describe, expect, test } from "vitest";
+import { openOrFail } from "../support/journal-folder.ts";
 import { endAppenders, expectAllSaid, type Life, startAppender } from "../support/journal-killing.ts";
 import { compilerIsMissing, openPowerDisk } from "../support/power-disk.ts";
 import { seededRandom } from "../support/seeded-random.ts";
-import { openStage, type Stage } from "../support/stage.ts";
+import { stageOfEachTest } from "../support/stage.ts";
+import { until } from "../support/until.ts";
 
 const SEED = 5417;
 const ROUNDS = 10;
 /** Which files' fsync fails: any, one kind, only logs, only what logs are carried into, the folder. */
 const PATTERNS = ["", "kept*", "observations*", "*-wal", "*.sqlite"] as const;
 
-let stage: Stage;
-
-beforeEach(async () => {
-  stage = await openStage();
-});
-
-afterEach(async () => {
-  endAppenders();
-  await stage.close();
-});
+const stage = stageOfEachTest();
+afterEach(endAppenders);
 
 describe.skipIf(compilerIsMissing)("an fsync that fails", () => {
   test.each([
@@ -35,9 +28,9 @@ describe.skipIf(compilerIsMissing)("an fsync that fails", () => {
     },
     async (load) => {
       const random = seededRandom(load.seed);
-      const watched = join(stage.folder, "watched");
+      const watched = join(stage().folder, "watched");
       mkdirSync(watched);
-      const disk = openPowerDisk(stage, watched);
+      const disk = openPowerDisk(stage(), watched);
       const folder = join(watched, "journal");
       const lives: Life[] = [];
       let failedSyncs = 0;

@@ -1,12 +1,13 @@
 import { mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test } from "vitest";
 import { listSealedKept } from "../../src/journal/journal-folder.ts";
-import { openOrFail, until } from "../support/journal-folder.ts";
+import { openOrFail } from "../support/journal-folder.ts";
 import { attackWithKills, endAppenders, expectAllSaid, type Life, startAppender } from "../support/journal-killing.ts";
 import { compilerIsMissing, openPowerDisk } from "../support/power-disk.ts";
 import { seededRandom } from "../support/seeded-random.ts";
-import { openStage, type Stage } from "../support/stage.ts";
+import { stageOfEachTest } from "../support/stage.ts";
+import { until } from "../support/until.ts";
 
 const SEED = 2611;
 const KILLS = 15;
@@ -19,21 +20,13 @@ const PER_TURN = 25;
 const SYNC_MICROSECONDS = 15_000;
 const PATTERNS = ["kept*", "kept.sqlite.renewing", "", "*-wal"] as const;
 
-let stage: Stage;
-
-beforeEach(async () => {
-  stage = await openStage();
-});
-
-afterEach(async () => {
-  endAppenders();
-  await stage.close();
-});
+const stage = stageOfEachTest();
+afterEach(endAppenders);
 
 test(`nothing that was said committed is missing after ${KILLS} kills while kept records are sealed`, {
   timeout: 240_000,
 }, async () => {
-  const folder = join(stage.folder, "journal");
+  const folder = join(stage().folder, "journal");
   await attackWithKills({ folder, kills: KILLS, seed: SEED, ...LOAD });
   expect(listSealedKept(folder).length).toBeGreaterThan(20);
 });
@@ -43,9 +36,9 @@ describe.skipIf(compilerIsMissing)("a power cut while kept records are sealed", 
     timeout: 280_000,
   }, async () => {
     const random = seededRandom(SEED);
-    const watched = join(stage.folder, "watched");
+    const watched = join(stage().folder, "watched");
     mkdirSync(watched);
-    const disk = openPowerDisk(stage, watched);
+    const disk = openPowerDisk(stage(), watched);
     disk.delaySyncs(SYNC_MICROSECONDS);
     const folder = join(watched, "journal");
     const lives: Life[] = [];
@@ -75,9 +68,9 @@ describe.skipIf(compilerIsMissing)("a power cut while kept records are sealed", 
     timeout: 280_000,
   }, async () => {
     const random = seededRandom(SEED + 1);
-    const watched = join(stage.folder, "watched");
+    const watched = join(stage().folder, "watched");
     mkdirSync(watched);
-    const disk = openPowerDisk(stage, watched);
+    const disk = openPowerDisk(stage(), watched);
     const folder = join(watched, "journal");
     const lives: Life[] = [];
     let failedSyncs = 0;

@@ -9,11 +9,12 @@ import type { WaveformChunk } from "../../src/core/observation.ts";
 import type { Journal } from "../../src/core/ports.ts";
 import type { LostRange } from "../../src/journal/messages.ts";
 import { WAVE_DEFAULTS } from "../../src/journal/waves/wave-settings.ts";
-import { committed, openOrFail, readAll, until } from "../support/journal-folder.ts";
+import { committed, openOrFail, readAll } from "../support/journal-folder.ts";
 import { observationOf } from "../support/journal-records.ts";
 import { compilerIsMissing, openPowerDisk } from "../support/power-disk.ts";
 import { seededRandom } from "../support/seeded-random.ts";
 import { openStage } from "../support/stage.ts";
+import { until } from "../support/until.ts";
 import {
   everything,
   foldersOfTests,

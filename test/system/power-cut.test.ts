@@ -3,7 +3,7 @@ import { attackedWardOfEachTest } from "../support/attacked-ward.ts";
 import { mosquittoIsMissing } from "../support/mosquitto.ts";
 import { attackWithCuts, startPowered } from "../support/power-cuts.ts";
 import { compilerIsMissing } from "../support/power-disk.ts";
-import { pause } from "../support/stage.ts";
+import { pause } from "../support/until.ts";
 
 const SEED = 20260707;
 const CUTS = 5;

@@ -1,9 +1,10 @@
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { createSystemClock } from "../../src/clock.ts";
 import type { PictureView } from "../../src/core/stream.ts";
 import { askGateway } from "../../src/gateway/control-socket.ts";
-import { openStage, type Program, pause, type Stage, until } from "../support/stage.ts";
+import { type Program, stageOfEachTest } from "../support/stage.ts";
+import { pause, until } from "../support/until.ts";
 
 /** From the start to a page that answers; the pages are built before, as `npm ci` and the first start have done. */
 const PAGE_MS_MAX = 10_000;
@@ -11,23 +12,15 @@ const CONFIRMED_MS_MAX = 120_000;
 /** From Ctrl-C to the end of the last process. */
 const STOP_MS_MAX = 3000;
 
-let stage: Stage;
-
-beforeEach(async () => {
-  stage = await openStage();
-});
-
-afterEach(async () => {
-  await stage.close();
-});
+const stage = stageOfEachTest();
 
 function demoFolder(): string {
-  return join(stage.folder, "demo");
+  return join(stage().folder, "demo");
 }
 
 /** `npm start`, as a person types it, with another folder than the one of that person. */
 function npmStart(): Program {
-  return stage.program(["npm", "start"], { VIGIL_DEMO_FOLDER: demoFolder() });
+  return stage().program(["npm", "start"], { VIGIL_DEMO_FOLDER: demoFolder() });
 }
 
 async function demoPicture(): Promise<PictureView | null> {
@@ -53,8 +46,8 @@ async function controlC(demo: Program): Promise<void> {
   const askedMs = performance.now();
   demo.signalGroup("SIGINT");
   await until(
-    `everything has ended; left: ${JSON.stringify(stage.processes())}`,
-    () => stage.processes().length === 0,
+    `everything has ended; left: ${JSON.stringify(stage().processes())}`,
+    () => stage().processes().length === 0,
     STOP_MS_MAX + 5000,
   );
   expect(performance.now() - askedMs).toBeLessThanOrEqual(STOP_MS_MAX);

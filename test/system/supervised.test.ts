@@ -1,34 +1,28 @@
 import { chmodSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { audit, readJournal } from "../support/delivery-audit.ts";
-import { type Mosquitto, mosquittoIsMissing, prepareMosquitto } from "../support/mosquitto.ts";
+import { beforeEach, describe, expect, test } from "vitest";
+import { attackedWardOfEachTest } from "../support/attacked-ward.ts";
+import { audit, NOTHING_WRONG, readJournal } from "../support/delivery-audit.ts";
+import { mosquittoIsMissing } from "../support/mosquitto.ts";
 import { admitWard, type Files, openFaults, runSupervised, writeConfig } from "../support/real-gateway.ts";
-import { BAD_PRESSURE, openSettableWard, type SettableWard } from "../support/settable-ward.ts";
-import { openStage, pause, type Stage, until } from "../support/stage.ts";
+import { BAD_PRESSURE, type SettableWard } from "../support/settable-ward.ts";
+import type { Stage } from "../support/stage.ts";
+import { pause, until } from "../support/until.ts";
 import { type Recorder, startRecorder } from "../support/upstream-recorder.ts";
 
+const attacked = attackedWardOfEachTest(3);
 let stage: Stage;
 let ward: SettableWard;
-let broker: Mosquitto;
 let recorder: Recorder;
 let files: Files;
 let soundFile: string;
 
 beforeEach(async () => {
-  stage = await openStage();
-  ward = await openSettableWard(3);
-  broker = await prepareMosquitto(["allow_anonymous true"]);
-  await broker.start();
+  const { broker } = attacked();
+  ({ stage, ward } = attacked());
   recorder = await startRecorder(stage, broker);
   soundFile = join(stage.folder, "sounds");
   files = await writeConfig(stage, { ward, brokerPort: broker.port, sounderCommand: [writeSounder()] });
-});
-
-afterEach(async () => {
-  await stage.close();
-  await ward.close();
-  await broker.remove();
 });
 
 /** A sounder that writes down when and why it was run. */
@@ -116,14 +110,7 @@ describe.skipIf(mosquittoIsMissing)("the gateway under its supervisor", () => {
     // What the upstream was given last has arrived there.
     await pause(300);
     const first = await readJournal(files);
-    expect(audit(recorder.delivered(), first)).toEqual({
-      lost: [],
-      changed: [],
-      reused: [],
-      unmarked: [],
-      undelivered: [],
-      holes: [],
-    });
+    expect(audit(recorder.delivered(), first)).toEqual(NOTHING_WRONG);
     expect(heard.message.committedSeq).toBeLessThanOrEqual(first.lastSeq);
     expect(heard.message.epoch).toBe(first.epoch);
 
@@ -137,14 +124,7 @@ describe.skipIf(mosquittoIsMissing)("the gateway under its supervisor", () => {
     expect(second.epoch).toBe(first.epoch);
     expect(second.lastSeq).toBeGreaterThan(first.lastSeq);
     for (const [seq, record] of first.bySeq) expect(second.bySeq.get(seq)).toEqual(record);
-    expect(audit(recorder.delivered(), second)).toEqual({
-      lost: [],
-      changed: [],
-      reused: [],
-      unmarked: [],
-      undelivered: [],
-      holes: [],
-    });
+    expect(audit(recorder.delivered(), second)).toEqual(NOTHING_WRONG);
     const raised = recorder
       .alerts()
       .filter(
