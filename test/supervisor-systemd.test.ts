@@ -8,10 +8,10 @@ import { beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { createSystemClock } from "../src/clock.ts";
 import { SUPERVISOR_LIMITS, superviseGateway } from "../src/supervisor/supervisor.ts";
 import type { SupervisorEvent } from "../src/supervisor/supervisor-event.ts";
+import { until } from "./support/until.ts";
 
 const GATEWAY = fileURLToPath(new URL("support/supervised-gateway.ts", import.meta.url));
 const UNIT_FILE = fileURLToPath(new URL("../config/vigil.service", import.meta.url));
-const WAIT_MS_MAX = 15_000;
 const WATCHDOG_MS = 600;
 
 const missing = ["perl", "systemd-notify", "systemd-analyze"].filter((program) => spawnSync("which", [program]).status !== 0);
@@ -25,15 +25,6 @@ beforeEach(async ({ onTestFinished }) => {
   onTestFinished(() => rm(made, { recursive: true, force: true }));
   folder = made;
 });
-
-async function until(what: string, holds: () => boolean): Promise<void> {
-  const clock = createSystemClock();
-  const deadline = clock.monotonic() + WAIT_MS_MAX;
-  while (!holds()) {
-    if (clock.monotonic() > deadline) throw new Error(`not within ${WAIT_MS_MAX} ms: ${what}`);
-    await clock.sleep(20);
-  }
-}
 
 /**
  * A datagram socket as systemd has one, kept by Perl (part of every Debian), which writes what arrives to a file.
@@ -157,7 +148,7 @@ describe.skipIf(missing.length > 0)("systemd", () => {
       "Type=notify",
       "NotifyAccess=all",
       "Restart=always",
-      "SupplementaryGroups=dialout",
+      "SupplementaryGroups=dialout audio",
       "StateDirectory=vigil",
     ]) {
       expect(unit).toContain(`\n${line}\n`);
