@@ -166,6 +166,85 @@ describe("a stored record is as old as the device's clock says, not as its stamp
   });
 });
 
+// -------------------------------------------- what was kept on its way, and devices that keep without a word
+
+describe("a message that somebody kept on its way", () => {
+  const kept = (line: StoringLine, intake: DeviceIntake, second: number) =>
+    intake.feed({
+      bytes: storingBytes(line),
+      channel: "",
+      receivedAtMs: wallMs(NOON + second * 1000),
+      receivedMonotonicMs: monotonicMs(1000 + second * 1000),
+      kept: true,
+    });
+
+  test("is late with its time unknown where it has none, and dated where the device's clock is known", () => {
+    const { intake, say } = oximeter();
+    expect(one(kept(live(null), intake, 0)).quality.flags).toEqual(["late", "measured-time-unknown"]);
+    for (let second = 1; second < 4; second++) say(live(NOON_S + 5 * HOUR_S + second), second);
+    const { times, quality, patientId: whose } = one(kept(live(NOON_S + 5 * HOUR_S - 1800), intake, 10));
+    expect(times.measuredAtMs).toBe(NOON - 1_800_000);
+    expect(quality.flags).toEqual(["late"]);
+    expect(whose).toBe(ANNA);
+  });
+});
+
+describe("a device that may keep messages without a word of it", () => {
+  function keeper() {
+    const driver = storingDriver();
+    const open: typeof driver.open = (options) => {
+      const session = driver.open(options);
+      const feed: typeof session.feed = (...given) =>
+        session.feed(...given).map((emission) => (emission.kind === "message" ? { ...emission, mayBeStored: true } : emission));
+      return { ...session, feed };
+    };
+    const intake = createDeviceIntake({
+      deviceId: deviceId("watch"),
+      driver: { ...driver, open },
+      driverOptions: {},
+      origin: "measured",
+      patientOf: () => BERTA,
+      patientAt: (atMs) => (atMs < 1000 - 600_000 ? ANNA : BERTA),
+    });
+    return (clockSeconds: number | null, second: number) =>
+      one(
+        intake.feed({
+          bytes: storingBytes(live(clockSeconds)),
+          channel: "",
+          receivedAtMs: wallMs(NOON + second * 1000),
+          receivedMonotonicMs: monotonicMs(1000 + second * 1000),
+        }),
+      ).quality.flags;
+  }
+
+  test("what has our time is now; what is older by more than half a minute was kept", () => {
+    const say = keeper();
+    expect(say(NOON_S, 0)).toEqual([]);
+    expect(say(NOON_S + 1 - 30, 1)).toEqual([]);
+    expect(say(NOON_S + 2 - 31, 2)).toEqual(["late"]);
+    expect(say(NOON_S - 7200, 3)).toEqual(["late"]);
+    expect(say(NOON_S + 4, 4)).toEqual([]);
+  });
+
+  test("a clock that is wrong by hours is believed once it has gone on as ours did", () => {
+    const say = keeper();
+    expect(say(NOON_S + 8 * HOUR_S, 0)).toEqual(["late", "measured-time-unknown"]);
+    expect(say(NOON_S + 8 * HOUR_S + 1, 1)).toEqual([]);
+    expect(say(NOON_S + 8 * HOUR_S + 2, 2)).toEqual([]);
+    expect(say(NOON_S + 8 * HOUR_S + 3 - 3600, 3)).toEqual(["late"]);
+  });
+
+  test("a stored lot that comes at once is never now, however many it is", () => {
+    const say = keeper();
+    for (let index = 0; index < 50; index++) expect(say(NOON_S - 7200 + index * 60, index / 100)).toContain("late");
+    for (let index = 0; index < 50; index++) expect(say(NOON_S - 7200 + index, 1 + index / 100)).toContain("late");
+  });
+
+  test("a message without a time is now: nothing says otherwise", () => {
+    expect(keeper()(null, 0)).toEqual([]);
+  });
+});
+
 // ------------------------------------------------------------------ in a ward
 
 const startWard = () => startSmallWard({ driver: storingDriver() });

@@ -47,8 +47,9 @@ export function createDeviceClock(): DeviceClock {
     const last = before;
     before = { deviceMs, atMonotonicMs: receivedMonotonicMs };
     if (Math.abs(receivedAtMs - deviceMs) <= LATENESS_MS_MAX) return true;
-    const usual = medianOffset(compared);
-    if (usual !== null) return receivedMonotonicMs - deviceMs - usual <= LATENESS_MS_MAX;
+    // The message that came fastest shows how far the clocks are apart.
+    const leastMs = Math.min(...compared.map(({ offsetMs }) => offsetMs));
+    if (compared.length > 0) return receivedMonotonicMs - deviceMs - leastMs <= LATENESS_MS_MAX;
     // A clock that is wrong: believed once it has gone on for a while as ours did.
     if (last === null) return false;
     const elapsedMs = receivedMonotonicMs - last.atMonotonicMs;

@@ -61,6 +61,9 @@ export interface MqttConnection {
    */
   readonly publish: (message: MqttMessage) => Promise<Result<void, PublishFailure>>;
   readonly subscribe: (filters: readonly string[]) => Promise<Result<void, Fault>>;
+  /** Takes no further message, nor anything behind it, before `resume`; the server's queue holds the rest. A pause beyond the keep-alive ends the connection. */
+  readonly pause: () => void;
+  readonly resume: () => void;
   /** Why the connection has ended, or null while it lives. */
   readonly endedBy: () => Fault | null;
   /** Resolves when the connection has ended, with the reason. */
@@ -128,7 +131,9 @@ export async function connectMqtt(
   socket.on("error", note);
   const client = new MqttClient(() => socket, clientOptions(server, session, secrets.value, parts.thanksByHand === true));
   const thanks = new HeldThanks(socket);
-  if (parts.thanksByHand === true) thanks.holdFor(client);
+  const gate = new Gate();
+  const afterwards = parts.thanksByHand === true ? THANKED_FOR_LATER : undefined;
+  client.handleMessage = (packet, callback) => gate.pass(() => (packet.qos === 1 ? callback(afterwards) : callback()));
   client.on("error", note);
   client.on("disconnect", (packet) => note(new ReasonError(packet.reasonCode ?? 0)));
   return new Promise((resolve) => {
@@ -167,13 +172,38 @@ export async function connectMqtt(
       client.off("close", closed);
       const places = Math.min(LIMITS.upstreamInFlightMax.value, connack.properties?.receiveMaximum ?? Number.POSITIVE_INFINITY);
       const packetBytesMax = connack.properties?.maximumPacketSize ?? Number.POSITIVE_INFINITY;
-      const of = { client, socket, clock: parts.clock, places, packetBytesMax, address: address.text };
+      const of = { client, socket, gate, clock: parts.clock, places, packetBytesMax, address: address.text };
       const connection = new Connection({ ...of, sessionPresent: connack.sessionPresent });
       client.once("close", () => connection.end(classify(firstError, address.text)));
       thanks.whenLeftOver(() => connection.end(fault("upstream-slow", { address: address.text, reason: "receipts-left-over" })));
       resolve(succeed(connection));
     });
   });
+}
+
+/** Makes the library go on without a PUBACK. */
+const THANKED_FOR_LATER = new Error("thanked for later");
+
+/** Lets one message after the other pass, and none while it is closed: the library reads on when the last one has passed. */
+class Gate {
+  #isClosed = false;
+  #waiting: (() => void) | null = null;
+
+  pass(go: () => void): void {
+    if (this.#isClosed) this.#waiting = go;
+    else go();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+  }
+
+  open(): void {
+    this.#isClosed = false;
+    const go = this.#waiting;
+    this.#waiting = null;
+    go?.();
+  }
 }
 
 /** A message that came and is not yet thanked for. */
@@ -195,11 +225,6 @@ class HeldThanks {
 
   constructor(socket: Socket) {
     this.#socket = socket;
-  }
-
-  holdFor(client: MqttClient): void {
-    const notNow = new Error("thanked for later");
-    client.handleMessage = (packet, callback) => (packet.qos === 1 ? callback(notNow) : callback());
   }
 
   /** How to thank for a message, or null where too many wait: it is then as if it had not come. */
@@ -243,6 +268,7 @@ class Connection implements MqttConnection {
   readonly sessionPresent: boolean;
   readonly #client: MqttClient;
   readonly #socket: Socket;
+  readonly #gate: Gate;
   readonly #clock: Clock;
   readonly #places: number;
   readonly #packetBytesMax: number;
@@ -256,6 +282,7 @@ class Connection implements MqttConnection {
   constructor(of: {
     readonly client: MqttClient;
     readonly socket: Socket;
+    readonly gate: Gate;
     readonly clock: Clock;
     readonly places: number;
     readonly packetBytesMax: number;
@@ -263,6 +290,7 @@ class Connection implements MqttConnection {
     readonly sessionPresent: boolean;
   }) {
     this.sessionPresent = of.sessionPresent;
+    this.#gate = of.gate;
     this.#client = of.client;
     this.#socket = of.socket;
     this.#clock = of.clock;
@@ -299,8 +327,13 @@ class Connection implements MqttConnection {
       });
     });
 
+  readonly pause = (): void => this.#gate.close();
+
+  readonly resume = (): void => this.#gate.open();
+
   readonly close = async (): Promise<void> => {
     if (this.#fault !== null) return;
+    this.#gate.open();
     const said = new Promise<void>((resolve) => this.#client.end(false, {}, () => resolve()));
     await Promise.race([said, this.#clock.sleep(GOODBYE_MS_MAX)]);
     this.end(fault("upstream-unreachable", { address: this.#address, reason: "closed" }));
