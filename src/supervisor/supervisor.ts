@@ -195,8 +195,8 @@ class Supervision {
   }
 }
 
-/** The first restart within the window is at once; then the least wait, doubled each time, up to the longest. */
+/** The first two restarts within the window are at once: who lies there is watched again soon; then the least wait, doubled each time, up to the longest. */
 function backoffMs(crashesCount: number, limits: SupervisorLimits): number {
-  if (crashesCount <= 1) return 0;
-  return Math.min(limits.restartBackoffMsMax, limits.restartBackoffMsMin * 2 ** (crashesCount - 2));
+  if (crashesCount <= 2) return 0;
+  return Math.min(limits.restartBackoffMsMax, limits.restartBackoffMsMin * 2 ** (crashesCount - 3));
 }
