@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { isAbsolute, resolve } from "node:path";
 import { parseDocument } from "yaml";
 import * as z from "zod";
-import { DRIVERS, findDriver, optionRemedy, unknownOptions } from "../drivers/index.ts";
+import { DRIVERS, findDriver, optionProblems, optionRemedy, optionTexts, unknownOptions } from "../drivers/index.ts";
 import { QUANTITIES, QUANTITY_NAMES, type QuantityName, type Text } from "../src/core/quantities.ts";
 import { fail, type Result, succeed } from "../src/core/result.ts";
 
@@ -42,6 +42,8 @@ const captureLink = z
   })
   .describe("A recording in place of a device.");
 
+const optionValue = z.union([z.string(), z.number(), z.boolean(), z.array(z.json()), z.record(z.string(), z.json())]);
+
 const device = z.strictObject({
   id: name,
   title: z.string().min(1).max(80).optional().describe("Shown on the wall; the driver's title where left out."),
@@ -52,7 +54,11 @@ const device = z.strictObject({
     .default("measured")
     .describe("Anything but `measured` never alarms for a real patient."),
   link: z.discriminatedUnion("kind", [serialLink, tcpLink, captureLink]),
-  options: z.record(z.string(), z.string()).default({}).describe("Settings of the driver."),
+  options: z
+    .record(z.string(), optionValue)
+    .default({})
+    .transform(optionTexts)
+    .describe("Settings of the driver, by the names that drivers/README.md tells; lists and objects as YAML or as JSON in a text."),
   silenceSeconds: z
     .number()
     .min(1)
@@ -298,6 +304,11 @@ function checkTogether(config: Checkable, context: Refinement): void {
         ["devices", index, "options", option],
         `is not an option of ${driver.id}; ${optionRemedy(driver)} | 不是 ${driver.id} 的选项；请删除或改用：${driver.optionNames.join("、") || "（无选项）"}`,
       );
+    for (const { option, problem, remedy } of optionProblems(driver, optionTexts(entry.options ?? {})))
+      complain(
+        ["devices", index, "options", option],
+        `${inOnePart(problem.en)}; ${inOnePart(remedy.en)} | ${inOnePart(problem.zh)}；${inOnePart(remedy.zh)}`,
+      );
   });
   config.upstreams.forEach((entry, index) => {
     if ((entry.certFile === undefined) !== (entry.keyFile === undefined))
@@ -319,6 +330,11 @@ function checkTogether(config: Checkable, context: Refinement): void {
       ["dashboard", "signIn"],
       "sign-in may be off on a loopback address only; set it to true or host to 127.0.0.1 | 仅回环地址可关闭登录；请设为 true 或将 host 设为 127.0.0.1",
     );
+}
+
+/** A text without the signs that part a problem from its remedy and one language from the other; it may quote what somebody wrote. */
+function inOnePart(text: string): string {
+  return text.replaceAll("; ", ", ").replaceAll("；", "，").replaceAll(" | ", " / ");
 }
 
 /** The part of the configuration that `checkTogether` reads. */

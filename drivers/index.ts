@@ -1,4 +1,6 @@
-import type { Driver } from "../src/core/ports.ts";
+import type { Driver, OptionProblem } from "../src/core/ports.ts";
+import { mqttJson } from "./mqtt/json.ts";
+import { mqttZigbee2mqtt } from "./mqtt/zigbee2mqtt.ts";
 import { ivy450c } from "./serial/ivy-450c.ts";
 import { noninDf2 } from "./serial/nonin-df2.ts";
 
@@ -6,6 +8,8 @@ import { noninDf2 } from "./serial/nonin-df2.ts";
 export const DRIVERS: readonly Driver[] = [
   ivy450c, //
   noninDf2,
+  mqttJson,
+  mqttZigbee2mqtt,
 ];
 
 /** The driver with this id, or null. */
@@ -22,4 +26,21 @@ export function unknownOptions(driver: Driver, names: readonly string[]): readon
 export function optionRemedy(driver: Driver): string {
   const names = driver.optionNames.join(", ");
   return names === "" ? `take it out, ${driver.id} has no options` : `take it out or use one of ${names}`;
+}
+
+/** Options as drivers take them: text as it is, numbers and truths written out, lists and objects as JSON; what is none of these is left out. */
+export function optionTexts(given: Readonly<Record<string, unknown>>): Readonly<Record<string, string>> {
+  const texts: [string, string][] = [];
+  for (const [name, value] of Object.entries(given)) {
+    if (typeof value === "string") texts.push([name, value]);
+    else if (typeof value === "number" || typeof value === "boolean") texts.push([name, String(value)]);
+    else if (typeof value === "object" && value !== null) texts.push([name, JSON.stringify(value)]);
+  }
+  return Object.fromEntries(texts);
+}
+
+/** What is wrong with the values of the options that the driver knows, all at once. */
+export function optionProblems(driver: Driver, options: Readonly<Record<string, string>>): readonly OptionProblem[] {
+  const known = Object.entries(options).filter(([name]) => driver.optionNames.includes(name));
+  return driver.checkOptions?.(Object.fromEntries(known)) ?? [];
 }

@@ -1,6 +1,6 @@
 import { createReadStream } from "node:fs";
 import { parseArgs } from "node:util";
-import { DRIVERS, findDriver, optionRemedy, unknownOptions } from "../../drivers/index.ts";
+import { DRIVERS, findDriver, optionProblems, optionRemedy, optionTexts, unknownOptions } from "../../drivers/index.ts";
 import type { Reading } from "../core/observation.ts";
 import type { Driver, Emission, WaveSamples } from "../core/ports.ts";
 import { fail, type Result, succeed } from "../core/result.ts";
@@ -23,14 +23,22 @@ const USAGE = `usage: vigil decode DRIVER [--channel C] [--option k=v] (--hex "A
 Feeds bytes to a driver, chunk by chunk in the order given, and prints one JSON line per message or refusal.
   --hex    one chunk per string; may be repeated
   --file   the bytes of a file, as a device sent them
-  --text   one whole message of a device that sends lines; its line end is added
+  --text   one whole message; the line end of a device that sends lines is added
   --stdin  one JSON object a line, {"channel":"","hex":["1E 55"],"text":"...","options":{}}, each in a session of its own;
-           one line {"results":[...]} for each
+           one line {"results":[...]} for each; options may hold lists and objects
+  --option what the driver's options say; lists and objects as JSON, --option 'mapping={"heartRate":"$.hr"}'
 Drivers are listed by: vigil drivers
 Exit 0: something was decoded and nothing refused; 1: nothing was decoded or something was refused; 2: wrong usage.`;
 
-/** Behind a text given by hand: the line end most serial devices use. */
-const LINE_END = "\r\n";
+/** Behind a text given by hand: the line end most serial devices use; a message by MQTT is whole as it is. */
+function lineEndOf({ link }: Driver): string {
+  switch (link.kind) {
+    case "serial":
+      return "\r\n";
+    case "mqtt":
+      return "";
+  }
+}
 
 /** `vigil decode`: what a driver makes of some bytes, without a gateway. */
 export const decodeCommand: Command = {
@@ -75,7 +83,7 @@ function readRequest(args: readonly string[]): Result<Request, string> {
   if (driver === null) return fail(`there is no driver ${id}; there are ${DRIVERS.map((known) => known.id).join(", ")}`);
   const options = readOptions(driver, parsed.values.option ?? []);
   if (!options.ok) return options;
-  const source = readSource(parsed.values, hex);
+  const source = readSource(driver, parsed.values, hex);
   if (!source.ok) return source;
   return succeed({ driver, channel: parsed.values.channel ?? "", options: options.value, source: source.value });
 }
@@ -97,23 +105,27 @@ function parse(args: readonly string[]) {
 }
 
 /** Reads `k=v` pairs; an option the driver does not know is refused, because it would change nothing unseen. */
-function readOptions(driver: Driver, pairs: readonly string[]): Result<Readonly<Record<string, string>>, string> {
+export function readOptions(driver: Driver, pairs: readonly string[]): Result<Readonly<Record<string, string>>, string> {
   const options: Record<string, string> = {};
   for (const pair of pairs) {
     const equals = pair.indexOf("=");
     if (equals < 1) return fail(`--option takes k=v, not ${pair}`);
     options[pair.slice(0, equals)] = pair.slice(equals + 1);
   }
-  return complainOfOptions(driver, Object.keys(options)) ?? succeed(options);
+  return complainOfOptions(driver, options) ?? succeed(options);
 }
 
-function complainOfOptions(driver: Driver, names: readonly string[]): Result<never, string> | null {
-  const unknown = unknownOptions(driver, names);
-  if (unknown.length === 0) return null;
-  return fail(`${driver.id} does not know the option ${unknown.join(", ")}; ${optionRemedy(driver)}`);
+function complainOfOptions(driver: Driver, options: Readonly<Record<string, string>>): Result<never, string> | null {
+  const unknown = unknownOptions(driver, Object.keys(options));
+  if (unknown.length > 0) return fail(`${driver.id} does not know the option ${unknown.join(", ")}; ${optionRemedy(driver)}`);
+  const problems = optionProblems(driver, options).map(
+    ({ option, problem, remedy }) => `option ${option}: ${problem.en}; ${remedy.en}`,
+  );
+  return problems.length === 0 ? null : fail(problems.join("\n"));
 }
 
 function readSource(
+  driver: Driver,
   values: { readonly file?: string; readonly text?: string; readonly stdin?: boolean },
   hex: readonly string[],
 ): Result<Request["source"], string> {
@@ -121,18 +133,18 @@ function readSource(
   if (given.filter(Boolean).length !== 1) return fail("give the bytes by exactly one of --hex, --file, --text and --stdin");
   if (values.file !== undefined) return succeed({ kind: "file", path: values.file });
   if (values.stdin === true) return succeed({ kind: "stdin" });
-  const chunks = readChunks(hex, values.text ?? null);
+  const chunks = readChunks(driver, hex, values.text ?? null);
   return chunks.ok ? succeed({ kind: "chunks", chunks: chunks.value }) : chunks;
 }
 
-function readChunks(hex: readonly string[], text: string | null): Result<readonly Uint8Array[], string> {
+function readChunks(driver: Driver, hex: readonly string[], text: string | null): Result<readonly Uint8Array[], string> {
   const chunks: Uint8Array[] = [];
   for (const given of hex) {
     const bytes = parseHex(given);
     if (bytes === null) return fail(`--hex takes pairs of hexadecimal digits, not ${JSON.stringify(given)}`);
     chunks.push(bytes);
   }
-  if (text !== null) chunks.push(new TextEncoder().encode(text + LINE_END));
+  if (text !== null) chunks.push(new TextEncoder().encode(text + lineEndOf(driver)));
   return succeed(chunks);
 }
 
@@ -220,28 +232,29 @@ function readLine(
   } catch (error) {
     return fail(error instanceof Error ? error.message : String(error));
   }
-  if (typeof given !== "object" || given === null || Array.isArray(given)) return fail("a line is a JSON object");
+  if (!isObject(given)) return fail("a line is a JSON object");
   const { channel, hex, text, options } = given as Readonly<Record<string, unknown>>;
   const hexes = hex === undefined || hex === null ? [] : typeof hex === "string" ? [hex] : hex;
   if (!isTexts(hexes)) return fail("`hex` is a list of texts");
   if (typeof (text ?? "") !== "string") return fail("`text` is a text");
   if (hexes.length === 0 && typeof text !== "string") return fail("`hex` or `text` is needed");
   if (typeof (channel ?? "") !== "string") return fail("`channel` is a text");
-  const pairs = Object.entries(options ?? {});
-  if (!isTexts(pairs.map(([, value]) => value))) return fail("`options` holds texts");
-  const complaint = complainOfOptions(
-    outer.driver,
-    pairs.map(([key]) => key),
-  );
+  if (!isObject(options ?? {})) return fail("`options` is an object");
+  const all = { ...outer.options, ...optionTexts((options ?? {}) as Readonly<Record<string, unknown>>) };
+  const complaint = complainOfOptions(outer.driver, all);
   if (complaint !== null) return complaint;
-  const chunks = readChunks(hexes, typeof text === "string" ? text : null);
+  const chunks = readChunks(outer.driver, hexes, typeof text === "string" ? text : null);
   if (!chunks.ok) return chunks;
   const request: Request = {
     ...outer,
     channel: typeof channel === "string" ? channel : outer.channel,
-    options: { ...outer.options, ...(Object.fromEntries(pairs) as Record<string, string>) },
+    options: all,
   };
   return succeed({ request, chunks: chunks.value });
+}
+
+function isObject(value: unknown): boolean {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function isTexts(list: unknown): list is readonly string[] {
@@ -261,6 +274,9 @@ function describeEmission(emission: Emission): object {
         alarms: emission.alarms,
         events: emission.events,
         deviceClockMs: emission.deviceClockMs,
+        ...(emission.stored == null ? {} : { stored: emission.stored }),
+        ...(emission.mayBeStored === true ? { mayBeStored: true } : {}),
+        ...(emission.byOther === true ? { byOther: true } : {}),
         origin: emission.origin,
       };
   }

@@ -5,12 +5,15 @@ import type { Driver } from "../core/ports.ts";
 import { isQuantityName, QUANTITIES } from "../core/quantities.ts";
 import { fail, type Result, succeed } from "../core/result.ts";
 import { monotonicMs } from "../core/time.ts";
+import { canonicalValue } from "../core/unit.ts";
 import { formatHex } from "../wire/hex.ts";
 import type { Command } from "./command.ts";
+import { readOptions } from "./decode.ts";
 
-const USAGE = `usage: vigil encode DRIVER --readings JSON
+const USAGE = `usage: vigil encode DRIVER --readings JSON [--channel C] [--option k=v]
 Prints the bytes of one message that says these readings, as {"ok":true,"channel":"","hex":["..."]}, which
-vigil decode DRIVER --stdin takes as it is. JSON is a list of readings as decode prints them,
+vigil decode DRIVER --stdin takes as it is; of a driver whose messages are text as {"ok":true,"channel":"","text":"..."}.
+JSON is a list of readings as decode prints them,
   [{"quantity":"heartRate","value":72},{"quantity":"oxygenSaturation","why":"sensor-off"}]
 or an object of values, {"heartRate":72,"oxygenSaturation":null}. Units are the gateway's own.
 Exit 0: printed; 1: the driver cannot say these readings; 2: wrong usage.`;
@@ -35,48 +38,59 @@ export const encodeCommand: Command = {
       io.stderr(USAGE);
       return 2;
     }
-    const { driver, readings } = request.value;
-    const bytes = driver.encode === null ? null : driver.encode(readings);
-    const unsaid = bytes === null ? readings[0] : findUnsaid(driver, readings, bytes);
+    const { driver, readings, options, channel } = request.value;
+    const bytes = driver.encode === null ? null : driver.encode(readings, options);
+    const unsaid = bytes === null ? readings[0] : findUnsaid(request.value, bytes);
     if (bytes === null || unsaid !== undefined) {
       const error = { kind: "not-encodable", driver: driver.id, quantity: unsaid?.quantity ?? null };
       io.stdout(JSON.stringify({ ok: false, error }));
       return 1;
     }
-    io.stdout(JSON.stringify({ ok: true, channel: "", hex: [formatHex(bytes)] }));
+    const said = driver.link.kind === "mqtt" ? { text: new TextDecoder().decode(bytes) } : { hex: [formatHex(bytes)] };
+    io.stdout(JSON.stringify({ ok: true, channel, ...said }));
     return 0;
   },
 };
 
 /** The first reading that the bytes do not say, found by reading them back; a value out of the device's range or a flag it has no sign for is one. */
-function findUnsaid(driver: Driver, readings: readonly Reading[], bytes: Uint8Array): Reading | undefined {
-  const said = driver.open({}).feed(bytes, "", monotonicMs(0));
-  const back = said.flatMap((emission) => (emission.kind === "message" ? emission.readings : []));
+function findUnsaid({ driver, readings, options, channel }: Request, bytes: Uint8Array): Reading | undefined {
+  const said = driver.open(options).feed(bytes, channel, monotonicMs(0));
+  const all = said.flatMap((emission) => (emission.kind === "message" ? emission.readings : []));
   return readings.find((reading) => {
-    const found = back.find((other) => other.quantity === reading.quantity);
+    const found = all.find((other) => other.quantity === reading.quantity);
     if (found === undefined || found.kind !== reading.kind) return true;
     if (!reading.flags.every((flag) => found.flags.includes(flag))) return true;
     if (found.kind === "absent" || reading.kind === "absent") return false;
-    return Math.abs(found.value - reading.value) > QUANTITIES[reading.quantity].resolution;
+    const back = canonicalValue(found.quantity, found.value, found.unit);
+    return back === null || Math.abs(back - reading.value) > QUANTITIES[reading.quantity].resolution;
   });
 }
 
-function readRequest(
-  args: readonly string[],
-): Result<{ readonly driver: Driver; readonly readings: readonly Reading[] }, string> {
+/** What one encoding is asked for. */
+interface Request {
+  readonly driver: Driver;
+  readonly readings: readonly Reading[];
+  readonly options: Readonly<Record<string, string>>;
+  readonly channel: string;
+}
+
+function readRequest(args: readonly string[]): Result<Request, string> {
   try {
     const { values, positionals } = parseArgs({
       args: [...args],
       allowPositionals: true,
-      options: { readings: { type: "string" } },
+      options: { readings: { type: "string" }, channel: { type: "string" }, option: { type: "string", multiple: true } },
     });
     const [id, ...others] = positionals;
     if (id === undefined || others.length > 0) return fail("name one driver");
     const driver = findDriver(id);
     if (driver === null) return fail(`there is no driver ${id}; there are ${DRIVERS.map((known) => known.id).join(", ")}`);
     if (values.readings === undefined) return fail("--readings is needed");
+    const options = readOptions(driver, values.option ?? []);
+    if (!options.ok) return options;
     const readings = readReadings(JSON.parse(values.readings));
-    return readings.ok ? succeed({ driver, readings: readings.value }) : readings;
+    if (!readings.ok) return readings;
+    return succeed({ driver, readings: readings.value, options: options.value, channel: values.channel ?? "" });
   } catch (error) {
     return fail(error instanceof Error ? error.message : String(error));
   }

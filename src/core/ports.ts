@@ -157,6 +157,10 @@ export interface DeviceAlarm {
   readonly active: boolean;
   /** The device's own words. */
   readonly text: string;
+  /** True of a call that has no end the device would tell, such as a pressed button: it is said each time it happens, and never ended by the driver. */
+  readonly once?: boolean;
+  /** True of a state that a server keeps for those who come later and replaces when it changes, such as a retained availability: old as it is, it holds. */
+  readonly standing?: boolean;
 }
 
 /** Something else the device said or did. */
@@ -187,6 +191,8 @@ export type Emission =
       readonly stored?: StoredTime | null;
       /** True where the device may keep messages and send them later without a word of it: whether this one is now is judged by its `deviceClockMs`. */
       readonly mayBeStored?: boolean;
+      /** True where somebody else says it of the device, such as its bridge: it does not show that the device is alive. */
+      readonly byOther?: boolean;
       /** `test` where the device says it is in test or demonstration mode. */
       readonly origin: "device" | "test";
     }
@@ -297,8 +303,8 @@ export interface Driver {
   /** What is wrong with the values of options, all at once; left out where any text will do. `open` is never called with options that have a problem. */
   readonly checkOptions?: (options: Readonly<Record<string, string>>) => readonly OptionProblem[];
   readonly open: (options: Readonly<Record<string, string>>) => DriverSession;
-  /** Bytes of one message that says these readings, for drivers that can. */
-  readonly encode: ((readings: readonly Reading[]) => Uint8Array) | null;
+  /** Bytes of one message that says these readings to a session with the same options, for drivers that can. */
+  readonly encode: ((readings: readonly Reading[], options?: Readonly<Record<string, string>>) => Uint8Array) | null;
   readonly twin: (body: PatientBody, options: Readonly<Record<string, string>>) => Twin;
   readonly vectors: readonly DriverVector[];
 }

@@ -10,6 +10,9 @@ const RANGES: Readonly<Partial<Record<QuantityName, readonly [number, number]>>>
   systolicPressure: [141, 220], diastolicPressure: [71, 99], meanPressure: [100, 140], cuffPulseRate: [31, 39],
   arterialSystolicPressure: [150, 240], arterialDiastolicPressure: [60, 70], arterialMeanPressure: [80, 95],
   endTidalCarbonDioxide: [20, 60], bodyTemperature: [34, 41],
+  perfusionIndex: [0.2, 3.9], bloodGlucose: [4.1, 18], bodyWeight: [251, 340], rrInterval: [400, 1900], batteryLevel: [1, 30],
+  motion: [0, 1], presence: [0, 1], opening: [0, 1], vibration: [0, 1], waterLeak: [0, 1], smoke: [0, 1], combustibleGas: [0, 1],
+  carbonMonoxide: [0, 1], tampering: [0, 1], ambientTemperature: [10, 19], relativeHumidity: [42, 50], illuminance: [2000, 9000],
 };
 
 /** A body whose quantities stand still at seeded values; `lacking` names what is absent and why. */
