@@ -1,14 +1,13 @@
-import { createHmac, type ScryptOptions, scrypt, timingSafeEqual } from "node:crypto";
+import { createHmac, timingSafeEqual } from "node:crypto";
 import { readFile } from "node:fs/promises";
+import { HASH_BYTES, hashPassword, SALT_BYTES } from "../../accounts/password-hash.ts";
+import { writePrivateFile } from "../../accounts/private-file.ts";
 import { type Fault, fault } from "../../core/errors.ts";
 import { type UserId, userId } from "../../core/ids.ts";
 import { fail, type Result, succeed } from "../../core/result.ts";
-import { writePrivateFile } from "./private-file.ts";
 
 /** The cost of one password hash. Source: OWASP password storage, scrypt with N = 2^15, r = 8. */
 const scryptCost = { costN: 2 ** 15, blockSizeR: 8, parallelP: 1 } as const;
-const hashBytes = 32;
-const saltBytes = 16;
 const nameCharactersMax = 64;
 const passwordCharactersMin = 10;
 const passwordCharactersMax = 256;
@@ -51,8 +50,8 @@ export async function openAccounts(file: string, random: (bytes: number) => Buff
   const stored = await readAccounts(file);
   if (!stored.ok) return stored;
   const accounts = [...stored.value];
-  const stranger = await hashPassword("no such account", random(saltBytes), scryptCost);
-  const strangerSalt = random(saltBytes);
+  const stranger = await hashPassword("no such account", random(SALT_BYTES), scryptCost);
+  const strangerSalt = random(SALT_BYTES);
   // One hash at a time: each takes 32 MiB and a tenth of a second, and watching patients comes first.
   let turn: Promise<unknown> = Promise.resolve();
   const inTurn = <Value>(work: () => Promise<Value>): Promise<Value> => {
@@ -67,7 +66,7 @@ export async function openAccounts(file: string, random: (bytes: number) => Buff
       inTurn(async () => {
         const refused = refuseAccount(name, password, accounts);
         if (refused !== null) return fail(refused);
-        const salt = random(saltBytes);
+        const salt = random(SALT_BYTES);
         const hash = await hashPassword(password, salt, scryptCost);
         const account = {
           name,
@@ -112,25 +111,6 @@ function refuseAccount(name: string, password: string, accounts: readonly Accoun
   return null;
 }
 
-function hashPassword(
-  password: string,
-  salt: Buffer,
-  cost: { readonly costN: number; readonly blockSizeR: number; readonly parallelP: number },
-): Promise<Buffer> {
-  // scrypt needs 128 * N * r bytes; node refuses to take as much as its default bound exactly.
-  const options: ScryptOptions = {
-    N: cost.costN,
-    r: cost.blockSizeR,
-    p: cost.parallelP,
-    maxmem: 2 * 128 * cost.costN * cost.blockSizeR,
-  };
-  return new Promise((resolve, reject) => {
-    scrypt(password.normalize("NFKC"), salt, hashBytes, options, (error, hash) =>
-      error === null ? resolve(hash) : reject(error),
-    );
-  });
-}
-
 async function readAccounts(file: string): Promise<Result<readonly Account[], Fault>> {
   let content: string;
   try {
@@ -161,7 +141,7 @@ function isAccount(value: unknown): value is Account {
     typeof fields["name"] === "string" &&
     typeof fields["saltBase64"] === "string" &&
     typeof fields["hashBase64"] === "string" &&
-    Buffer.from(fields["hashBase64"], "base64").length === hashBytes &&
+    Buffer.from(fields["hashBase64"], "base64").length === HASH_BYTES &&
     typeof costN === "number" &&
     Number.isInteger(Math.log2(costN)) &&
     costN >= 2 ** 14 &&

@@ -1,7 +1,7 @@
 import { readFile, rm, stat } from "node:fs/promises";
+import { writePrivateFile } from "../../accounts/private-file.ts";
 import { type UserId, userId } from "../../core/ids.ts";
 import { LIMITS } from "../../core/limits.ts";
-import { writePrivateFile } from "./private-file.ts";
 
 /** More than the longest entry takes; a larger file was not written here and is not read. */
 const entryBytesMax = 1024;

@@ -1,6 +1,6 @@
 import { mkdir, open, rename } from "node:fs/promises";
 import { dirname } from "node:path";
-import { fail, type Result, succeed } from "../../core/result.ts";
+import { fail, type Result, succeed } from "../core/result.ts";
 
 /**
  * Writes a file that only the gateway's user can read (mode 0600), and its folder where it is missing (mode 0700).
