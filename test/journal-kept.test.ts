@@ -311,7 +311,13 @@ describe("a sealed file of kept records", () => {
 
   test.each([
     { what: "that was cut short", harm: (path: string) => writeFileSync(path, readFileSync(path).subarray(0, 20_480)) },
-    { what: "whose first page is strange", harm: (path: string) => flipBytes(path, 0, 1024) },
+    {
+      what: "whose first pages and others are strange",
+      harm: (path: string) => {
+        flipBytes(path, 0, 4096);
+        flipBytes(path, 20_480, 20_480);
+      },
+    },
     { what: "that is gone", harm: (path: string) => rmSync(path) },
   ])("$what costs no more than it held, told with its count, and no open alert or act", { timeout: 30_000 }, async ({ harm }) => {
     const { journal, records, open } = await sealedJournal();
@@ -340,6 +346,21 @@ describe("a sealed file of kept records", () => {
     const third = await openOrFail(place.folder, withSmallKept);
     expect(third.faultsAtOpen).toEqual([]);
     await third.close();
+  });
+
+  test("whose first page alone is strange costs nothing: every record is found on the other pages", {
+    timeout: 30_000,
+  }, async () => {
+    const { journal, records, open } = await sealedJournal();
+    await journal.close();
+    flipBytes(join(place.folder, listSealedKept(place.folder)[1] ?? ""), 0, 1024);
+    const again = await openOrFail(place.folder, withSmallKept);
+    const losses: unknown[] = [];
+    again.onLoss((loss) => losses.push(loss));
+    expect(again.faultsAtOpen.map(({ code }) => code)).toEqual(["journal-damaged"]);
+    await expectAll(again, records, open, "the first page");
+    expect(losses).toEqual([]);
+    await again.close();
   });
 
   test("with a damaged page is mended while the gateway runs, and what is lost is told", { timeout: 30_000 }, async () => {

@@ -3,7 +3,7 @@ import { dirname } from "node:path";
 import { crc32 } from "node:zlib";
 import Database from "better-sqlite3";
 import { assert } from "../core/result.ts";
-import { asPlainDatabase, readImage } from "./database-image.ts";
+import { asPlainDatabase, type DatabaseImage, readImage } from "./database-image.ts";
 import { damagedError, isDamage, isInLogMode, sqliteOrSystemCode } from "./journal-folder.ts";
 import { replaceDatabase, syncFolder } from "./replace-file.ts";
 
@@ -135,9 +135,14 @@ function mayWrite(path: string): boolean {
   }
 }
 
-function openInMemory(path: string, schema: FileSchema | null): OpenDatabase {
+/** Opens what was read of a file in memory. */
+export function openImage(image: DatabaseImage): OpenDatabase {
   // SQLite makes a copy of its own of these bytes.
-  const database = new Database(asPlainDatabase(readImage(path)));
+  return new Database(asPlainDatabase(image));
+}
+
+function openInMemory(path: string, schema: FileSchema | null): OpenDatabase {
+  const database = openImage(readImage(path));
   const version = versionOf(database);
   if (schema === null) return database;
   if (version > schema.steps.length) {

@@ -1,6 +1,8 @@
 import {
+  accessSync,
   chmodSync,
   closeSync,
+  constants,
   existsSync,
   fsyncSync,
   mkdirSync,
@@ -61,6 +63,22 @@ export function makeFolder(folder: string): void {
     syncNames(dirname(made));
     if (made === top || made === dirname(made)) return;
   }
+}
+
+/**
+ * Looks whether this user may read and write every file of a journal. SQLite would only say that it cannot open one, and not which.
+ *
+ * @throws  The operating system's error, which names the file.
+ */
+export function expectRights(folder: string): void {
+  accessSync(folder, constants.R_OK | constants.W_OK | constants.X_OK);
+  const isOurs = (name: string) =>
+    name === LOCK_FILE || name === KEPT_FILE || SEGMENT_NAME.test(name) || SEALED_KEPT_NAME.test(name);
+  for (const name of readdirSync(folder).filter(isOurs))
+    for (const ending of ["", ...COMPANIONS]) {
+      const path = join(folder, name + ending);
+      if (existsSync(path)) accessSync(path, constants.R_OK | constants.W_OK);
+    }
 }
 
 /** A folder that this user may not list was made by others, long before. */
@@ -130,18 +148,21 @@ export function rollBackHalfDone(path: string): void {
   try {
     database.pragma("user_version");
   } catch (error) {
-    if (!isDamageOnDisk(error)) throw error;
+    if (!isDamage(error)) throw error;
   } finally {
     database.close();
   }
 }
 
-/** Whether a database file says in its header that it has a write-ahead log. */
+/** Whether a database file says in its header that it has a write-ahead log; one whose header the disk does not give back may have one. */
 export function isInLogMode(path: string): boolean {
   const header = Buffer.alloc(READ_VERSION_AT_BYTE + 1);
   const file = openSync(path, "r");
   try {
     return readSync(file, header, 0, header.length, 0) === header.length && header[READ_VERSION_AT_BYTE] === WAL_VERSION;
+  } catch (error) {
+    if (!isDamage(error)) throw error;
+    return true;
   } finally {
     closeSync(file);
   }
@@ -198,7 +219,7 @@ export function setAsideDatabase(path: string): string {
   return aside;
 }
 
-/** The number where a database file's header keeps its schema version, without opening it as a database; 0 where there is none. */
+/** The number where a database file's header keeps its schema version, without opening it as a database; 0 where there is none, or where the disk does not give it back. */
 export function headerVersion(path: string): number {
   const header = Buffer.alloc(USER_VERSION_AT_BYTE + 4);
   const file = openSync(path, "r");
@@ -207,6 +228,9 @@ export function headerVersion(path: string): number {
     return read === header.length && header.toString("latin1", 0, 15) === "SQLite format 3"
       ? header.readUInt32BE(USER_VERSION_AT_BYTE)
       : 0;
+  } catch (error) {
+    if (!isDamage(error)) throw error;
+    return 0;
   } finally {
     closeSync(file);
   }
@@ -269,22 +293,34 @@ export function sqliteOrSystemCode(error: unknown): string | null {
   return null;
 }
 
-/** Whether SQLite calls the file itself damaged. Our statements never change, so that one SQLite cannot understand means that the file's own schema is damaged. */
-export function isDamage(error: unknown): boolean {
-  const code = sqliteOrSystemCode(error);
-  return (
-    code !== null &&
-    (code.startsWith("SQLITE_CORRUPT") ||
-      code === "SQLITE_NOTADB" ||
-      code === "SQLITE_ERROR" ||
-      code === "SQLITE_IOERR_SHORT_READ")
-  );
+/** Codes of a damaged file beside `SQLITE_CORRUPT...`. Our statements never change, so that one SQLite cannot understand means that the file's own schema is damaged. */
+const DAMAGE_CODES: ReadonlySet<string> = new Set([
+  "SQLITE_NOTADB",
+  "SQLITE_ERROR",
+  "SQLITE_IOERR_SHORT_READ",
+  "SQLITE_IOERR_READ",
+  "SQLITE_IOERR_CORRUPTFS",
+  "EIO",
+]);
+
+/** Whether a code tells of a damaged file, where it comes from reading. */
+export function isDamageCode(code: string): boolean {
+  return code.startsWith("SQLITE_CORRUPT") || DAMAGE_CODES.has(code);
 }
 
-/** As `isDamage`, and sectors that the disk does not give back: while opening, the file they lie in is damaged, whatever its other pages. */
-export function isDamageOnDisk(error: unknown): boolean {
+/**
+ * Whether a file itself is damaged: by bytes that are not those that were written, or by sectors that the disk does not give back, which SQLite
+ * tells by the same code. A disk that gives nothing back for a while looks the same; whoever replaces a file looks again (`expectStillUnread`).
+ */
+export function isDamage(error: unknown): boolean {
   const code = sqliteOrSystemCode(error);
-  return isDamage(error) || code === "SQLITE_IOERR_READ" || code === "EIO";
+  if (code === null || !isDamageCode(code)) return false;
+  return code !== "EIO" || (error instanceof Error && "syscall" in error && error.syscall === "read");
+}
+
+/** The error for a disk that gave back what it did not give back just before: nothing is damaged, it was away. */
+export function wasAwayError(): Error {
+  return new Database.SqliteError("the disk did not give back what it gives back now", "SQLITE_IOERR");
 }
 
 /** Whether an error says that the disk has no room. */
@@ -293,11 +329,17 @@ export function isFullDisk(error: unknown): boolean {
   return code === "SQLITE_FULL" || code === "ENOSPC" || code === "EDQUOT";
 }
 
+/** The fault of trouble that looks like damage, as long as no file was found to be damaged: the disk may be away. */
+export function notYetJudged(trouble: Fault): Fault {
+  return trouble.code === "journal-damaged" ? fault("journal-write-failed", trouble.facts) : trouble;
+}
+
 /** The fault behind an error while writing. @throws  The error itself where it is not the disk's. */
 export function faultOf(error: unknown, folder: string): Fault {
   const code = sqliteOrSystemCode(error);
   if (code === null) throw error;
   if (isFullDisk(error)) return fault("journal-disk-full", { folder, code });
   if (isDamage(error)) return fault("journal-damaged", { folder, code });
-  return fault("journal-write-failed", { folder, code });
+  const file = error instanceof Error && "path" in error && typeof error.path === "string" ? { file: error.path } : {};
+  return fault("journal-write-failed", { folder, code, ...file });
 }

@@ -10,7 +10,7 @@ import type { JournalRecord } from "../core/record.ts";
 import { assert, type Result, succeed } from "../core/result.ts";
 import type { Clock, Timer } from "../core/time.ts";
 import { CommitTimes } from "./commit-times.ts";
-import { OTHER_JOURNAL } from "./journal-folder.ts";
+import { isDamageCode, notYetJudged, OTHER_JOURNAL } from "./journal-folder.ts";
 import type { FromReader, LostRange, OpenedJournal, ReadQuery, SimulatedDisk, StoredCursor, WavePlace } from "./messages.ts";
 import { buffersOf, packRecords, unpackRecords } from "./packing.ts";
 import { ReaderThread } from "./reader-thread.ts";
@@ -326,7 +326,8 @@ class JournalKeeper implements Journal {
 
   /** The batch is kept and tried again. Where a file is damaged all are checked first. */
   #takeFailed(trouble: Fault): void {
-    this.#takeTrouble(trouble);
+    // Whether a file is damaged, or the disk was away for a moment, is found out by the check, which tells it.
+    this.#takeTrouble(notYetJudged(trouble));
     if (trouble.code === "journal-damaged") {
       void this.#writer.checkFiles();
       return;
@@ -439,8 +440,7 @@ class JournalKeeper implements Journal {
   }
 
   #takeReaderTrouble(sqliteCode: string): void {
-    if (sqliteCode.startsWith("SQLITE_CORRUPT") || sqliteCode === "SQLITE_NOTADB" || sqliteCode === "SQLITE_ERROR")
-      void this.#writer.checkFiles();
+    if (isDamageCode(sqliteCode)) void this.#writer.checkFiles();
   }
 
   /** The files that came back are those of another journal: nothing is written to them, and this journal cannot go on. */

@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { existsSync } from "node:fs";
 import type { ReaderCursor } from "../core/ports.ts";
 import type { LifeStart, Loss } from "../core/record.ts";
 import {
@@ -10,17 +11,19 @@ import {
   FileSchema,
   inTransaction,
   type OpenDatabase,
-  openForReading,
   openForWriting,
+  openImage,
   openReadable,
   readBytes,
   structureIsSound,
 } from "./database.ts";
-import { damagedError, inodeOf, isDamageOnDisk } from "./journal-folder.ts";
+import { type DatabaseImage, NO_IMAGE, readImage, type UnreadPlace } from "./database-image.ts";
+import { damagedError, inodeOf, isDamage } from "./journal-folder.ts";
 import type { LostRange, SealedKept, StoredCursor } from "./messages.ts";
 import type { NumberSpan } from "./number-spans.ts";
 import type { PackedRare, RareKind } from "./packing.ts";
 import { replaceDamaged } from "./replace-file.ts";
+import { rowsOf } from "./table-rows.ts";
 
 /** The file that is never dropped: one table a kept kind, the alerts that are open, cursors, and losses not yet recorded. */
 export const KEPT_SCHEMA = new FileSchema([
@@ -494,70 +497,69 @@ const FILL_RECORDS = 4000;
  * unknown, a key could be given out twice, and a new epoch begins.
  *
  * @param epochToKeep  The epoch of a gateway that is running and counts on by itself, else null.
- * @param fromSealed   What sealed files still hold of what belongs into this one.
+ * @param fromSealed   What sealed files still hold of what belongs into this one; returns what of them the disk did not give back.
  */
 export function replaceDamagedKeptFile(
   path: string,
   gatewayId: string,
   epochToKeep: string | null,
-  fromSealed: RecordSource,
+  fromSealed: (take: (record: PackedRare) => void) => readonly UnreadPlace[],
 ): { readonly kept: KeptFile; readonly aside: string; readonly salvagedRecords: number } {
-  const salvage = readDamagedState(path);
+  const image = existsSync(path) ? readImage(path) : NO_IMAGE;
+  const salvage = readDamagedState(image);
   const { reservedUpTo, leftOut, sealedFiles } = salvage.facts;
   const storedEpoch = reservedUpTo === undefined ? undefined : salvage.facts.epoch;
   const epoch = epochToKeep ?? storedEpoch ?? randomUUID();
   const carried = epoch === salvage.facts.epoch && reservedUpTo !== undefined ? { reservedUpTo, leftOut: leftOut ?? "[]" } : {};
   let salvagedRecords = 0;
-  const aside = replaceDamaged(path, (newPath) => {
+  const unread: UnreadPlace[] = [...image.unread];
+  const make = (newPath: string) => {
     const kept = KeptFile.open(newPath);
     try {
       kept.setFacts({ epoch, gatewayId, ...carried, ...(sealedFiles === undefined ? {} : { sealedFiles }) });
-      salvagedRecords = kept.fill((take) => visitDamaged(path, take));
-      kept.fill(fromSealed);
+      salvagedRecords = kept.fill((take) => visitDamaged(image, take));
+      kept.fill((take) => unread.push(...fromSealed(take)));
       if (salvage.cursors.length > 0) kept.storeCursors(salvage.cursors);
       for (const loss of salvage.owed) kept.oweLoss(loss);
       kept.closeWhole();
     } finally {
       kept.close();
     }
-  });
+  };
+  const aside = replaceDamaged(path, make, unread);
   return { kept: KeptFile.open(path), aside, salvagedRecords };
 }
 
-function onDamaged<Answer>(path: string, read: (database: OpenDatabase) => Answer): Answer | null {
+/** Columns of a row of kept records: its number, its check sum and its JSON. */
+const KEPT_CELLS = 3;
+
+/** Every sound record that can still be made out on any page of a kept file, in any order, some of them perhaps twice. */
+export function visitDamaged(image: DatabaseImage, take: (record: PackedRare) => void): void {
+  for (const { key: seq, cells } of rowsOf(image)) {
+    const [seqCell, crc, json] = cells;
+    if (cells.length !== KEPT_CELLS || seqCell !== null || typeof json !== "string" || json === "") continue;
+    if (checkSum(json, seq) !== crc) continue;
+    const { kind } = JSON.parse(json) as { readonly kind: RareKind };
+    if (isKeptKind(kind)) take({ seq, kind, json: kind === "loss" ? mendedLoss(json) : json });
+  }
+}
+
+function onImage<Answer>(image: DatabaseImage, read: (database: OpenDatabase) => Answer): Answer | null {
   try {
-    const database = openForReading(path);
+    const database = openImage(image);
     try {
       return read(database);
     } finally {
       database.close();
     }
   } catch (error) {
-    if (isDamageOnDisk(error) || isMissing(error)) return null;
-    throw error;
+    if (!isDamage(error)) throw error;
+    return null;
   }
 }
 
-/** A file whose first page is gone has no tables, or cannot be opened at all. */
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && "code" in error && ["SQLITE_ERROR", "SQLITE_CANTOPEN", "ENOENT"].includes(String(error.code));
-}
-
-/** Every sound record that can still be read of a kept file: those of one kind from the first one on, and, behind damage, from the last one back. */
-export function visitDamaged(path: string, take: (record: PackedRare) => void): void {
-  onDamaged(path, (database) => {
-    for (const kind of KEPT_FILE_KINDS) {
-      const takeRow = ({ seq, crc, json }: KeptRow) => {
-        if (checkSum(json, seq) === crc) take({ seq, kind, json: kind === "loss" ? mendedLoss(json) : json });
-      };
-      const rows = `SELECT seq, crc, json FROM ${TABLES[kind]} ORDER BY seq`;
-      if (!visitReadable(database, rows, takeRow)) visitReadable(database, `${rows} DESC`, takeRow);
-    }
-  });
-}
-
-function readDamagedState(path: string): SalvagedState {
-  const found = onDamaged(path, (database): SalvagedState => {
+function readDamagedState(image: DatabaseImage): SalvagedState {
+  const found = onImage(image, (database): SalvagedState => {
     const facts = readable<{ name: FactName; value: string; crc: number }>(database, "SELECT name, value, crc FROM facts");
     const sound = facts.filter((fact) => checkSum(fact.value, 0) === fact.crc).map(({ name, value }) => [name, value]);
     const cursors = readable<CursorRow>(database, "SELECT reader, crc, json FROM cursors")
@@ -579,19 +581,12 @@ function readDamagedState(path: string): SalvagedState {
 /** The rows of a question up to where the file is damaged. */
 function readable<Row>(database: OpenDatabase, sql: string): readonly Row[] {
   const rows: Row[] = [];
-  visitReadable<Row>(database, sql, (row) => rows.push(row));
-  return rows;
-}
-
-/** Calls with the rows of a question up to where the file is damaged. @returns  Whether it is not. */
-function visitReadable<Row>(database: OpenDatabase, sql: string, take: (row: Row) => void): boolean {
   try {
-    for (const row of database.prepare<[], Row>(sql).iterate()) take(row);
-    return true;
+    for (const row of database.prepare<[], Row>(sql).iterate()) rows.push(row);
   } catch (error) {
-    if (!isDamageOnDisk(error) && !isMissing(error)) throw error;
-    return false;
+    if (!isDamage(error)) throw error;
   }
+  return rows;
 }
 
 /** Made once a kind and reader: each page asks for all kinds, and a statement takes 4 kB outside the heap until a collection comes by. */

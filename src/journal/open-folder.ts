@@ -8,11 +8,11 @@ import { fail, type Result, succeed } from "../core/result.ts";
 import { boundAsides, dropOldestAside } from "./damaged-asides.ts";
 import { renewDatabase, TooNewError, versionFromHeader } from "./database.ts";
 import {
+  expectRights,
   type FolderLock,
   firstSeqOf,
   headerVersion,
   isDamage,
-  isDamageOnDisk,
   isFullDisk,
   KEPT_FILE,
   listSealedKept,
@@ -74,6 +74,7 @@ export function openFolder(
   const { folder } = request;
   if (request.filesAreMade === true && !existsSync(join(folder, KEPT_FILE))) throw movedError();
   makeFolder(folder);
+  expectRights(folder);
   const lock = lockFolder(folder);
   if (!lock.ok) return lock;
   try {
@@ -129,6 +130,7 @@ function openFiles(request: OpenRequest, monotonicNow: () => number): Omit<OpenF
     });
     const begun = beginOn(request, { kept, replaced, faults, segments: opened, sealedKept: sealedKept.sealedKept });
     boundAsides(folder);
+    clearRenewal(folder);
     return { ...begun, faults };
   } catch (error) {
     opened?.active?.abandon();
@@ -137,7 +139,10 @@ function openFiles(request: OpenRequest, monotonicNow: () => number): Omit<OpenF
   }
 }
 
-/** Files that a failed fsync may have left half on disk are written anew. What cannot be read that way is damaged, and is met as such. */
+/**
+ * Files that a failed fsync may have left half on disk are written anew. What cannot be read that way is damaged, and is met as such; until that
+ * has come to an end the mark stays.
+ */
 function renewMarked(folder: string): void {
   if (!isRenewalDue(folder)) return;
   const segments = listSegments(folder);
@@ -148,10 +153,9 @@ function renewMarked(folder: string): void {
     try {
       renewDatabase(path);
     } catch (error) {
-      if (!isDamageOnDisk(error)) throw error;
+      if (!isDamage(error)) throw error;
     }
   }
-  clearRenewal(folder);
 }
 
 interface Opened {
@@ -344,7 +348,7 @@ function openOrSalvage(opening: Opening, file: string, nextFile: string | undefi
   try {
     return { opened: openSegment(opening, path), spans: null };
   } catch (error) {
-    if (!isDamageOnDisk(error)) throw error;
+    if (!isDamage(error)) throw error;
   }
   const salvaged = salvageWithRoom(opening, path);
   if (salvaged === null) {

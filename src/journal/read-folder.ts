@@ -10,7 +10,7 @@ import { checkSum, TooNewError } from "./database.ts";
 import { readImage } from "./database-image.ts";
 import {
   firstSeqOf,
-  isDamageOnDisk,
+  isDamage,
   isSameFile,
   KEPT_FILE,
   listSealedKept,
@@ -99,7 +99,7 @@ function countSealed(path: string): number | null {
       sealed.close();
     }
   } catch (error) {
-    if (!isDamageOnDisk(error)) throw error;
+    if (!isDamage(error)) throw error;
     return null;
   }
 }
@@ -116,7 +116,7 @@ function lookAtSegments(folder: string): { readonly segments: readonly SegmentEn
       segments.push(lookAtSegment(join(folder, file)));
       damaged = [];
     } catch (error) {
-      if (!isDamageOnDisk(error)) throw error;
+      if (!isDamage(error)) throw error;
       damaged.push(file);
     }
   }

@@ -1,4 +1,4 @@
-import { copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, type Stats, statSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, type Stats, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Fault, fault } from "../core/errors.ts";
@@ -8,6 +8,7 @@ import { fail, type Result, succeed } from "../core/result.ts";
 import { visitBlock } from "./block.ts";
 import { DamagedBytesError } from "./block-bytes.ts";
 import { checkSum, type OpenDatabase, openForReading, TooNewError, versionFromHeader, versionOf } from "./database.ts";
+import { copyReadable } from "./database-image.ts";
 import {
   firstSeqOf,
   headerVersion,
@@ -166,7 +167,7 @@ class Copies {
     this.#copyFolder ??= mkdtempSync(join(tmpdir(), "vigil-verify-"));
     const copy = join(this.#copyFolder, file);
     for (const ending of ["", "-wal", "-journal"])
-      if (existsSync(join(this.#folder, file + ending))) copyFileSync(join(this.#folder, file + ending), copy + ending);
+      if (existsSync(join(this.#folder, file + ending))) copyReadable(join(this.#folder, file + ending), copy + ending);
     this.#copied.set(file, copy);
     // A journal of an older version is brought up to date in the copy.
     if (file === KEPT_FILE && this.#isOlder(copy)) KeptFile.open(copy).close();

@@ -9,7 +9,7 @@ import type { Clock } from "../core/time.ts";
 import { visitBlock } from "./block.ts";
 import { DamagedBytesError } from "./block-bytes.ts";
 import { hasLog } from "./database.ts";
-import { isDamage, isDamageOnDisk, KEPT_FILE, sqliteOrSystemCode } from "./journal-folder.ts";
+import { isDamage, KEPT_FILE, sqliteOrSystemCode } from "./journal-folder.ts";
 import { isKeptKind, isSealedKind, KEPT_FILE_KINDS, KeptReader } from "./kept-file.ts";
 import type { FromReader, ListedKept, ReadAnswer, ReadQuery, SegmentEntry, ToReader } from "./messages.ts";
 import { buffersOf, ObservationPacker, observationOf, type PackedRecords, packRecords, rareOf } from "./packing.ts";
@@ -165,7 +165,7 @@ export class JournalReader {
           return this.#sealedReader(sealed).records(kind, range);
         } catch (error) {
           // Its pages are never written again: a sector that cannot be read, or a file that is gone, stays so.
-          if (!isDamageOnDisk(error) && sqliteOrSystemCode(error) !== "ENOENT") throw error;
+          if (!isDamage(error) && sqliteOrSystemCode(error) !== "ENOENT") throw error;
           this.#closeSealedKept(file);
           this.#say({ kind: "damaged-file", file }, []);
           throw new PassedOverError(file);

@@ -1,6 +1,18 @@
-import { closeSync, copyFileSync, existsSync, fsyncSync, linkSync, openSync, readdirSync, renameSync, rmSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  linkSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
-import { COMPANIONS, isSameFile, removeDatabase, sqliteOrSystemCode } from "./journal-folder.ts";
+import { copyReadable, expectStillUnread, type UnreadPlace } from "./database-image.ts";
+import { COMPANIONS, isSameFile, KEPT_FILE, removeDatabase, sqliteOrSystemCode } from "./journal-folder.ts";
 
 /** A new file while it is made; worth nothing. */
 const MAKING = ".renewing";
@@ -12,10 +24,11 @@ const RENEWAL_MARK = "renew.mark";
 
 /**
  * Marks a folder whose files met trouble, for whoever opens it next. Not waited for: pages that the kernel falsely calls clean go with its
- * memory, and so does this.
+ * memory, and so does this. Where the files are not there, their disk is away, and nothing is written beside it.
  */
 export function markRenewal(folder: string): void {
   try {
+    if (!existsSync(join(folder, KEPT_FILE))) return;
     closeSync(openSync(join(folder, RENEWAL_MARK), "w", 0o600));
   } catch (error) {
     if (sqliteOrSystemCode(error) === null) throw error;
@@ -65,7 +78,12 @@ export function replaceDatabase(path: string, make: (newPath: string) => void, k
     removeDatabase(making);
     throw error;
   }
-  keep();
+  try {
+    keep();
+  } catch (error) {
+    removeDatabase(making);
+    throw error;
+  }
   renameSync(making, path + MADE);
   syncFolder(dirname(path));
   finishReplacement(path);
@@ -94,13 +112,17 @@ export function finishReplacements(folder: string): void {
  * Puts a database that `make` writes in the place of a damaged one, which gets a second name, `*.damaged`, once the new one is whole: trouble
  * before that, as of a disk that is full, leaves no name behind, however often it is tried.
  *
- * @param make  As with `replaceDatabase`; the damaged file lies at its path still.
- * @returns     The path of the damaged file under its second name; its first one where there is no such file.
+ * @param make    As with `replaceDatabase`; the damaged file lies at its path still.
+ * @param unread  What `make` goes without because the disk did not give it back; looked at after it. Where the disk gives it back by then,
+ *                it was away and nothing is replaced.
+ * @returns       The path of the damaged file under its second name; its first one where there is no such file.
+ * @throws        Also where the disk was away.
  */
-export function replaceDamaged(path: string, make: (newPath: string) => void): string {
+export function replaceDamaged(path: string, make: (newPath: string) => void, unread: readonly UnreadPlace[] = []): string {
   let aside: string | null = null;
   try {
     replaceDatabase(path, make, () => {
+      expectStillUnread(unread, path + MAKING);
       if (existsSync(path)) aside = keepAside(path);
     });
   } catch (error) {
@@ -111,14 +133,15 @@ export function replaceDamaged(path: string, make: (newPath: string) => void): s
   return aside ?? path;
 }
 
-/** Gives a database and its companions a second name, without overwriting an earlier one, and returns the new path. */
+/** Gives a damaged database and its companions a second name, without overwriting an earlier one, and returns the new path. */
 function keepAside(path: string): string {
   let aside = `${path}.damaged`;
   // A crash between the second name and the new file leaves the second name of the file that is still in use.
   for (let number = 2; existsSync(aside) && !isSameFile(path, aside); number++) aside = `${path}.${number}.damaged`;
   removeDatabase(aside);
   try {
-    for (const ending of [...COMPANIONS, ""]) if (existsSync(path + ending)) nameAgain(path + ending, aside + ending);
+    for (const ending of [...COMPANIONS, ""])
+      if (existsSync(path + ending)) nameAgain(path + ending, aside + ending, copyReadable);
     syncFolder(dirname(path));
   } catch (error) {
     removeDatabase(aside);
@@ -131,18 +154,19 @@ function keepAside(path: string): string {
 export function keepUnderName(path: string, secondPath: string): void {
   const making = secondPath + MAKING;
   rmSync(making, { force: true });
-  nameAgain(path, making);
+  // The package's own copy falls back on a way of reading that begins anew where the disk fails, and says nothing.
+  nameAgain(path, making, (from, to) => writeFileSync(to, readFileSync(from)));
   syncPath(making);
   renameSync(making, secondPath);
   syncFolder(dirname(secondPath));
 }
 
 /** A second name costs no space; a file system without them (FAT) gets a copy. */
-function nameAgain(from: string, to: string): void {
+function nameAgain(from: string, to: string, copy: (from: string, to: string) => void): void {
   try {
     linkSync(from, to);
   } catch (error) {
     if (sqliteOrSystemCode(error) === null) throw error;
-    copyFileSync(from, to);
+    copy(from, to);
   }
 }

@@ -39,7 +39,7 @@ export function salvageSegment(path: string): Salvaged {
   const image = readImage(path);
   const contexts = soundContexts(image);
   let saved: Omit<Salvaged, "aside"> = { spans: [], recordCount: 0 };
-  const aside = replaceDamaged(path, (newPath) => {
+  const make = (newPath: string) => {
     const database = openForWriting(newPath, SEGMENT_SCHEMA);
     try {
       inTransaction(database, () => {
@@ -49,7 +49,8 @@ export function salvageSegment(path: string): Salvaged {
     } finally {
       closeWhole(database);
     }
-  });
+  };
+  const aside = replaceDamaged(path, make, image.unread);
   return { aside, ...saved };
 }
 

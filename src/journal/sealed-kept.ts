@@ -2,12 +2,13 @@ import { rmSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { type Fault, fault } from "../core/errors.ts";
 import { openForReading, readBytes, versionOf } from "./database.ts";
+import { expectStillUnread, readImage, type UnreadPlace } from "./database-image.ts";
 import {
   damagedError,
   endLogMode,
   firstSeqOf,
   inodeOf,
-  isDamageOnDisk,
+  isDamage,
   isFullDisk,
   isSameFile,
   KEPT_FILE,
@@ -170,7 +171,7 @@ function lookWhereSound(path: string): SegmentEntry | null {
   try {
     return lookAtSegment(path);
   } catch (error) {
-    if (!isDamageOnDisk(error)) throw error;
+    if (!isDamage(error)) throw error;
     return null;
   }
 }
@@ -187,7 +188,7 @@ function lookOrMend(path: string, { checkAll, before, faults }: Looking): Sealed
   try {
     return look(path, checkAll);
   } catch (error) {
-    if (!isDamageOnDisk(error)) throw error;
+    if (!isDamage(error)) throw error;
   }
   try {
     const { aside, sealed } = salvageSealedKept(path);
@@ -227,10 +228,11 @@ export function salvageSealedKept(path: string): { readonly aside: string; reado
   const file = basename(path);
   const span = spanOfSealedKept(file) ?? { from: 0, to: 0 };
   let recordCount = 0;
-  const aside = replaceDamaged(path, (newPath) => {
+  const image = readImage(path);
+  const make = (newPath: string) => {
     const fresh = KeptFile.open(newPath);
     try {
-      fresh.fill((take) => visitDamaged(path, take));
+      fresh.fill((take) => visitDamaged(image, take));
       recordCount = fresh.countSealable(span);
       const account: SealedAccount = { file, firstSeq: span.from, lastSeq: span.to, recordCount, highestSeq: fresh.highestSeq() };
       fresh.setFacts({ account: JSON.stringify(account) });
@@ -238,21 +240,29 @@ export function salvageSealedKept(path: string): { readonly aside: string; reado
     } finally {
       fresh.close();
     }
-  });
+  };
+  const aside = replaceDamaged(path, make, image.unread);
   return { aside, sealed: { file, firstSeq: span.from, lastSeq: span.to, recordCount } };
 }
 
-/** What sealed files still hold of what belongs into the kept file in use: open alerts in their latest version, and each kind that is read at a start. */
-export function visitSealed(folder: string, take: (record: PackedRare) => void): void {
+/**
+ * What sealed files still hold of what belongs into the kept file in use: open alerts in their latest version, and each kind that is read at a
+ * start. @returns  What the disk did not give back.
+ */
+export function visitSealed(folder: string, take: (record: PackedRare) => void): readonly UnreadPlace[] {
+  const unread: UnreadPlace[] = [];
   const openAlerts = new Map<string, PackedRare>();
   for (const file of listSealedKept(folder)) {
     const endedSeqs = new Map<string, number>();
-    visitDamaged(join(folder, file), (record) => {
+    const image = readImage(join(folder, file));
+    unread.push(...image.unread);
+    visitDamaged(image, (record) => {
       if (record.kind === "alert") followAlert(openAlerts, endedSeqs, record);
       else if (record.kind !== "receipt") take(record);
     });
   }
   for (const alert of openAlerts.values()) take(alert);
+  return unread;
 }
 
 function followAlert(openAlerts: Map<string, PackedRare>, endedSeqs: Map<string, number>, record: PackedRare): void {
@@ -336,9 +346,11 @@ function seqsOfSealed(path: string, fromSeq: number, toSeq: number): readonly nu
       sealed.close();
     }
   } catch (error) {
-    if (!isDamageOnDisk(error)) throw error;
+    if (!isDamage(error)) throw error;
     const seqs: number[] = [];
-    visitDamaged(path, ({ seq }) => {
+    const image = readImage(path);
+    expectStillUnread(image.unread, null);
+    visitDamaged(image, ({ seq }) => {
       if (seq >= fromSeq && seq <= toSeq) seqs.push(seq);
     });
     return seqs;

@@ -1,4 +1,4 @@
-import type { DatabaseImage } from "./database-image.ts";
+import { type DatabaseImage, withStrayPages } from "./database-image.ts";
 
 /** A value of a stored row. */
 export type Cell = null | number | string | Buffer;
@@ -16,9 +16,14 @@ const LEAF_HEADER_BYTES = 8;
 
 /**
  * Every row that can still be made out on any page of a database, whatever has become of its first page, of the pages that lead to its
- * rows, or of its end. The layout is not enough to tell a row from noise: the caller must check each by a sum of its own.
+ * rows, or of its end; some of them perhaps twice. The layout is not enough to tell a row from noise: the caller must check each by a sum of its own.
  */
 export function* rowsOf(image: DatabaseImage): Generator<TableRow> {
+  yield* rowsOn(image);
+  if (image.strayPages.size > 0) yield* rowsOn(withStrayPages(image));
+}
+
+function* rowsOn(image: DatabaseImage): Generator<TableRow> {
   const { bytes, pageBytes } = image;
   for (let from = 0; from + pageBytes <= bytes.length; from += pageBytes) {
     const headerAt = from === 0 ? FILE_HEADER_BYTES : from;

@@ -18,6 +18,7 @@ import {
   KEPT_FILE,
   listSegments,
   movedError,
+  notYetJudged,
   otherJournalError,
   removeDatabase,
   rollBackHalfDone,
@@ -115,7 +116,7 @@ export class JournalWriter {
         this.#storeCursors(message.cursors);
         return;
       case "set-aside":
-        this.#setAside(message.file);
+        this.#tolerating(() => this.#mend(message.file));
         return;
       case "waves":
         this.#lastSeq = Math.max(this.#lastSeq, message.batch.toSeq);
@@ -169,7 +170,7 @@ export class JournalWriter {
       this.#lastSeq = lastSeq;
       this.#openWaves(request);
     } catch (error) {
-      this.#sayNotWritable(request, faultOf(error, request.folder));
+      this.#sayNotWritable(request, notYetJudged(faultOf(error, request.folder)));
     }
   }
 
@@ -564,34 +565,38 @@ export class JournalWriter {
     this.#room.tookSegment(nowMs);
   }
 
-  /** A reader met damage in a file: what can still be made out of it takes its place, the rest is owed. */
-  #setAside(file: string): void {
-    if (spanOfSealedKept(file) !== null) {
-      this.#tolerating(() => this.#mendSealedKept(file));
-      return;
+  /** A reader met damage in a file: what can still be made out of it takes its place, the rest is owed. Where that fails the readers look again. */
+  #mend(file: string): void {
+    try {
+      if (spanOfSealedKept(file) === null) this.#mendSegment(file);
+      else this.#mendSealedKept(file);
+    } catch (error) {
+      this.#tellSegments();
+      throw error;
     }
-    this.#tolerating(() => {
-      const entry = this.#segments().find((one) => one.file === file);
-      if (entry === undefined) return;
-      const wasInUse = (this.#active?.entry ?? this.#letGoEntry)?.file === file;
-      if (wasInUse) {
-        this.#active?.abandon();
-        this.#active = null;
-        this.#letGoEntry = entry;
-      }
-      const path = join(this.#folder(), file);
-      const { aside, spans, recordCount } = this.#withRoom(() => salvageSegment(path));
-      if (wasInUse) this.#letGoEntry = null;
-      boundAsides(this.#folder());
-      this.#unsettled = this.#unsettled.filter((one) => one !== file);
-      const kept = this.#keptFile();
-      const numbers = numbersOfAll(this.#folder(), kept, this.#sealedKept);
-      const losses = missingBetween(numbers, { from: entry.firstSeq, to: entry.lastSeq }, spans);
-      for (const loss of losses) oweFound(kept, loss);
-      this.#takeSalvaged(entry, { isEmpty: recordCount === 0, wasInUse });
-      const found = fault("journal-damaged", { file: aside, salvagedRecords: recordCount });
-      for (const loss of losses) this.#say({ kind: "lost", loss, fault: found });
-    });
+  }
+
+  #mendSegment(file: string): void {
+    const entry = this.#segments().find((one) => one.file === file);
+    if (entry === undefined) return;
+    const wasInUse = (this.#active?.entry ?? this.#letGoEntry)?.file === file;
+    if (wasInUse) {
+      this.#active?.abandon();
+      this.#active = null;
+      this.#letGoEntry = entry;
+    }
+    const path = join(this.#folder(), file);
+    const { aside, spans, recordCount } = this.#withRoom(() => salvageSegment(path));
+    if (wasInUse) this.#letGoEntry = null;
+    boundAsides(this.#folder());
+    this.#unsettled = this.#unsettled.filter((one) => one !== file);
+    const kept = this.#keptFile();
+    const numbers = numbersOfAll(this.#folder(), kept, this.#sealedKept);
+    const losses = missingBetween(numbers, { from: entry.firstSeq, to: entry.lastSeq }, spans);
+    for (const loss of losses) oweFound(kept, loss);
+    this.#takeSalvaged(entry, { isEmpty: recordCount === 0, wasInUse });
+    const found = fault("journal-damaged", { file: aside, salvagedRecords: recordCount });
+    for (const loss of losses) this.#say({ kind: "lost", loss, fault: found });
   }
 
   /** Mends on a full disk with the room in reserve and that of files kept aside earlier; where that is not enough it is asked for again. */
@@ -606,7 +611,7 @@ export class JournalWriter {
     }
   }
 
-  /** As `#setAside`, for kept records that were sealed away. */
+  /** As `#mendSegment`, for kept records that were sealed away. */
   #mendSealedKept(file: string): void {
     if (!this.#sealedKept.some((sealed) => sealed.file === file)) return;
     // A disk that was taken away shows none of its files.

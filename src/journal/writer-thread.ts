@@ -155,6 +155,8 @@ export class WriterThread {
 
   /** Starts the thread again and has every page of every file checked: damage was met. */
   async checkFiles(): Promise<void> {
+    // Who meets the same damage meanwhile must not begin the check anew, or it would never end.
+    if (this.#checkAll) return;
     this.#checkAll = true;
     this.#ready = false;
     this.#troubleIsTold = true;

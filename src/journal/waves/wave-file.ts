@@ -14,16 +14,19 @@ import {
 import { type FileHandle, open } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { DamagedBytesError } from "../block-bytes.ts";
-import { inodeOf, movedError, sqliteOrSystemCode } from "../journal-folder.ts";
+import { inodeOf, isDamage, movedError, sqliteOrSystemCode, wasAwayError } from "../journal-folder.ts";
 import { FRAME_BYTES_MIN, type FrameFacts, type FrameNumbers, factsOf, numbersOf, stretchesOf } from "./wave-frame.ts";
 import type { BytePlace } from "./wave-index.ts";
 
-/** Reads a file, which is bounded by `journalWaveFileBytesMax`, from a place to its end of now; null where it is not there. Rejects with the disk's error. */
+/**
+ * Reads a file, which is bounded by `journalWaveFileBytesMax`, from a place to its end of now; null where it is not there. What the disk does
+ * not give back is zero, which no frame is. Rejects with the disk's other errors.
+ */
 export async function readBytes(path: string, fromByte = 0): Promise<Buffer | null> {
   return (await readPlaces(path, [{ at: fromByte, end: Number.POSITIVE_INFINITY }]))?.[0] ?? null;
 }
 
-/** Reads some places of a file, each as far as the file goes now; null where it is not there. Rejects with the disk's error. */
+/** Reads some places of a file, each as far as the file goes now; null where it is not there. Zero and errors as with `readBytes`. */
 export async function readPlaces(path: string, places: readonly BytePlace[]): Promise<readonly Buffer[] | null> {
   const file = await openForReading(path);
   if (file === null) return null;
@@ -41,11 +44,32 @@ async function readPart(file: FileHandle, atByte: number, bytesWanted: number): 
   const bytes = Buffer.alloc(bytesWanted);
   let at = 0;
   while (at < bytes.length) {
-    const { bytesRead } = await file.read(bytes, at, bytes.length - at, atByte + at);
+    const bytesRead = (await readOnce(file, bytes, { at, atByte })) ?? Math.min(toNextSector(atByte + at), bytes.length - at);
     if (bytesRead === 0) break;
     at += bytesRead;
   }
   return bytes.subarray(0, at);
+}
+
+/** The bytes that came, or null where the disk does not give back even the first of them. */
+async function readOnce(
+  file: FileHandle,
+  bytes: Buffer,
+  { at, atByte }: { readonly at: number; readonly atByte: number },
+): Promise<number | null> {
+  try {
+    return (await file.read(bytes, at, bytes.length - at, atByte + at)).bytesRead;
+  } catch (error) {
+    if (!isDamage(error)) throw error;
+    return null;
+  }
+}
+
+/** A disk gives back whole sectors of this size or nothing of them. */
+const SECTOR_BYTES = 4096;
+
+function toNextSector(atByte: number): number {
+  return SECTOR_BYTES - (atByte % SECTOR_BYTES);
 }
 
 async function openForReading(path: string): Promise<FileHandle | null> {
@@ -252,6 +276,24 @@ export async function cutFile(path: string, atByte: number): Promise<void> {
 const NEW = ".new";
 /** A file that is to take the place of another; it is whole once that other has gone aside. */
 const MENDED = ".mended";
+
+const WITNESS = Buffer.from("given back");
+
+/**
+ * Looks again at a file of which the disk may not have given back all: while it is away every file looks damaged, and none is. First it must
+ * take a file and give that back. Rejects with the disk's error, also where it was away.
+ */
+export async function expectStillSo(path: string, bytes: Buffer): Promise<void> {
+  const nothing = Buffer.alloc(SECTOR_BYTES);
+  let at = 0;
+  while (at < bytes.length && !nothing.subarray(0, bytes.length - at).equals(bytes.subarray(at, at + SECTOR_BYTES)))
+    at += SECTOR_BYTES;
+  if (at >= bytes.length) return;
+  await writeParts(path + NEW, [WITNESS]);
+  const witness = await readBytes(path + NEW);
+  unlinkSync(path + NEW);
+  if (witness?.equals(WITNESS) !== true || (await readBytes(path))?.equals(bytes) !== true) throw wasAwayError();
+}
 
 /** Writes parts into a new file and waits for the disk aside. Rejects with the disk's error, leaving nothing. */
 async function writeParts(path: string, parts: readonly Uint8Array[]): Promise<void> {

@@ -9,6 +9,7 @@ import type { FileSpan } from "./strip-window.ts";
 import {
   checkWaveFile,
   cutFile,
+  expectStillSo,
   finishReplacing,
   framesIn,
   fsyncFolder,
@@ -357,6 +358,7 @@ export async function mendWaveFile(path: string, mending: Mending): Promise<Wave
   if (bytes === null) return null;
   const { facts, damage, sound } = await checkWaveFile(bytes, mending.house.turn);
   if (damage === null) return facts;
+  await expectStillSo(path, bytes);
   const toSeq = damage.toSeq ?? Math.max(mending.toSeq(), damage.fromSeq ?? 0);
   const loss = waveLoss({ fromSeq: damage.fromSeq ?? toSeq, toSeq, count: damage.count, why: "journal-damaged" });
   // The loss is owed before the file is touched: should the power fail in between, it is found and owed again as the same.
