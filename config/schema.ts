@@ -170,6 +170,9 @@ export const configSchema = z
         host: z.string().default("127.0.0.1").describe("127.0.0.1 is this machine only; name another address on purpose."),
         port: port.default(8710),
         signIn: z.boolean().default(true).describe("false only on a loopback address."),
+        metricsTokenFile: filePath
+          .optional()
+          .describe("Bearer token of at least 16 characters with which others than this machine itself may read `/metrics`."),
       })
       .prefault({}),
     supervisor: z

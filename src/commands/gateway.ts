@@ -19,6 +19,8 @@ import { parseDeed } from "../dashboard/server/deed-parser.ts";
 import { pagesFolder } from "../dashboard/server/pages-build.ts";
 import { type Gateway, startGateway } from "../gateway/assembly.ts";
 import { type ControlSocket, openControlSocket } from "../gateway/control-socket.ts";
+import { type OperationsMeter, startOperationsMeter } from "../gateway/operations.ts";
+import { startsSince } from "../gateway/starts.ts";
 import { createSystemTime } from "../gateway/system-time.ts";
 import { openJournal } from "../journal/journal.ts";
 import type { WaveSettings } from "../journal/waves/wave-settings.ts";
@@ -38,6 +40,7 @@ import { configArgument, tellProblems } from "./run.ts";
 const PROJECT_ROOT = join(import.meta.dirname, "..", "..");
 /** Wait before a page that could not be served is tried again. */
 const PAGE_RETRY_MS = 10_000;
+const DAY_MS = 86_400_000;
 
 /** Why and how this gateway was started, as its supervisor says. */
 interface Circumstances {
@@ -155,6 +158,7 @@ async function open(config: Config, circumstances: Circumstances, io: CommandIo)
   const log = createLog({ level: config.log.level, stream: process.stderr, clock });
   const outboxes: Outbox[] = [];
   const view = gatewayViewer({ config, journal, circumstances, outboxes, clock });
+  const meter = startOperationsMeter({ clock, journal });
   const gateway = await startGateway({
     config,
     clock,
@@ -167,7 +171,11 @@ async function open(config: Config, circumstances: Circumstances, io: CommandIo)
       logTechnical(log, alert);
       if (mustSound(alert)) circumstances.tell({ kind: "sound", priority: alert.priority });
     },
-    onHeartbeat: () => circumstances.tell({ kind: "heartbeat", atMs: clock.wall() }),
+    onHeartbeat: () => {
+      meter.heartbeat();
+      circumstances.tell({ kind: "heartbeat", atMs: clock.wall() });
+    },
+    onRecorded: meter.recorded,
     gatewayView: view,
     version: gatewayVersion(),
     systemTime: createSystemTime(),
@@ -179,7 +187,7 @@ async function open(config: Config, circumstances: Circumstances, io: CommandIo)
     outboxes.push(openUpstream(upstream, { config, clock, journal, gateway, io, stop: stopOutboxes.signal, view }));
   tellStartFaults(gateway, { journal, modelFaults, circumstances });
   listenToSupervisor(gateway);
-  const closePage = config.dashboard.enabled ? servePage(config, { clock, gateway, io }) : async () => {};
+  const closePage = config.dashboard.enabled ? servePage(config, { clock, gateway, io, meter }) : async () => {};
   const socket = await openControl(config, { gateway, journal, view });
   return succeed({ gateway, journal, outboxes, stopOutboxes, closePage, socket });
 }
@@ -353,16 +361,22 @@ function listenToSupervisor(gateway: Gateway): void {
 /** Serves the page, and tries again for as long as it cannot: watching does not wait for it. */
 function servePage(
   config: Config,
-  parts: { readonly clock: Clock; readonly gateway: Gateway; readonly io: CommandIo },
+  parts: { readonly clock: Clock; readonly gateway: Gateway; readonly io: CommandIo; readonly meter: OperationsMeter },
 ): () => Promise<void> {
   const stop = new AbortController();
   let page: Dashboard | null = null;
-  const { host, port, signIn } = config.dashboard;
+  const { host, port, signIn, metricsTokenFile = null } = config.dashboard;
   const tryOften = async () => {
     while (!stop.signal.aborted) {
       const started = await startDashboard(
-        { host, port, signIn, dataFolder: config.gateway.dataFolder, webFolder: pagesFolder(PROJECT_ROOT) },
-        { clock: parts.clock, source: parts.gateway.source, perform: parts.gateway.perform, random: randomBytes },
+        { host, port, signIn, metricsTokenFile, dataFolder: config.gateway.dataFolder, webFolder: pagesFolder(PROJECT_ROOT) },
+        {
+          clock: parts.clock,
+          source: parts.gateway.source,
+          perform: parts.gateway.perform,
+          random: randomBytes,
+          operations: parts.meter.view,
+        },
       ).catch((error: unknown) => {
         // A page that fails in a way nobody thought of must not take the watching with it.
         const reason = error instanceof Error ? error.message : String(error);
@@ -404,6 +418,8 @@ async function openControl(
   const opened = await openControlSocket(join(config.gateway.dataFolder, CONTROL_SOCKET_NAME), async (request) => {
     if (request.name === "picture") return gateway.source.picture();
     if (request.name === "stats") return { ...journal.stats(), memory: process.memoryUsage(), upstreams: view().upstreams };
+    // For `vigil doctor`: how the lives of the last day ended.
+    if (request.name === "starts") return await startsSince(journal, createSystemClock().wall() - DAY_MS);
     // For `vigil bench`: the main thread's pauses since this was last asked; null where they are not measured.
     if (request.name === "pauses") return pauseMeter?.take() ?? null;
     if (request.name !== "perform") return { ok: false, error: { kind: "bad-request" } };

@@ -1,6 +1,7 @@
 import type { Deed } from "./act.ts";
 import type { Alert } from "./alert.ts";
 import type { Fault } from "./errors.ts";
+import type { HistogramView } from "./histogram.ts";
 import type { AlertId, DeviceId, Seq } from "./ids.ts";
 import type { Observation, Reading, WaveformChunk } from "./observation.ts";
 import type { QuantityName, Text, WaveformName } from "./quantities.ts";
@@ -337,6 +338,8 @@ export interface JournalStats {
   readonly commitMsP50: number;
   readonly commitMsP99: number;
   readonly commitMsMax: number;
+  /** How long all commits took; left out where nobody counts them. */
+  readonly commitTimes?: HistogramView;
   /** Commits that waited for the disk plus two for each time a write-ahead log was carried into its file. */
   readonly fsyncs: number;
   /** Chunks of waves that were taken into the ring, and those that were given up before their time. */

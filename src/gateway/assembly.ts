@@ -5,7 +5,7 @@ import { bedId, type DeviceId, deviceId, type Seq, seq } from "../core/ids.ts";
 import type { Timeline } from "../core/mended-time.ts";
 import type { Driver, Journal, Link, LinkSpec, PerformAct } from "../core/ports.ts";
 import type { Text } from "../core/quantities.ts";
-import type { LifeStart, Loss, Receipt } from "../core/record.ts";
+import type { JournalRecord, LifeStart, Loss, Receipt } from "../core/record.ts";
 import { assert } from "../core/result.ts";
 import type { GatewayView } from "../core/stream.ts";
 import type { Clock, ClockTrust, MonotonicMs } from "../core/time.ts";
@@ -46,6 +46,8 @@ export interface GatewayParts {
   readonly onAlert: (alert: Alert) => void;
   /** The alert path works: an injected observation has just come out of it as an alert. */
   readonly onHeartbeat: () => void;
+  /** Every record, as it is handed to the journal; left out: nobody counts them. */
+  readonly onRecorded?: (records: readonly JournalRecord[]) => void;
   readonly gatewayView: () => GatewayView;
   /** The gateway's version, for the record of its start. */
   readonly version: string;
@@ -168,9 +170,13 @@ function join(parts: GatewayParts, begun: Begun): Joined {
   const record: Route["record"] = (records) => {
     tally.recorded(records);
     journal.append(records);
+    parts.onRecorded?.(records);
   };
   const recordTally = () => {
-    if (!tally.isEmpty()) journal.append([tally.close({ seq: nextSeq(), atMs: clock.wall() })]);
+    if (tally.isEmpty()) return;
+    const counted = [tally.close({ seq: nextSeq(), atMs: clock.wall() })];
+    journal.append(counted);
+    parts.onRecorded?.(counted);
   };
   const watch = watchOf(parts);
   const probe = createHeartbeatProbe({ watch, clock, onHeartbeat: parts.onHeartbeat });

@@ -4,6 +4,7 @@ import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify }
 import { ERRORS, type ErrorCode, type Fault, fault } from "../../core/errors.ts";
 import { alertId, bedId, patientId, type UserId, userId } from "../../core/ids.ts";
 import { LIMITS } from "../../core/limits.ts";
+import type { OperationsView } from "../../core/operations.ts";
 import type { PerformAct } from "../../core/ports.ts";
 import { isQuantityName } from "../../core/quantities.ts";
 import { fail, type Result, succeed } from "../../core/result.ts";
@@ -11,6 +12,7 @@ import { type Clock, wallMs } from "../../core/time.ts";
 import { type Accounts, openAccounts } from "./accounts.ts";
 import { parseDeed } from "./deed-parser.ts";
 import { createLiveStream, type LiveStream } from "./live-stream.ts";
+import { addOperations } from "./operations-routes.ts";
 import { cookieValue, hostIsAllowed, isLoopback, postIsOurs, SECURITY_HEADERS } from "./request-guard.ts";
 import {
   createOneTimeToken,
@@ -34,6 +36,8 @@ export interface DashboardOptions {
   readonly webFolder: string;
   /** False only where everybody who reaches the port may see and act. */
   readonly signIn: boolean;
+  /** File of the bearer token with which others than this machine get `/metrics`; null or left out: nobody else does. */
+  readonly metricsTokenFile?: string | null;
 }
 
 /** What the page needs of the gateway. */
@@ -43,6 +47,8 @@ export interface DashboardParts {
   readonly perform: PerformAct;
   /** Cryptographically strong random bytes, `randomBytes` of node:crypto. */
   readonly random: (bytes: number) => Buffer;
+  /** How the gateway's process does, for `/metrics` and `/readyz`; left out: there are none. */
+  readonly operations?: () => OperationsView;
 }
 
 /** The page while it is served. */
@@ -104,6 +110,12 @@ export async function startDashboard(options: DashboardOptions, parts: Dashboard
     addSignIn(app, room);
     addReading(app, room);
     addActs(app, room);
+    addOperations(app, {
+      picture: parts.source.picture,
+      operations: parts.operations ?? null,
+      pageCount: live.pageCount,
+      tokenFile: options.metricsTokenFile ?? null,
+    });
     await app.register(fastifyStatic, { root: options.webFolder, index: "index.html", setHeaders: setCaching });
     await app.listen({ host: options.host, port: options.port });
   } catch (error) {
