@@ -27,7 +27,7 @@ describe("a message that is delivered again", () => {
   test("is known by its identity where it is marked, and is thanked for when all that is numbered is on disk", () => {
     const { thanks, thanked } = openThanks();
     expect(thanks.isRepeat(chunk(1, "a"), seq(0))).toBe(false);
-    thanks.owe({ position: 1, from: 1, to: 3 });
+    thanks.owe({ position: 1, from: seq(1), to: seq(3) });
     thanks.beginAnew();
     expect(thanks.isRepeat(chunk(2, "a", true), seq(5))).toBe(true);
     thanks.committed(seq(4));
