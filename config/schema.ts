@@ -32,6 +32,32 @@ const serialLink = z
 const tcpLink = z
   .strictObject({ kind: z.literal("tcp"), host: z.string().min(1), port })
   .describe("A serial device server that hands the device's bytes on over TCP.");
+const mqttTopic = z
+  .string()
+  .min(1)
+  .max(200)
+  .refine(
+    isTopicFilter,
+    "is no topic; write levels between /, + for any one level, # at the end for all below | 不是主题；请用 / 分隔层级，+ 表示任意一层，# 只能在末尾表示其下全部",
+  );
+const mqttLink = z
+  .strictObject({
+    kind: z.literal("mqtt"),
+    server: name.optional().describe("One of `mqttServers`; the gateway's own broker where left out."),
+    topics: z
+      .array(mqttTopic)
+      .min(1)
+      .max(32)
+      .optional()
+      .describe("Topics of the device's messages, + and # allowed; the driver's own where left out."),
+    account: name
+      .nullable()
+      .optional()
+      .describe(
+        "With the own broker: the account whose connection is this device's link, the device's id where left out; null where several devices share one, as behind a Zigbee bridge.",
+      ),
+  })
+  .describe("Messages by MQTT.");
 const captureLink = z
   .strictObject({
     kind: z.literal("capture"),
@@ -53,12 +79,14 @@ const device = z.strictObject({
     .enum(["measured", "test", "simulated", "replayed"])
     .default("measured")
     .describe("Anything but `measured` never alarms for a real patient."),
-  link: z.discriminatedUnion("kind", [serialLink, tcpLink, captureLink]),
+  link: z.discriminatedUnion("kind", [serialLink, tcpLink, mqttLink, captureLink]),
   options: z
     .record(z.string(), optionValue)
     .default({})
     .transform(optionTexts)
-    .describe("Settings of the driver, by the names that drivers/README.md tells; lists and objects as YAML or as JSON in a text."),
+    .describe(
+      "Settings of the driver, by the names that drivers/README.md tells; lists and objects as YAML or as JSON in a text.",
+    ),
   silenceSeconds: z
     .number()
     .min(1)
@@ -74,9 +102,8 @@ const device = z.strictObject({
     .describe("How long an expected quantity may be absent or refused."),
 });
 
-const mqttUpstream = z.strictObject({
-  name,
-  kind: z.literal("mqtt"),
+/** How a client of an MQTT server gets in. */
+const mqttAccess = {
   url: z
     .string()
     .regex(
@@ -87,6 +114,19 @@ const mqttUpstream = z.strictObject({
     .union([z.literal(5), z.literal(4)])
     .default(5)
     .describe("5, or 4 for a broker that speaks MQTT 3.1.1 only."),
+  username: z.string().optional(),
+  passwordFile: filePath.optional(),
+  caFile: filePath.optional().describe("Certificates to trust, in PEM; the system's where left out."),
+  certFile: filePath.optional(),
+  keyFile: filePath.optional(),
+};
+
+const mqttServer = z.strictObject({ name, ...mqttAccess }).describe("Another MQTT server that devices send to.");
+
+const mqttUpstream = z.strictObject({
+  name,
+  kind: z.literal("mqtt"),
+  ...mqttAccess,
   topicPrefix: z
     .string()
     .min(1)
@@ -96,12 +136,52 @@ const mqttUpstream = z.strictObject({
       "a topic prefix has no wildcards or spaces; take out # + and spaces | 主题前缀不得含通配符或空格；请去掉 # + 和空格",
     )
     .default("vigil"),
-  username: z.string().optional(),
-  passwordFile: filePath.optional(),
-  caFile: filePath.optional().describe("Certificates to trust, in PEM; the system's where left out."),
-  certFile: filePath.optional(),
-  keyFile: filePath.optional(),
 });
+
+const broker = z
+  .strictObject({
+    host: z
+      .string()
+      .min(1)
+      .default("127.0.0.1")
+      .describe("Where `port` listens without encryption. 127.0.0.1 is this machine only; name another address on purpose."),
+    port: port.nullable().default(1883).describe("null: only with TLS."),
+    tls: z
+      .strictObject({
+        host: z.string().min(1).default("0.0.0.0"),
+        port: port.default(8883),
+        certFile: filePath.describe("The broker's own certificate with its chain, in PEM."),
+        keyFile: filePath,
+        clientCaFile: filePath
+          .optional()
+          .describe("Who may issue certificates of devices; their common name is the account and the client id."),
+        clientCertificates: z
+          .enum(["none", "optional", "required"])
+          .default("none")
+          .describe("optional: a certificate in place of a password; required: nobody without one."),
+      })
+      .optional()
+      .describe("Encrypted, for devices on the network."),
+    connectionsMax: z.int().min(1).max(10_000).default(1000),
+    messageBytesMax: z.int().min(128).max(1_048_576).default(65_536).describe("Larger messages end their sender's connection."),
+    messagesPerSecondMax: z
+      .int()
+      .min(1)
+      .max(10_000)
+      .default(100)
+      .describe("Of one client; beyond it the broker reads more slowly, and nothing is lost."),
+  })
+  .describe("The gateway's own MQTT broker. Accounts are made by `vigil devices add`; nobody else gets in.");
+
+/** MQTT 3.1.1, 4.7: a wildcard stands for a whole level, and # only at the end. */
+function isTopicFilter(text: string): boolean {
+  const levels = text.split("/");
+  return (
+    !text.includes("\0") &&
+    !text.startsWith("$") &&
+    levels.every((level, index) => !/[+#]/.test(level) || level === "+" || (level === "#" && index === levels.length - 1))
+  );
+}
 
 /** Limits of one quantity: a value that cannot occur in a living person would never alarm, or always. */
 function limitsOf(name: QuantityName) {
@@ -196,6 +276,8 @@ export const configSchema = z
       })
       .prefault({}),
     beds: z.array(z.strictObject({ id: name, title: z.string().min(1).max(40) })).default([]),
+    broker: broker.optional(),
+    mqttServers: z.array(mqttServer).default([]),
     devices: z.array(device).default([]),
     limits: limits
       .default({})
@@ -232,6 +314,18 @@ export interface ConfigProblem {
   readonly remedy: Text;
 }
 
+const checkableAccess = z
+  .object({
+    name: z.string().catch(""),
+    url: z.string().catch(""),
+    username: z.unknown().optional(),
+    passwordFile: z.unknown().optional(),
+    caFile: z.unknown().optional(),
+    certFile: z.unknown().optional(),
+    keyFile: z.unknown().optional(),
+  })
+  .catch({ name: "", url: "" });
+
 /** What `checkTogether` reads, whatever else is wrong: a field that is not as it must be counts as left out. */
 const checkable = z.object({
   beds: z.array(z.object({ id: z.string() }).catch({ id: "" })).catch([]),
@@ -243,26 +337,15 @@ const checkable = z.object({
           bed: z.string().optional().catch(undefined),
           driver: z.string().catch(""),
           expected: z.array(z.string()).optional().catch(undefined),
+          link: z.object({ kind: z.string(), server: z.string().optional().catch(undefined) }).catch({ kind: "" }),
           options: z.record(z.string(), z.unknown()).optional().catch(undefined),
         })
-        .catch({ id: "", driver: "" }),
+        .catch({ id: "", driver: "", link: { kind: "" } }),
     )
     .catch([]),
-  upstreams: z
-    .array(
-      z
-        .object({
-          name: z.string().catch(""),
-          url: z.string().catch(""),
-          username: z.unknown().optional(),
-          passwordFile: z.unknown().optional(),
-          caFile: z.unknown().optional(),
-          certFile: z.unknown().optional(),
-          keyFile: z.unknown().optional(),
-        })
-        .catch({ name: "", url: "" }),
-    )
-    .catch([]),
+  upstreams: z.array(checkableAccess).catch([]),
+  mqttServers: z.array(checkableAccess).catch([]),
+  broker: z.object({}).loose().optional().catch({}),
   dashboard: z
     .object({ host: z.string().catch("127.0.0.1"), signIn: z.boolean().catch(true) })
     .catch({ host: "127.0.0.1", signIn: true }),
@@ -279,6 +362,7 @@ function checkTogether(config: Checkable, context: Refinement): void {
     ["beds", config.beds.map((bed) => bed.id)],
     ["devices", config.devices.map((entry) => entry.id)],
     ["upstreams", config.upstreams.map((entry) => entry.name)],
+    ["mqttServers", config.mqttServers.map((entry) => entry.name)],
   ] as const;
   for (const [list, ids] of lists) {
     ids.forEach((id, index) => {
@@ -313,26 +397,64 @@ function checkTogether(config: Checkable, context: Refinement): void {
         `${inOnePart(problem.en)}; ${inOnePart(remedy.en)} | ${inOnePart(problem.zh)}；${inOnePart(remedy.zh)}`,
       );
   });
-  config.upstreams.forEach((entry, index) => {
-    if ((entry.certFile === undefined) !== (entry.keyFile === undefined))
-      complain(
-        ["upstreams", index],
-        "certFile and keyFile belong together; give both or none | certFile 与 keyFile 必须成对；请同时给出或都不写",
-      );
-    if (entry.username !== undefined && entry.passwordFile === undefined)
-      complain(
-        ["upstreams", index, "passwordFile"],
-        "a username needs a passwordFile; put the password into a file only the gateway may read | 有 username 就需要 passwordFile；请把密码放入仅网关可读的文件",
-      );
-    if (entry.url.startsWith("mqtt://") && (entry.caFile ?? entry.certFile) !== undefined)
-      complain(["upstreams", index, "url"], "certificates need mqtts://; change the url | 使用证书需要 mqtts://；请修改 url");
-  });
+  checkLinks(config, complain);
+  checkAccess("upstreams", config.upstreams, complain);
+  checkAccess("mqttServers", config.mqttServers, complain);
   const loopback = ["127.0.0.1", "::1", "localhost"].includes(config.dashboard.host);
   if (!config.dashboard.signIn && !loopback)
     complain(
       ["dashboard", "signIn"],
       "sign-in may be off on a loopback address only; set it to true or host to 127.0.0.1 | 仅回环地址可关闭登录；请设为 true 或将 host 设为 127.0.0.1",
     );
+}
+
+type Complain = (path: (string | number)[], message: string) => void;
+
+/** Whether each device's link is one its driver can be reached by, and leads somewhere. */
+function checkLinks(config: Checkable, complain: Complain): void {
+  const servers = new Set(config.mqttServers.map(({ name: server }) => server));
+  config.devices.forEach(({ driver: id, link }, index) => {
+    const at = ["devices", index, "link"];
+    const driver = findDriver(id);
+    if (
+      driver !== null &&
+      link.kind !== "" &&
+      link.kind !== "capture" &&
+      (driver.link.kind === "mqtt") !== (link.kind === "mqtt")
+    ) {
+      const wanted = driver.link.kind === "mqtt" ? "mqtt" : "serial, tcp";
+      complain([...at, "kind"], `${id} is not reached this way; use ${wanted} | ${id} 不能这样连接；请改用 ${wanted}`);
+    }
+    if (link.kind !== "mqtt") return;
+    if (link.server !== undefined && !servers.has(link.server))
+      complain(
+        [...at, "server"],
+        `there is no server ${link.server}; add it under mqttServers or mend the name | 没有服务器 ${link.server}；请在 mqttServers 中添加或修正名称`,
+      );
+    if (link.server === undefined && config.broker === undefined)
+      complain(
+        at,
+        "there is no broker it could come by; add a section broker, or name one of mqttServers as server | 没有可用的代理；请添加 broker 一节，或在 server 中填写 mqttServers 之一",
+      );
+  });
+}
+
+/** What single settings of an access to a server cannot know of each other. */
+function checkAccess(list: string, entries: Checkable["upstreams"], complain: Complain): void {
+  entries.forEach((entry, index) => {
+    if ((entry.certFile === undefined) !== (entry.keyFile === undefined))
+      complain(
+        [list, index],
+        "certFile and keyFile belong together; give both or none | certFile 与 keyFile 必须成对；请同时给出或都不写",
+      );
+    if (entry.username !== undefined && entry.passwordFile === undefined)
+      complain(
+        [list, index, "passwordFile"],
+        "a username needs a passwordFile; put the password into a file only the gateway may read | 有 username 就需要 passwordFile；请把密码放入仅网关可读的文件",
+      );
+    if (entry.url.startsWith("mqtt://") && (entry.caFile ?? entry.certFile) !== undefined)
+      complain([list, index, "url"], "certificates need mqtts://; change the url | 使用证书需要 mqtts://；请修改 url");
+  });
 }
 
 /** A text without the signs that part a problem from its remedy and one language from the other; it may quote what somebody wrote. */
@@ -348,6 +470,7 @@ interface Checkable {
     readonly bed?: string | undefined;
     readonly driver: string;
     readonly expected?: readonly string[] | undefined;
+    readonly link: { readonly kind: string; readonly server?: string | undefined };
     readonly options?: Readonly<Record<string, unknown>> | undefined;
   }[];
   readonly upstreams: readonly {
@@ -359,6 +482,8 @@ interface Checkable {
     readonly certFile?: unknown;
     readonly keyFile?: unknown;
   }[];
+  readonly mqttServers: Checkable["upstreams"];
+  readonly broker?: object | undefined;
   readonly dashboard: { readonly host: string; readonly signIn: boolean };
 }
 
@@ -467,20 +592,34 @@ function problemsOf(issue: z.core.$ZodIssue, chinese: string): readonly ConfigPr
 
 function withAbsolutePaths(config: Config, folder: string): Config {
   const absolute = (path: string) => (isAbsolute(path) ? path : resolve(folder, path));
+  const { broker: ownBroker } = config;
   return {
     ...config,
     gateway: { ...config.gateway, dataFolder: absolute(config.gateway.dataFolder) },
+    dashboard: withAbsoluteFiles(config.dashboard, absolute),
     devices: config.devices.map((entry) =>
       entry.link.kind === "capture" ? { ...entry, link: { ...entry.link, file: absolute(entry.link.file) } } : entry,
     ),
-    upstreams: config.upstreams.map((entry) => ({
-      ...entry,
-      ...(entry.passwordFile === undefined ? {} : { passwordFile: absolute(entry.passwordFile) }),
-      ...(entry.caFile === undefined ? {} : { caFile: absolute(entry.caFile) }),
-      ...(entry.certFile === undefined ? {} : { certFile: absolute(entry.certFile) }),
-      ...(entry.keyFile === undefined ? {} : { keyFile: absolute(entry.keyFile) }),
-    })),
+    upstreams: config.upstreams.map((entry) => withAbsoluteFiles(entry, absolute)),
+    mqttServers: config.mqttServers.map((entry) => withAbsoluteFiles(entry, absolute)),
+    ...(ownBroker === undefined
+      ? {}
+      : {
+          broker: {
+            ...ownBroker,
+            ...(ownBroker.tls === undefined ? {} : { tls: withAbsoluteFiles(ownBroker.tls, absolute) }),
+          },
+        }),
   };
+}
+
+/** Settings whose names end in `File` are paths. */
+function withAbsoluteFiles<Settings extends object>(settings: Settings, absolute: (path: string) => string): Settings {
+  const entries = Object.entries(settings).map(([key, value]): [string, unknown] => [
+    key,
+    key.endsWith("File") && typeof value === "string" ? absolute(value) : value,
+  ]);
+  return Object.fromEntries(entries) as Settings;
 }
 
 /** The JSON schema for editors, written to `config/schema.json` by `npm run generate`. */
