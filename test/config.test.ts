@@ -125,6 +125,70 @@ describe("the configuration", () => {
     expect([found?.problem.en, found?.remedy.en].join()).not.toMatch(/\p{Script=Han}/u);
   });
 
+  const MQTT = `
+gateway: { id: ward-3, dataFolder: data }
+broker: { tls: { certFile: broker.pem, keyFile: broker.key, clientCaFile: /etc/ca.pem } }
+mqttServers: [{ name: house, url: "mqtt://10.0.0.2:1883", username: vigil, passwordFile: secret/house }]
+devices:
+  - { id: watch-1, driver: mqtt-json, link: { kind: mqtt }, options: { mapping: { heartRate: $.hr } } }
+  - { id: pad-1, driver: mqtt-zigbee2mqtt, link: { kind: mqtt, server: house, topics: ["zigbee2mqtt/Bett 1/#"] } }
+  - { id: door-1, driver: mqtt-zigbee2mqtt, link: { kind: mqtt, account: null } }
+`;
+
+  test("devices by MQTT come by the own broker or another server, and files are taken from the folder", () => {
+    expect(parseConfig(MQTT, "/etc/vigil")).toMatchObject({
+      ok: true,
+      value: {
+        broker: {
+          host: "127.0.0.1",
+          port: 1883,
+          tls: { port: 8883, certFile: "/etc/vigil/broker.pem", keyFile: "/etc/vigil/broker.key", clientCaFile: "/etc/ca.pem" },
+        },
+        mqttServers: [{ passwordFile: "/etc/vigil/secret/house", protocolVersion: 5 }],
+        devices: [{ link: { kind: "mqtt" } }, { link: { server: "house" } }, { link: { account: null } }],
+      },
+    });
+  });
+
+  test.each([
+    ["no broker to come by", MQTT.replace(/broker: .*\n/, ""), "devices.0.link", "no broker it could come by"],
+    ["an unknown server", MQTT.replace("server: house", "server: hous"), "devices.1.link.server", "there is no server hous"],
+    [
+      "a serial line for a driver of messages",
+      MQTT.replace("link: { kind: mqtt }", "link: { kind: tcp, host: a, port: 1 }"),
+      "devices.0.link.kind",
+      "is not reached this way",
+    ],
+    [
+      "messages for a driver of a serial line",
+      GOOD.replace("link: { kind: serial, path: /dev/ttyUSB0 }", "link: { kind: mqtt }"),
+      "devices.0.link.kind",
+      "is not reached this way",
+    ],
+    ["a wildcard in the middle of a level", MQTT.replace("Bett 1/#", "Bett#"), "devices.1.link.topics.0", "is no topic"],
+    ["# before the end", MQTT.replace("Bett 1/#", "#/x"), "devices.1.link.topics.0", "is no topic"],
+    ["a topic of the broker's own", MQTT.replace("zigbee2mqtt/Bett 1/#", "$SYS/#"), "devices.1.link.topics.0", "is no topic"],
+    [
+      "a server's name used twice",
+      MQTT.replace("mqttServers: [", 'mqttServers: [{ name: house, url: "mqtt://a:1" }, '),
+      "mqttServers.1",
+      "used twice",
+    ],
+    [
+      "a server's user without a password file",
+      MQTT.replace(", passwordFile: secret/house", ""),
+      "mqttServers.0.passwordFile",
+      "needs a passwordFile",
+    ],
+    ["an option that will not do", MQTT.replace("heartRate: $.hr", "heartRat: $.hr"), "devices.0.options.mapping", ""],
+  ])("MQTT: %s is told with its path and a remedy", (_what, text, path, problem) => {
+    const found = problemsOf(text).filter((one) => one.path.startsWith(path) && one.problem.en.includes(problem));
+    expect(found, JSON.stringify(problemsOf(text))).toHaveLength(1);
+    expect(found[0]?.remedy.en).toMatch(/^[A-Z].+\.$/);
+    expect(found[0]?.problem.zh).not.toBe("");
+    expect(found[0]?.remedy.zh).not.toBe("");
+  });
+
   test("all problems are told at once", () => {
     const problems = problemsOf(
       GOOD.replace("id: ward-3", "id: Ward 3").replace("bed: bed-1", "bd: bed-1").replace("mqtts://broker:8883", "http://broker"),
