@@ -93,12 +93,7 @@ function without(book: AlertBook, key: string): AlertBook {
 }
 
 /** The next record of an open alert. */
-function record(
-  alert: Alert,
-  phase: AlertPhase,
-  at: AlertMoment,
-  changes: Partial<Omit<Alert, "kind" | "seq" | "id" | "key">>,
-): Alert {
+function record(alert: Alert, phase: AlertPhase, at: AlertMoment, changes: Partial<Omit<Alert, "kind" | "seq" | "id">>): Alert {
   return { ...alert, ...changes, phase, seq: at.nextSeq(), changedAtMs: at.wallMs };
 }
 
@@ -162,18 +157,14 @@ function isWorse(before: Alert, condition: Condition): boolean {
   return was.kind === "score" && is.kind === "score" && is.points > was.points;
 }
 
-/** Whether a condition is about another patient or bed than the open alert under its key. */
+/** Whether a condition is about another patient than the open alert under its key, or, of nobody, about another bed. A patient may move. */
 function isOfAnother(alert: Alert, { subject }: Condition): boolean {
-  return subject.patientId !== alert.subject.patientId || subject.bedId !== alert.subject.bedId;
+  if (subject.patientId !== alert.subject.patientId) return true;
+  return subject.patientId === null && subject.bedId !== alert.subject.bedId;
 }
 
 /** A condition whose alert is open: nothing new, better, worse, or somebody else's. */
-function carryOn(
-  book: AlertBook,
-  known: OpenAlert,
-  change: Exclude<ConditionChange, { kind: "ended" }>,
-  at: AlertMoment,
-): AlertStep {
+function carryOn(book: AlertBook, known: OpenAlert, change: ToldCondition, at: AlertMoment): AlertStep {
   const { condition } = change;
   const { alert } = known;
   if (isOfAnother(alert, condition)) {
@@ -198,12 +189,32 @@ function carryOn(
     return { book: withOpen(book, { ...confirmed, alert: next }), changed: [next] };
   }
   // Raised once more within the hold time, or after a restart: the same alert goes on, without a new record.
-  if (change.kind === "raised") return { book: withOpen(book, confirmed), changed: [] };
+  if (change.kind === "raised" && condition.subject.bedId === alert.subject.bedId)
+    return { book: withOpen(book, confirmed), changed: [] };
   const next = record(alert, "update", at, content);
   return { book: withOpen(book, { ...confirmed, alert: next }), changed: [next] };
 }
 
-function takeCondition(book: AlertBook, change: Exclude<ConditionChange, { kind: "ended" }>, at: AlertMoment): AlertStep {
+/** A condition that is said to hold. */
+type ToldCondition = Extract<ConditionChange, { kind: "raised" | "changed" }>;
+
+/** The patient has another number now: the same alert goes on, acknowledged or not, and whoever shows it shows the number that stays. */
+function rename(book: AlertBook, change: Extract<ConditionChange, { kind: "renamed" }>, at: AlertMoment): AlertStep {
+  const { fromKey, condition } = change;
+  const known = book.open.get(fromKey);
+  if (known === undefined) {
+    const grouped = new Map(book.grouped);
+    grouped.delete(fromKey);
+    return takeCondition({ ...book, grouped }, { kind: "raised", condition }, at);
+  }
+  const other = fromKey === condition.key ? undefined : book.open.get(condition.key);
+  // One that is still open under the new key without a condition behind it (it is being held, or waits to be confirmed) is over.
+  const ended = other === undefined ? { book, changed: [] } : endNow(book, other, at);
+  const alert = record(known.alert, "update", at, { key: condition.key, subject: condition.subject });
+  return { book: withOpen(without(ended.book, fromKey), { ...known, alert }), changed: [...ended.changed, alert] };
+}
+
+function takeCondition(book: AlertBook, change: ToldCondition, at: AlertMoment): AlertStep {
   const { condition } = change;
   const known = book.open.get(condition.key);
   if (known !== undefined) return carryOn(book, known, change, at);
@@ -293,6 +304,8 @@ export function stepAlerts(book: AlertBook, input: AlertInput, at: AlertMoment):
     case "raised":
     case "changed":
       return takeCondition(book, input, at);
+    case "renamed":
+      return rename(book, input, at);
     case "ended":
       return endCondition(book, input.key, at);
     case "acknowledge":

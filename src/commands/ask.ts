@@ -22,6 +22,15 @@ const REFUSALS: Readonly<Record<string, Text>> = {
   "device-in-use": { en: "This device is on another patient; release it first with `vigil devices release`.", zh: "该设备正用于其他患者，请先用 vigil devices release 解除。" },
   "device-not-assigned": { en: "This device is on nobody; `vigil devices list` shows what is.", zh: "该设备未分配给任何患者，可用 vigil devices list 查看。" },
   "impossible-limit": { en: "No living person reaches this limit; check the value.", zh: "限值超出人体可能范围，请核对数值。" },
+  "already-there": { en: "The patient lies in this bed already; nothing was changed.", zh: "该患者已在此床，未做更改。" },
+  "same-patient": { en: "Both numbers are the same; give the number that stays and the former one.", zh: "两个编号相同；请分别给出保留的编号和原编号。" },
+  "demonstration-differs": { en: "One of the two is a demonstration, the other a real patient; they are never one.", zh: "其中一个是演示患者，另一个是真实患者，不能合并。" },
+  "device-on-another": { en: "This device is on another patient; release it and assign it anew.", zh: "该设备分配给了其他患者；请解除后重新分配。" },
+  "unknown-alert": { en: "There is no such alert in the journal; check its id.", zh: "日志中没有此报警，请核对编号。" },
+  "alert-ended": { en: "This alert has ended; nothing is left to acknowledge.", zh: "该报警已结束，无需确认。" },
+  "already-acknowledged": { en: "Somebody has acknowledged this alert already.", zh: "该报警已被确认。" },
+  "expiry-past": { en: "The limit would end before now; give a later time, and check the clock.", zh: "限值的到期时间已过；请给出更晚的时间，并检查时钟。" },
+  "expiry-far": { en: "The limit would last for more than a week; give an earlier end, or none.", zh: "限值有效期超过一周；请给出更早的到期时间，或不设到期。" },
   "bed-occupied": { en: "Another patient lies in this bed; discharge them first if they have left it.", zh: "此床已有其他患者；若已离床，请先办理出床。" },
 };
 

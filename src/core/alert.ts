@@ -81,6 +81,8 @@ export interface Condition {
 export type ConditionChange =
   | { readonly kind: "raised"; readonly condition: Condition }
   | { readonly kind: "changed"; readonly condition: Condition }
+  /** The same condition goes on as that of another number of the same patient: only key and subject may differ. */
+  | { readonly kind: "renamed"; readonly fromKey: string; readonly condition: Condition }
   | { readonly kind: "ended"; readonly key: string };
 
 /** IHE ACM event phases, MDC_ATTR_EVENT_PHASE. `continue` marks an alert raised again because it was acknowledged and lasts. */

@@ -1,4 +1,4 @@
-import type { Deed } from "./act.ts";
+import type { ActMessage, Deed, DoorName, Role } from "./act.ts";
 import type { Alert } from "./alert.ts";
 import type { Fault } from "./errors.ts";
 import type { HistogramView } from "./histogram.ts";
@@ -484,7 +484,13 @@ export interface Sink {
 /** Who acts and through which door. */
 export interface Actor {
   readonly userId: string;
-  readonly from: "page" | "command-line" | "upstream" | "demonstration";
+  readonly from: DoorName;
+  /** The network address or the terminal; null or left out where nobody knows. */
+  readonly at?: string | null;
+  /** What they are signed in as; null or left out where nobody signs in. */
+  readonly role?: Role | null;
+  /** The message of another system that asks for it; becomes part of the act. */
+  readonly message?: ActMessage;
 }
 
 /** The one door through which people change something. Resolves when the act is on disk, or after 2 s as not durable. */

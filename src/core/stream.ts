@@ -1,4 +1,4 @@
-import type { Consciousness, PatientProfile } from "./act.ts";
+import type { Consciousness, LimitSide, PatientProfile } from "./act.ts";
 import type { Alert } from "./alert.ts";
 import type { BedId, DeviceId, PatientId } from "./ids.ts";
 import type { Content, Origin, Quality } from "./observation.ts";
@@ -46,6 +46,26 @@ export interface DeviceView {
   readonly quarantined: boolean;
 }
 
+/** A limit that a person set for one patient. */
+export interface LimitView {
+  readonly quantity: QuantityName;
+  readonly low: LimitSide | null;
+  readonly high: LimitSide | null;
+  readonly reason: string | null;
+  readonly setBy: string;
+  readonly setAtMs: number;
+  readonly expiresAtMs: number | null;
+  /** True once it has expired: the ward's own limit holds again, and that is shown until a limit is set anew. */
+  readonly expired: boolean;
+}
+
+/** What a person wrote of a patient. */
+export interface NoteView {
+  readonly text: string;
+  readonly by: string;
+  readonly atMs: number;
+}
+
 /** One bed with everything a tile shows. */
 export interface BedView {
   readonly bedId: BedId;
@@ -57,6 +77,13 @@ export interface BedView {
     readonly demonstration: boolean;
     readonly consciousness: EntryView<Consciousness> | null;
     readonly onOxygen: EntryView<boolean> | null;
+    /** Limits that were set for this patient; where none is, the ward's own holds. */
+    readonly limits: readonly LimitView[];
+    /** Numbers this patient had before. */
+    readonly formerNumbers: readonly PatientId[];
+    /** How many notes there are, of which the last is shown; the others are asked for. */
+    readonly noteCount: number;
+    readonly lastNote: NoteView | null;
   } | null;
   readonly numbers: readonly NumberView[];
   readonly answers: readonly AnswerView[];

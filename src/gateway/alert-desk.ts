@@ -1,7 +1,7 @@
 import { type AlertBook, type AlertInput, stepAlerts } from "../alerts/life-cycle.ts";
 import type { Alert, Condition, ConditionChange, Priority, Subject } from "../core/alert.ts";
 import { ERRORS, type ErrorCode, type Fault } from "../core/errors.ts";
-import { type AlertId, alertId, type Seq, type UserId } from "../core/ids.ts";
+import { type AlertId, alertId, type BedId, type DeviceId, type Seq, type UserId } from "../core/ids.ts";
 import { assert } from "../core/result.ts";
 import type { Clock } from "../core/time.ts";
 
@@ -46,6 +46,8 @@ export interface AlertDesk {
   /** Raises, changes or (with null) ends the technical condition of one part. `slot` tells apart what may be wrong at the same time. */
   readonly setFault: (slot: string, fault: Fault | null, subject?: Subject) => void;
   readonly acknowledge: (id: AlertId, by: UserId) => void;
+  /** Somebody was moved: faults of devices are told at the beds where the devices are now. */
+  readonly renewBeds: (bedOf: (deviceId: DeviceId) => BedId | null) => void;
   /** Once a second: reminders and hold times. */
   readonly tick: () => void;
   readonly open: () => readonly Alert[];
@@ -99,6 +101,16 @@ export function createAlertDesk(parts: AlertDeskParts): AlertDesk {
       if (alert?.evidence.kind !== "fault" || !ENDED_BY_ACKNOWLEDGEMENT.has(alert.evidence.code)) return;
       for (const [slot, condition] of faults) if (condition.key === alert.key) faults.delete(slot);
       step({ kind: "ended", key: alert.key });
+    },
+    renewBeds: (bedOf) => {
+      for (const [slot, condition] of faults) {
+        const { deviceId } = condition.subject;
+        const bed = deviceId === null ? condition.subject.bedId : bedOf(deviceId);
+        if (bed === condition.subject.bedId) continue;
+        const moved = { ...condition, subject: { ...condition.subject, bedId: bed } };
+        faults.set(slot, moved);
+        step({ kind: "changed", condition: moved });
+      }
     },
     tick: () => step({ kind: "tick" }),
     open: () => [...book.open.values()].map((entry) => entry.alert),

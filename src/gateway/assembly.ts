@@ -1,4 +1,4 @@
-import type { Config, DeviceConfig } from "../../config/schema.ts";
+import type { Config } from "../../config/schema.ts";
 import { type AlertBook, rebuildAlerts } from "../alerts/life-cycle.ts";
 import type { Alert } from "../core/alert.ts";
 import { bedId, type DeviceId, deviceId, type Seq, seq } from "../core/ids.ts";
@@ -22,11 +22,21 @@ import { startClockwork, watchJournal } from "./clockwork.ts";
 import { createDeviceLine, type DeviceLine, type LineListener } from "./device-line.ts";
 import { createDoor, type Door } from "./door.ts";
 import { createHeartbeatProbe, type HeartbeatProbe } from "./heartbeat-probe.ts";
-import { mendedTrend } from "./mended-trend.ts";
+import { createLimitKeeper, type LimitKeeper } from "./limit-keeper.ts";
+import { linkSpecOf } from "./link-spec.ts";
+import { trendOfPatient } from "./mended-trend.ts";
 import { createPageFeed } from "./page-feed.ts";
 import { createPictures, type DeviceTag } from "./picture.ts";
 import { EMPTY_PLANT } from "./plant.ts";
-import { acknowledgedAgoMs, agedActs, agedObservations, monotonicOfAct, type Recovered, recover } from "./recovery.ts";
+import {
+  acknowledgedAgoMs,
+  agedActs,
+  agedObservations,
+  monotonicOfAct,
+  ofPatientsHere,
+  type Recovered,
+  recover,
+} from "./recovery.ts";
 import { createRefusalMeter } from "./refusal-meter.ts";
 import { stripView } from "./strip-view.ts";
 import { SILENT_SYSTEM, type SystemTime } from "./system-time.ts";
@@ -98,11 +108,8 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
     }),
   );
   return {
-    perform: (deed, actor) => {
-      look();
-      return door.perform(deed, actor);
-    },
-    source: sourceOf(shared, journal, wallClock),
+    perform: door.perform,
+    source: sourceOf(joined, journal, wallClock),
     setFault: shared.desk.setFault,
     addReceipt: (receipt) => {
       look();
@@ -122,6 +129,7 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
     clockTrust: wallClock.trust,
     stop: async () => {
       stopClockwork();
+      joined.limits.stop();
       await Promise.all([...lines.values()].map((line) => line.close()));
       await Promise.all(running);
       shared.recordTally();
@@ -132,12 +140,17 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
 }
 
 /** What the pages read from. */
-function sourceOf({ pictures, feed }: Route, journal: Journal, wallClock: WallClock): DashboardSource {
+function sourceOf({ shared, door }: Joined, journal: Journal, wallClock: WallClock): DashboardSource {
+  const { pictures, feed } = shared;
   return {
     picture: pictures.whole,
     subscribe: feed.subscribe,
     wavesOf: feed.wavesOf,
-    trend: (query) => mendedTrend(journal, wallClock.timeline(), query),
+    trend: (query) => {
+      const formerNumbers = door.plant().patients.get(query.patientId)?.formerNumbers ?? new Map();
+      return trendOfPatient(journal, wallClock.timeline(), { ...query, formerNumbers });
+    },
+    notes: (patient) => door.plant().patients.get(patient)?.notes ?? [],
     strip: async (alertId) => stripView(await journal.strip(alertId)),
   };
 }
@@ -149,6 +162,7 @@ interface Joined {
   readonly door: Door;
   readonly lines: ReadonlyMap<DeviceId, DeviceLine>;
   readonly plan: WatchPlan;
+  readonly limits: LimitKeeper;
   readonly lastSeq: () => Seq;
 }
 
@@ -206,12 +220,30 @@ function join(parts: GatewayParts, begun: Begun): Joined {
     plan: { bedIds: new Set(config.beds.map((bed) => bed.id)), deviceIds: new Set(config.devices.map((device) => device.id)) },
     acts: agedActs(recovered.acts, clock, wallClock.timeline()),
     openAlerts: desk.open,
+    beforeAct: begun.look,
     onAct: (act, before, after) => {
+      const { deed } = act;
       assignments.note(act, clock.monotonic());
-      if (act.deed.kind === "acknowledge") desk.acknowledge(act.deed.alertId, act.by);
-      settle(tellWatch(watch, plan, { before, after }));
+      if (deed.kind === "acknowledge") desk.acknowledge(deed.alertId, act.by);
+      const merged = deed.kind === "merge" ? { fromId: deed.formerPatientId, toId: deed.patientId } : null;
+      settle(tellWatch(watch, plan, { before, after, merged, isOver: limits.isOver }));
+      limits.renew();
+      desk.renewBeds(pictures.bedOf);
+      // Who signed in or was refused changes nothing at the bedside.
+      if (before === after && deed.kind !== "acknowledge") return;
       for (const bed of config.beds) feed.bedChanged(bedId(bed.id));
       feed.devicesChanged();
+    },
+  });
+  const limits = createLimitKeeper({
+    clock,
+    watch,
+    plan,
+    plant: door.plant,
+    onExpired: (patient, changes) => {
+      settle(changes);
+      const bed = door.plant().patients.get(patient)?.bedId;
+      if (bed !== undefined) feed.bedChanged(bed);
     },
   });
   const lastGiven = () => seq(lastSeq);
@@ -227,12 +259,13 @@ function join(parts: GatewayParts, begun: Begun): Joined {
     openAlerts: () => desk.open().map((alert) => shownAlert(alert, wallClock)),
     gatewayView,
     nowMs: () => clock.wall(),
+    limits,
   });
   const feed = createPageFeed({ clock, bedView: pictures.bed, unassigned: pictures.unassigned, gatewayView });
   const bedOfPatient: Route["bedOfPatient"] = (id) => door.plant().patients.get(id)?.bedId ?? null;
   const { recordWaves } = journal;
   const shared = { clock, watch, desk, feed, pictures, tally, record, recordTally, recordWaves, nextSeq, settle, bedOfPatient };
-  return { shared, probe, door, lines, plan, lastSeq: lastGiven };
+  return { shared, probe, door, lines, plan, limits, lastSeq: lastGiven };
 }
 
 /** The watch with the scores that are there, told of those that are not. */
@@ -263,12 +296,10 @@ function assignmentsBefore(clock: Clock, { recovered, wallClock }: Begun): Assig
 function rebuild(joined: Joined, recovered: Recovered, timeline: Timeline): void {
   const { watch, settle, clock } = joined.shared;
   for (const device of joined.plan.devices.values()) settle(watch.setDevice({ ...device, patientId: null }));
-  settle(tellWatch(watch, joined.plan, { before: EMPTY_PLANT, after: joined.door.plant() }));
-  const { patients } = joined.door.plant();
-  const observations = agedObservations(recovered.observations, clock, timeline).filter(({ patientId, seq: number }) => {
-    const patient = patientId === null ? undefined : patients.get(patientId);
-    return patient !== undefined && number > patient.admittedSeq;
-  });
+  const plant = joined.door.plant();
+  settle(tellWatch(watch, joined.plan, { before: EMPTY_PLANT, after: plant, isOver: joined.limits.isOver }));
+  joined.limits.renew();
+  const observations = ofPatientsHere(agedObservations(recovered.observations, clock, timeline), plant);
   settle(watch.restore({ observations, openAlerts: recovered.openAlerts }));
   // A cuff's repeated result from before a restart must not count as a new one.
   const byDevice = Map.groupBy(recovered.observations, (observation) => observation.deviceId);
@@ -316,38 +347,10 @@ function openLines(
       patientOf: () => door.plant().assignments.get(id) ?? null,
       patientAt: (atMonotonicMs) => assignments.patientAt(id, atMonotonicMs),
     });
-    const link = parts.openLink(linkSpec(device, driver));
+    const link = parts.openLink(linkSpecOf(device, driver, parts.config));
     lines.set(id, createDeviceLine({ intake, link, clock: parts.clock, lastSeq, stamp }));
   }
   return lines;
-}
-
-function linkSpec(device: DeviceConfig, driver: Driver): LinkSpec {
-  const { link } = device;
-  switch (link.kind) {
-    case "tcp":
-      return link;
-    case "capture":
-      return {
-        kind: "capture",
-        file: link.file,
-        speed: link.speed,
-        repeat: link.repeat,
-        ...(link.bytesPerSecond === undefined ? {} : { bytesPerSecond: link.bytesPerSecond }),
-      };
-    case "serial": {
-      assert(driver.link.kind === "serial", `the configuration was checked: ${driver.id} is reached by a serial line`);
-      const usual = driver.link.line;
-      const line = {
-        baudRate: link.baudRate ?? usual.baudRate,
-        dataBits: link.dataBits ?? usual.dataBits,
-        parity: link.parity ?? usual.parity,
-        stopBits: link.stopBits ?? usual.stopBits,
-        handshake: link.handshake ?? usual.handshake,
-      };
-      return { kind: "serial", path: link.path, line };
-    }
-  }
 }
 
 function deviceTags(config: Config): ReadonlyMap<DeviceId, DeviceTag> {

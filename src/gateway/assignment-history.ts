@@ -4,7 +4,7 @@ import { LIMITS } from "../core/limits.ts";
 
 /** One time a device was on a patient; monotonic times of this life, also from before it. */
 interface Assignment {
-  readonly patientId: PatientId;
+  patientId: PatientId;
   readonly fromMs: number;
   toMs: number;
 }
@@ -29,10 +29,15 @@ export function createAssignmentHistory(beganMs: number): AssignmentHistory {
       for (const assignment of each)
         if (assignment.toMs === Infinity && of(assignment, deviceId)) assignment.toMs = atMs ?? assignment.fromMs;
   };
+  const rename = (fromId: PatientId, toId: PatientId) => {
+    for (const each of assignments.values())
+      for (const assignment of each) if (assignment.patientId === fromId) assignment.patientId = toId;
+  };
   return {
     note: ({ deed }, atMs) => {
       if (deed.kind === "release") end(atMs, (_, deviceId) => deviceId === deed.deviceId);
       if (deed.kind === "discharge") end(atMs, ({ patientId }) => patientId === deed.patientId);
+      if (deed.kind === "merge") rename(deed.formerPatientId, deed.patientId);
       if (deed.kind !== "assign") return;
       const known = assignments.get(deed.deviceId) ?? [];
       known.push({ patientId: deed.patientId, fromMs: atMs ?? beganMs, toMs: Infinity });

@@ -2,8 +2,8 @@ import type { Alert } from "../core/alert.ts";
 import type { Observation } from "../core/observation.ts";
 import { type WallMs, wallMs } from "../core/time.ts";
 import type { Route } from "../gateway.ts";
-import type { PlantState } from "./plant.ts";
-import { agedActMs, agedObservations, type Recovered } from "./recovery.ts";
+import { type PlantState, patientOfRecord } from "./plant.ts";
+import { agedActMs, agedObservations, ofPatientsHere, type Recovered } from "./recovery.ts";
 import type { UnnumberedClockRecord, WallClock } from "./wall-clock.ts";
 
 /** What the keeper works with. */
@@ -27,18 +27,14 @@ export function createClockKeeper(parts: ClockKeeperParts): () => void {
   const recall = () => {
     if (ageless.length === 0 && entries.length === 0) return;
     const timeline = wallClock.timeline();
-    const { patients } = parts.plant();
-    const aged = agedObservations(ageless, clock, timeline).filter(({ patientId, seq }) => {
-      const patient = patientId === null ? undefined : patients.get(patientId);
-      return patient !== undefined && seq > patient.admittedSeq;
-    });
-    watch.recall(aged);
+    const plant = parts.plant();
+    watch.recall(ofPatientsHere(agedObservations(ageless, clock, timeline), plant));
     for (const { deed, seq, atMs } of entries) {
       const agedMs = agedActMs({ seq, atMs }, clock, timeline);
       if (agedMs === null || (deed.kind !== "enter-consciousness" && deed.kind !== "enter-oxygen")) continue;
-      const patient = patients.get(deed.patientId);
-      if (patient === undefined || seq < patient.admittedSeq) continue;
-      const at = { patientId: deed.patientId, atMs: wallMs(agedMs), seq };
+      const patient = patientOfRecord(plant, deed.patientId, seq);
+      if (patient === null) continue;
+      const at = { patientId: patient.patientId, atMs: wallMs(agedMs), seq };
       if (deed.kind === "enter-oxygen") watch.enter({ ...at, kind: "onOxygen", value: deed.onOxygen });
       else watch.enter({ ...at, kind: "consciousness", value: deed.consciousness });
     }

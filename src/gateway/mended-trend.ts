@@ -3,8 +3,29 @@ import { LIMITS } from "../core/limits.ts";
 import type { MendedStretch, Timeline } from "../core/mended-time.ts";
 import type { Journal, TrendPoint } from "../core/ports.ts";
 import { wallMs } from "../core/time.ts";
+import type { PatientState } from "./plant.ts";
 
 type TrendQuery = Parameters<Journal["trend"]>[0];
+
+/**
+ * A patient's trend, of the stay under former numbers too.
+ *
+ * @param query.formerNumbers  The numbers the patient had before, each with the records that are theirs.
+ */
+export async function trendOfPatient(
+  journal: Journal,
+  timeline: Timeline,
+  query: TrendQuery & { readonly formerNumbers: PatientState["formerNumbers"] },
+): Promise<readonly TrendPoint[]> {
+  const { formerNumbers, ...own } = query;
+  const former = [...formerNumbers].map(([patientId, { afterSeq, upToSeq }]) => {
+    return mendedTrend(journal, timeline, { ...own, patientId, fromSeq: seq(afterSeq + 1), toSeq: upToSeq });
+  });
+  const found = await Promise.all([mendedTrend(journal, timeline, own), ...former]);
+  if (found.length === 1) return found.flat();
+  const points = found.flat().sort((one, other) => one.atMs - other.atMs);
+  return thinned(points, own);
+}
 
 /**
  * A trend in mended times, told by the wall clock as it stands now (so that it fits the page's own axis while the clock is wrong).
@@ -43,13 +64,15 @@ async function trendOf(
   wanted: { readonly stretch: MendedStretch; readonly fromMs: number; readonly toMs: number },
 ): Promise<readonly TrendPoint[]> {
   const { stretch, fromMs, toMs } = wanted;
-  const { fromSeq, toSeq } = stretch;
+  const fromSeq = Math.max(stretch.fromSeq, query.fromSeq ?? 0);
+  const toSeq = Math.min(stretch.toSeq ?? Number.POSITIVE_INFINITY, query.toSeq ?? Number.POSITIVE_INFINITY);
+  if (toSeq < fromSeq) return [];
   const points = await journal.trend({
     ...query,
     fromMs: wallMs(fromMs - stretch.correctionMsMax),
     toMs: wallMs(toMs - stretch.correctionMsMin),
     ...(fromSeq === 0 ? {} : { fromSeq: seq(fromSeq) }),
-    ...(toSeq === null ? {} : { toSeq: seq(toSeq) }),
+    ...(toSeq === Number.POSITIVE_INFINITY ? {} : { toSeq: seq(toSeq) }),
   });
   return points.map((point) => ({ ...point, atMs: wallMs(stretch.mended(point.atMs)) }));
 }

@@ -5,6 +5,7 @@ import type { Text } from "../core/quantities.ts";
 import type { BedView, DeviceView, GatewayView, PictureView } from "../core/stream.ts";
 import type { Watch, WatchView } from "../watch/watch.ts";
 import type { DeviceLine } from "./device-line.ts";
+import type { LimitKeeper } from "./limit-keeper.ts";
 import type { PatientState, PlantState } from "./plant.ts";
 
 /** What the configuration says of a device, as far as the wall shows it. */
@@ -26,6 +27,8 @@ export interface PictureParts {
   readonly openAlerts: () => readonly Alert[];
   readonly gatewayView: () => GatewayView;
   readonly nowMs: () => number;
+  /** When limits expire, as they stand now. */
+  readonly limits: Pick<LimitKeeper, "isOver" | "expiresAtMs">;
 }
 
 /** Makes what a page shows out of the present state. */
@@ -72,7 +75,7 @@ export function createPictures(parts: PictureParts): Pictures {
     return {
       bedId: id,
       title,
-      patient: patient === undefined ? null : patientView(patient, watched),
+      patient: patient === undefined ? null : patientView(patient, watched, parts.limits),
       numbers: watched?.numbers ?? [],
       answers: (watched?.answers ?? []).map((answer) => ({ ...answer, title: parts.titleOf(answer.modelId) })),
       devices: [...parts.lines.values()].filter((line) => bedOf(line.deviceId) === id).map(deviceView),
@@ -96,7 +99,15 @@ export function createPictures(parts: PictureParts): Pictures {
   };
 }
 
-function patientView(patient: PatientState, watched: WatchView | null): NonNullable<BedView["patient"]> {
+function patientView(
+  patient: PatientState,
+  watched: WatchView | null,
+  keeper: PictureParts["limits"],
+): NonNullable<BedView["patient"]> {
+  const limits = [...patient.limits].map(([quantity, limit]) => {
+    const { low, high, reason, setBy, setAtMs } = limit;
+    return { quantity, low, high, reason, setBy, setAtMs, expiresAtMs: keeper.expiresAtMs(limit), expired: keeper.isOver(limit) };
+  });
   return {
     patientId: patient.patientId,
     label: patient.label,
@@ -104,5 +115,9 @@ function patientView(patient: PatientState, watched: WatchView | null): NonNulla
     demonstration: patient.demonstration,
     consciousness: watched?.consciousness ?? null,
     onOxygen: watched?.onOxygen ?? null,
+    limits,
+    formerNumbers: [...patient.formerNumbers.keys()],
+    noteCount: patient.notes.length,
+    lastNote: patient.notes.at(-1) ?? null,
   };
 }

@@ -1,4 +1,4 @@
-import type { Act } from "../core/act.ts";
+import type { Act, Deed } from "../core/act.ts";
 import type { Alert } from "../core/alert.ts";
 import { type Seq, seq } from "../core/ids.ts";
 import { LIMITS } from "../core/limits.ts";
@@ -7,6 +7,7 @@ import type { Observation } from "../core/observation.ts";
 import type { Journal } from "../core/ports.ts";
 import { QUANTITIES, QUANTITY_NAMES } from "../core/quantities.ts";
 import { type Clock, wallMs } from "../core/time.ts";
+import { type PlantState, patientOfRecord } from "./plant.ts";
 
 /** How far back windows of continuous values are filled again. Source: safety.md, inputs may be five minutes old. */
 const CONTINUOUS_MS_MAX = 5 * 60_000;
@@ -61,6 +62,15 @@ export function agedObservations(observations: readonly Observation[], clock: Cl
   });
 }
 
+/** Observations of the stays of those who are here, each under the number its patient has now. */
+export function ofPatientsHere(observations: readonly Observation[], plant: PlantState): readonly Observation[] {
+  return observations.flatMap((observation) => {
+    const patient = observation.patientId === null ? null : patientOfRecord(plant, observation.patientId, observation.seq);
+    if (patient === null) return [];
+    return [patient.patientId === observation.patientId ? observation : { ...observation, patientId: patient.patientId }];
+  });
+}
+
 /** When an act was done by the wall clock as it stands now; null where nobody can know. */
 export function agedActMs(act: Pick<Act, "seq" | "atMs">, clock: Clock, timeline: Timeline): number | null {
   const ageMs = timeline.ageMs({ seq: act.seq, atMs: act.atMs, monotonicMs: null }, clock.monotonic());
@@ -77,9 +87,15 @@ export function monotonicOfAct(act: Pick<Act, "seq" | "atMs">, clock: Clock, tim
 export function agedActs(acts: readonly Act[], clock: Clock, timeline: Timeline): readonly Act[] {
   return acts.flatMap((act) => {
     const atMs = agedActMs(act, clock, timeline);
-    if (atMs !== null) return [{ ...act, atMs: wallMs(atMs) }];
+    if (atMs !== null) return [{ ...act, atMs: wallMs(atMs), deed: agedDeed(act.deed, atMs - act.atMs) }];
     return act.deed.kind === "enter-consciousness" || act.deed.kind === "enter-oxygen" ? [] : [act];
   });
+}
+
+/** What was to happen a time after an act still happens that time after it. */
+function agedDeed(deed: Deed, byMs: number): Deed {
+  if (deed.kind !== "set-limit" || typeof deed.expiresAtMs !== "number") return deed;
+  return { ...deed, expiresAtMs: wallMs(deed.expiresAtMs + byMs) };
 }
 
 /** How long ago an alert was acknowledged; null where nobody did, or nobody can know. */

@@ -6,12 +6,16 @@ export interface ConditionBoard {
   readonly condition: (key: string) => Condition | undefined;
   /** Says that a condition holds. A change of priority is told; new evidence only with `tellEvidence`. */
   readonly set: (condition: Condition, tellEvidence?: boolean) => void;
+  /** Says that the condition under a key goes on under the key and for the subject given. */
+  readonly rename: (fromKey: string, condition: Condition) => void;
   /** Says that a condition does not hold (any more). */
   readonly end: (key: string) => void;
   /** Takes a condition over from before a restart. It is told as raised, which confirms the alert that is open for it. */
   readonly adopt: (condition: Condition) => void;
   /** Says that an alert from before a restart has nothing behind it any more. */
   readonly disown: (key: string) => void;
+  /** The conditions that a test chooses, such as all those of a patient. */
+  readonly where: (chosen: (condition: Condition) => boolean) => readonly Condition[];
   /** Ends every condition that a test chooses, such as all those of a patient. */
   readonly endWhere: (chosen: (condition: Condition) => boolean) => void;
   /** The changes since the last call, in order. */
@@ -37,6 +41,11 @@ export function createConditionBoard(): ConditionBoard {
       else return;
       open.set(condition.key, condition);
     },
+    rename: (fromKey, condition) => {
+      if (!open.delete(fromKey)) return;
+      open.set(condition.key, condition);
+      changes.push({ kind: "renamed", fromKey, condition });
+    },
     end,
     adopt: (condition) => {
       open.set(condition.key, condition);
@@ -46,6 +55,7 @@ export function createConditionBoard(): ConditionBoard {
       open.delete(key);
       changes.push({ kind: "ended", key });
     },
+    where: (chosen) => [...open.values()].filter(chosen),
     endWhere: (chosen) => {
       for (const [key, condition] of [...open]) if (chosen(condition)) end(key);
     },

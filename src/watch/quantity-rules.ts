@@ -8,6 +8,7 @@ import {
   activeLevel,
   createLimitTracker,
   isOutside,
+  type LimitTracker,
   passLimit,
   type Side,
   stepLimit,
@@ -191,7 +192,8 @@ export function applyLimits(state: WatchState, patient: PatientState, given: Wat
   const quantity = quantityOf(patient, given.quantity);
   const episodic = QUANTITIES[given.quantity].rhythm === "episodic";
   const seconds = episodic ? 0 : 10;
-  const before = quantity.limits ?? {
+  const base = given.fromDefault === true ? (ADULT_LIMITS[given.quantity] ?? null) : quantity.limits;
+  const before = base ?? {
     onsetSeconds: seconds,
     clearSeconds: seconds,
     hysteresis: QUANTITIES[given.quantity].resolution,
@@ -200,22 +202,57 @@ export function applyLimits(state: WatchState, patient: PatientState, given: Wat
     onsetSeconds: before.onsetSeconds,
     clearSeconds: before.clearSeconds,
     hysteresis: before.hysteresis,
-    low: levelsOf({ quantity: given.quantity, side: "low", given: given.low }, quantity.limits?.low),
-    high: levelsOf({ quantity: given.quantity, side: "high", given: given.high }, quantity.limits?.high),
+    low: levelsOf({ quantity: given.quantity, side: "low", given: given.low }, base?.low),
+    high: levelsOf({ quantity: given.quantity, side: "high", given: given.high }, base?.high),
   };
   quantity.limits = limits;
-  for (const [deviceId, old] of [...quantity.trackers]) {
-    const value = quantity.window.findLast((sample) => sample.deviceId === deviceId)?.value;
-    const renew = (side: Side) => {
-      const made = createLimitTracker(side, limits);
-      made.live = old[side].live;
-      if (value === undefined || activeLevel(old[side]) === null) return made;
-      for (const each of made.states) each.active = isOutside(side, each.level.value, value);
-      return made;
-    };
-    quantity.trackers.set(deviceId, { low: renew("low"), high: renew("high") });
-  }
+  renewTrackers(state, patient, quantity);
+}
+
+/** Lets every device's tracker follow the limits as they are now. */
+function renewTrackers(state: WatchState, patient: PatientState, quantity: QuantityState): void {
+  const { limits } = quantity;
+  if (limits === null) quantity.trackers.clear();
+  else
+    for (const [deviceId, old] of [...quantity.trackers])
+      quantity.trackers.set(deviceId, renewed(quantity, { deviceId, old, limits }));
   for (const side of SIDES) tellLimit(state, patient, quantity, side);
+}
+
+/** A device's trackers under other limits: what held still holds where the newest value is outside them. */
+function renewed(
+  quantity: QuantityState,
+  given: { readonly deviceId: DeviceId; readonly old: Readonly<Record<Side, LimitTracker>>; readonly limits: QuantityLimits },
+): Readonly<Record<Side, LimitTracker>> {
+  const { deviceId, old, limits } = given;
+  const value = quantity.window.findLast((sample) => sample.deviceId === deviceId)?.value;
+  const renew = (side: Side) => {
+    const made = createLimitTracker(side, limits);
+    made.live = old[side].live;
+    if (value === undefined || activeLevel(old[side]) === null) return made;
+    for (const each of made.states) each.active = isOutside(side, each.level.value, value);
+    return made;
+  };
+  return { low: renew("low"), high: renew("high") };
+}
+
+/** Takes over what is known of a quantity under another number of the same patient; devices go on under this patient's limits. */
+export function joinQuantity(state: WatchState, patient: PatientState, from: QuantityState): void {
+  const quantity = quantityOf(patient, from.quantity);
+  for (const sample of from.window) addSample(quantity.window, sample);
+  for (const [deviceId, latest] of from.latest) quantity.latest.set(deviceId, latest);
+  quantity.lastUsableMs = laterOf(quantity.lastUsableMs, from.lastUsableMs);
+  quantity.lastMeasuredMs = laterOf(quantity.lastMeasuredMs, from.lastMeasuredMs);
+  quantity.lastForeignMs = laterOf(quantity.lastForeignMs, from.lastForeignMs);
+  quantity.unusable ??= from.unusable;
+  quantity.lastWhy ??= from.lastWhy;
+  for (const [deviceId, trackers] of from.trackers) quantity.trackers.set(deviceId, trackers);
+  if (JSON.stringify(quantity.limits) !== JSON.stringify(from.limits)) renewTrackers(state, patient, quantity);
+  for (const side of SIDES) tellLimit(state, patient, quantity, side);
+}
+
+function laterOf(one: number | null, other: number | null): number | null {
+  return one === null || other === null ? (one ?? other) : Math.max(one, other);
 }
 
 /** Forgets what a device said of a patient's limits, once it is no longer theirs; the numbers stay in the windows for their age. */

@@ -47,6 +47,8 @@ export interface WatchLimits {
   readonly quantity: QuantityName;
   readonly low: LimitSide | null | undefined;
   readonly high: LimitSide | null | undefined;
+  /** True: a side left undefined goes back to the default limit instead. */
+  readonly fromDefault?: boolean;
 }
 
 /** An entry with its times; `enteredMs` is monotonic. */

@@ -10,6 +10,7 @@ import { type Clock, type WallMs, wallMs } from "../core/time.ts";
 import { createConditionBoard } from "./condition-board.ts";
 import { checkDevice, noteAlarm, noteConnected, noteDevice, noteHeard, takeAlarmsAlong } from "./device-rules.ts";
 import type { WatchOptions } from "./options.ts";
+import { mergePatients, movePatient } from "./patient-identity.ts";
 import { applyLimits, checkLimits, checkMissing, forgetDevice, takeObservation } from "./quantity-rules.ts";
 import { devicesOf, restoreAlerts, restoreObservations } from "./restore.ts";
 import type { ScoreModel } from "./score-model.ts";
@@ -43,6 +44,8 @@ export interface WatchView {
 export interface Watch {
   /** Admits a patient or changes what is known of them. A demonstration that becomes real, or the reverse, begins with empty windows. */
   readonly setPatient: (patient: WatchPatient) => readonly ConditionChange[];
+  /** Two numbers were one patient: everything goes on under `toId`, in the bed of that one where it is known already. */
+  readonly mergePatients: (numbers: { readonly fromId: PatientId; readonly toId: PatientId }) => readonly ConditionChange[];
   /** The patient is gone: their conditions end and their devices belong to nobody. */
   readonly removePatient: (patientId: PatientId) => readonly ConditionChange[];
   /** A device as it is now. A new assignment arms its silence; telling the same again changes nothing. */
@@ -81,6 +84,7 @@ function setPatient(state: WatchState, definition: WatchPatient): void {
   const known = state.patients.get(patientId);
   if (known !== undefined && known.definition.demonstration === definition.demonstration) {
     known.definition = definition;
+    movePatient(state, patientId, definition.bedId);
     return;
   }
   if (known !== undefined) state.board.endWhere((condition) => condition.subject.patientId === patientId);
@@ -248,6 +252,10 @@ export function createWatch(
   return {
     setPatient: (patient) => {
       setPatient(state, patient);
+      return drain();
+    },
+    mergePatients: (numbers) => {
+      mergePatients(state, numbers);
       return drain();
     },
     removePatient: (patientId) => {

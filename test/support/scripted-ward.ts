@@ -97,6 +97,7 @@ export function createScriptedWard(start: { readonly nowMs: () => number; readon
         trendQueries.push(query);
         return trendOf(query);
       },
+      notes: () => [],
       strip: async (id) => strips.get(id) ?? [],
     },
     perform,
@@ -222,6 +223,10 @@ export function bedView(id: string, nowMs: number, more: Partial<BedView> = {}):
       demonstration: false,
       consciousness: null,
       onOxygen: null,
+      limits: [],
+      formerNumbers: [],
+      noteCount: 0,
+      lastNote: null,
     },
     numbers: [
       numberView("heartRate", 83, at),

@@ -1,8 +1,10 @@
-import type { Consciousness, Deed, LimitSide, PatientProfile } from "../../core/act.ts";
+import type { BedsideDeed, Consciousness, Deed, LimitSide, PatientProfile, Verdict } from "../../core/act.ts";
 import type { Priority } from "../../core/alert.ts";
 import { alertId, bedId, deviceId, patientId } from "../../core/ids.ts";
+import { LIMITS } from "../../core/limits.ts";
 import { isQuantityName } from "../../core/quantities.ts";
 import { fail, type Result, succeed } from "../../core/result.ts";
+import { wallMs } from "../../core/time.ts";
 
 /** The first field of a deed that is not as it must be. */
 export interface DeedProblem {
@@ -74,6 +76,40 @@ function readDeed(body: Fields): Deed {
       return { kind, deviceId: deviceId(text(body, "deviceId", idCharactersMax)) };
     case "set-limit":
       return readLimit(body);
+    case "transfer":
+      only(body, ["kind", "patientId", "bedId"]);
+      return {
+        kind,
+        patientId: patientId(text(body, "patientId", idCharactersMax)),
+        bedId: bedId(text(body, "bedId", idCharactersMax)),
+      };
+    case "merge":
+      only(body, ["kind", "patientId", "formerPatientId"]);
+      return {
+        kind,
+        patientId: patientId(text(body, "patientId", idCharactersMax)),
+        formerPatientId: patientId(text(body, "formerPatientId", idCharactersMax)),
+      };
+    case "correct-patient":
+      only(body, ["kind", "patientId", "label"]);
+      return {
+        kind,
+        patientId: patientId(text(body, "patientId", idCharactersMax)),
+        label: text(body, "label", labelCharactersMax),
+      };
+    case "confirm-assignment":
+      only(body, ["kind", "deviceId", "patientId"]);
+      return {
+        kind,
+        deviceId: deviceId(text(body, "deviceId", idCharactersMax)),
+        patientId: patientId(text(body, "patientId", idCharactersMax)),
+      };
+    case "note":
+      only(body, ["kind", "patientId", "text"]);
+      return { kind, patientId: patientId(text(body, "patientId", idCharactersMax)), text: noteText(body) };
+    case "verdict":
+      only(body, ["kind", "alertId", "verdict"]);
+      return { kind, alertId: alertId(text(body, "alertId", idCharactersMax)), verdict: oneOf(body, "verdict", verdicts) };
     case "acknowledge":
       only(body, ["kind", "alertId"]);
       return { kind, alertId: alertId(text(body, "alertId", idCharactersMax)) };
@@ -93,8 +129,15 @@ function readDeed(body: Fields): Deed {
   }
 }
 
+/** What somebody may ask for. Sign-ins and changes of accounts follow from what is done, and are asked for by nobody. */
 const deedKinds = [
   "admit",
+  "transfer",
+  "merge",
+  "correct-patient",
+  "confirm-assignment",
+  "note",
+  "verdict",
   "discharge",
   "assign",
   "release",
@@ -103,18 +146,43 @@ const deedKinds = [
   "enter-consciousness",
   "enter-oxygen",
   "set-profile",
-] as const satisfies readonly Deed["kind"][];
+] as const satisfies readonly BedsideDeed["kind"][];
+const verdicts = ["relevant", "not-actionable", "false"] as const satisfies readonly Verdict[];
 const consciousnessLevels = ["A", "C", "V", "P", "U"] as const satisfies readonly Consciousness[];
 const priorities = ["high", "medium", "low"] as const satisfies readonly Priority[];
 
 function readLimit(body: Fields): Deed {
-  only(body, ["kind", "patientId", "quantity", "low", "high"]);
+  only(body, ["kind", "patientId", "quantity", "low", "high", "reason", "expiresAtMs"]);
   const quantity = text(body, "quantity", idCharactersMax);
   if (!isQuantityName(quantity)) throw new FieldRefusal("quantity", "not-allowed");
   const low = readSide(body, "low");
   const high = readSide(body, "high");
   if (low !== null && high !== null && low.value >= high.value) throw new FieldRefusal("low", "not-allowed");
-  return { kind: "set-limit", patientId: patientId(text(body, "patientId", idCharactersMax)), quantity, low, high };
+  const patient = patientId(text(body, "patientId", idCharactersMax));
+  return { kind: "set-limit", patientId: patient, quantity, low, high, ...readReason(body), ...readExpiry(body) };
+}
+
+/** Null and left out are the same; what was left out stays so, as in a record of before there were reasons. */
+function readReason(body: Fields): { readonly reason?: string | null } {
+  const reason = body["reason"];
+  if (reason === undefined || reason === null) return reason === null ? { reason } : {};
+  return { reason: text(body, "reason", LIMITS.reasonCharactersMax.value) };
+}
+
+function readExpiry(body: Fields): Pick<Extract<Deed, { kind: "set-limit" }>, "expiresAtMs"> {
+  const expiresAtMs = body["expiresAtMs"];
+  if (expiresAtMs === undefined || expiresAtMs === null) return expiresAtMs === null ? { expiresAtMs } : {};
+  if (typeof expiresAtMs !== "number") throw new FieldRefusal("expiresAtMs", "wrong-type");
+  if (!Number.isSafeInteger(expiresAtMs) || expiresAtMs < 0) throw new FieldRefusal("expiresAtMs", "not-allowed");
+  return { expiresAtMs: wallMs(expiresAtMs) };
+}
+
+/** A note may have lines, and nothing else that is not shown. */
+function noteText(body: Fields): string {
+  const given = body["text"];
+  if (typeof given !== "string") return text(body, "text", LIMITS.noteCharactersMax.value);
+  text({ text: given.replaceAll("\n", " ") }, "text", LIMITS.noteCharactersMax.value);
+  return given;
 }
 
 function readSide(body: Fields, field: string): LimitSide | null {

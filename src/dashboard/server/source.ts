@@ -1,7 +1,7 @@
 import type { AlertId, BedId, PatientId } from "../../core/ids.ts";
 import type { TrendPoint } from "../../core/ports.ts";
 import type { QuantityName } from "../../core/quantities.ts";
-import type { PictureView, StreamMessage, StripWaveView, WaveView } from "../../core/stream.ts";
+import type { NoteView, PictureView, StreamMessage, StripWaveView, WaveView } from "../../core/stream.ts";
 import type { WallMs } from "../../core/time.ts";
 
 /** What a source may say to all pages: everything of the stream but the waves, which go by bed, and the pulse, which the server makes. */
@@ -31,6 +31,8 @@ export interface DashboardSource {
   readonly wavesOf: (bedId: BedId, listener: (waves: readonly WaveView[]) => void) => () => void;
   /** Oldest first, at most `pointsMax`; may reject when the journal cannot be read, which the page is told. */
   readonly trend: (query: TrendQuery) => Promise<readonly TrendPoint[]>;
+  /** The newest notes about a patient who is here, oldest first; empty where there are none. */
+  readonly notes: (patientId: PatientId) => readonly NoteView[];
   /** The waves around an alert; empty where there are none, or not yet: they follow it by half a minute. May reject as `trend` does. */
   readonly strip: (alertId: AlertId) => Promise<readonly StripWaveView[]>;
 }

@@ -91,6 +91,7 @@ export const TEXTS = {
   "originShort.simulated": { en: "SIM", zh: "模拟" },
   "originShort.replayed": { en: "REC", zh: "回放" },
   notLive: { en: "not a live patient", zh: "非真实患者" },
+  limitExpired: { en: "set limit has ended, ward's own holds: {names}", zh: "临时限值已到期，恢复病区限值：{names}" },
   demonstration: { en: "DEMONSTRATION", zh: "演示" },
   partial: { en: "partial, {n} of {m}", zh: "部分，{n}/{m}" },
   complete: { en: "complete", zh: "完整" },

@@ -8,6 +8,7 @@ import type { PageState, PageView } from "./page-state.ts";
 import { ScoreBadge } from "./score-badge.tsx";
 import { say } from "./texts.ts";
 import { alertsOfBed, sortAlerts } from "./ward.ts";
+import { inputText } from "./words.ts";
 
 interface Props {
   readonly state: PageState;
@@ -71,6 +72,7 @@ function Tile({
         {bed.patient !== null && <span class="tile__patient">{bed.patient.label}</span>}
         {bed.patient?.profile.spo2Scale === 2 && <span class="tag tag--scale">{say(view.language, "scale2")}</span>}
       </header>
+      <ExpiredLimits view={view} bed={bed} />
       <UnrealBand language={view.language} bed={bed} />
       {bed.patient === null ? (
         <p class="tile__empty">{say(view.language, "noPatient")}</p>
@@ -109,6 +111,18 @@ function Tile({
         ))}
       </footer>
     </article>
+  );
+}
+
+/** A limit that was set for a time has gone back to the ward's own: that is said until somebody sets one anew. */
+function ExpiredLimits({ view, bed }: { readonly view: PageView; readonly bed: BedView }) {
+  const expired = (bed.patient?.limits ?? []).filter((limit) => limit.expired);
+  if (expired.length === 0) return null;
+  const names = expired.map(({ quantity }) => inputText(view.language, quantity)).join(", ");
+  return (
+    <p class="tag tag--technical" data-expired-limits={expired.length}>
+      {say(view.language, "limitExpired", { names })}
+    </p>
   );
 }
 
