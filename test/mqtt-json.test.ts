@@ -1,11 +1,14 @@
+import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { parseConfig } from "../config/schema.ts";
 import { findDriver, optionTexts } from "../drivers/index.ts";
 import { mqttJson } from "../drivers/mqtt/json.ts";
+import { ABSENCES, DEVICE_FLAGS } from "../drivers/mqtt/json-options.ts";
 import { formatJsonPath, parseJsonPath, valueAt, withValueAt } from "../drivers/mqtt/json-path.ts";
 import type { Json } from "../drivers/mqtt/json-text.ts";
 import { createTimeFormat } from "../drivers/mqtt/json-time.ts";
 import { isTopicFilter, topicMatches } from "../drivers/mqtt/topic-filter.ts";
+import { mqttZigbee2mqtt } from "../drivers/mqtt/zigbee2mqtt.ts";
 import { decodeCommand } from "../src/commands/decode.ts";
 import { encodeCommand } from "../src/commands/encode.ts";
 import { deviceId } from "../src/core/ids.ts";
@@ -689,6 +692,42 @@ ${options}`;
       three: "x",
       five: "[1]",
     });
+  });
+});
+
+describe("the page for engineers", () => {
+  const page = readFileSync(new URL("../drivers/README.md", import.meta.url), "utf8");
+  const examples = [...page.matchAll(/```yaml\n(devices:[\s\S]*?)```/g)].map(([, yaml]) => yaml ?? "");
+
+  test("has examples that are right as they stand", () => {
+    expect(examples).toHaveLength(2);
+    for (const yaml of examples) {
+      const parsed = parseConfig(`gateway: { id: gateway-1, dataFolder: data }\nbroker: {}\n${yaml}`, "/");
+      if (!parsed.ok) throw new Error(JSON.stringify(parsed.error));
+    }
+  });
+
+  test("whose sensor is read as the page says", () => {
+    const parsed = parseConfig(`gateway: { id: gateway-1, dataFolder: data }\nbroker: {}\n${examples[0]}`, "/");
+    const options = parsed.ok ? (parsed.value.devices[0]?.options ?? {}) : {};
+    const sample = /sends `(\{.*\})`/.exec(page)?.[1] ?? "";
+    expect(readings(hear(options, sample))).toEqual([
+      "heartRate 72 /min",
+      "oxygenSaturation 97 %",
+      "bodyTemperature 97.8 [degF]",
+    ]);
+    expect(readings(hear(options, sample.replace('"worn":1', '"worn":0')))).toEqual([
+      "heartRate: sensor-off",
+      "oxygenSaturation: sensor-off",
+      "bodyTemperature: sensor-off",
+    ]);
+    expect(readings(hear(options, sample.replace('"sqi":88', '"sqi":49')))[0]).toBe("heartRate 72 /min weak-signal");
+    expect(alarms(hear(options, sample.replace('"event":""', '"event":"fall"')))).toEqual(["fall on"]);
+  });
+
+  test("names every option, every setting and every word there is", () => {
+    for (const name of [...mqttJson.optionNames, ...mqttZigbee2mqtt.optionNames]) expect(page).toContain(`\`${name}\``);
+    for (const word of [...ABSENCES, ...DEVICE_FLAGS]) expect(page).toContain(`\`${word}\``);
   });
 });
 
