@@ -16,8 +16,8 @@ const CHUNKS = 150;
 /** What the kernel reads at once, and a disk gives back or does not. */
 const SECTOR_BYTES = 4096;
 /** A sector of a file holds at most so many alerts, or records of a segment, with those that only half lie in it. */
-const ALERTS_LOST_MAX = 30;
-const OBSERVATIONS_LOST_MAX = 900;
+const ALERTS_LOST_MAX = 20;
+const OBSERVATIONS_LOST_MAX = 600;
 
 const hasher = new RecordHasher();
 const HASHES = new Map(Array.from({ length: LAST_SEQ + 400 }, (_, index) => [index + 1, hasher.of(wardRecordOf(index + 1))]));
@@ -71,7 +71,7 @@ function lay(pattern: "closed" | "cut-off"): void {
   disk = openPowerDisk(stage, watched);
 }
 
-type Place = "first" | "middle" | "last";
+type Place = "first" | "middle";
 
 /** The names of the files, which begin with the number of their first record. */
 const FILES = {
@@ -102,7 +102,7 @@ function spoil(file: keyof typeof FILES, place: Place): void {
   const name = FILES[file]() ?? "";
   const sectors = Math.ceil(statSync(join(folder, name)).size / SECTOR_BYTES);
   expect(sectors, name).toBeGreaterThan(2);
-  const sector = { first: 0, middle: Math.floor(sectors / 2), last: sectors - 1 }[place];
+  const sector = { first: 0, middle: Math.floor(sectors / 2) }[place];
   disk.spoil({ file: join("journal", name), fromByte: sector * SECTOR_BYTES, bytes: SECTOR_BYTES });
 }
 
@@ -183,16 +183,13 @@ describe.skipIf(compilerIsMissing)("sectors that the disk does not give back", (
   test.each([
     ["closed", "kept", "first", { alerts: ALERTS_LOST_MAX, others: 0 }],
     ["closed", "kept", "middle", { alerts: ALERTS_LOST_MAX, others: 0 }],
-    ["closed", "kept", "last", { alerts: ALERTS_LOST_MAX, others: 0 }],
     ["cut-off", "keptLog", "middle", { alerts: ALERTS_LOST_MAX, others: 0 }],
     ["cut-off", "keptLog", "first", { alerts: ALERTS_LOST_MAX, others: 0 }],
     // There a segment keeps to whom its observations belong.
     ["closed", "sealed", "first", { alerts: 0, others: LIFE_RECORDS }],
     ["closed", "sealed", "middle", { alerts: 0, others: OBSERVATIONS_LOST_MAX }],
-    ["closed", "active", "first", { alerts: 0, others: LIFE_RECORDS }],
     ["closed", "active", "middle", { alerts: 0, others: OBSERVATIONS_LOST_MAX }],
     ["cut-off", "activeLog", "middle", { alerts: 0, others: OBSERVATIONS_LOST_MAX }],
-    ["closed", "sealedKept", "first", { alerts: ALERTS_LOST_MAX, others: 0 }],
     ["closed", "sealedKept", "middle", { alerts: ALERTS_LOST_MAX, others: 0 }],
   ] as const)(
     "at the start, of a journal that was %s, in its %s file, %s: the rest is used, the loss is told, it goes on",
@@ -208,9 +205,6 @@ describe.skipIf(compilerIsMissing)("sectors that the disk does not give back", (
       const journal = await openObeying(folder, disk.env);
       expect(journal.opened.openMs, about).toBeLessThan(WITHIN_MS);
       const lost = await expectAllThere(journal, LAST_SEQ, about);
-      process.stdout.write(
-        `${about}: ${JSON.stringify(lost)} ${Math.round(journal.opened.openMs)} ms, failed reads ${disk.readsFailed()}\n`,
-      );
       expect(disk.readsFailed(), about).toBeGreaterThan(0);
       expect(lost.alertsLost, about).toBeLessThanOrEqual(most.alerts);
       expect(lost.othersLost, about).toBeLessThanOrEqual(most.others);
@@ -237,7 +231,6 @@ describe.skipIf(compilerIsMissing)("sectors that the disk does not give back", (
     spoil(file, place);
     const about = `in use, ${file} ${place}`;
     const lost = await expectAllThere(journal, from + 239, about);
-    process.stdout.write(`${about}: ${JSON.stringify(lost)} failed reads ${disk.readsFailed()}\n`);
     expect(lost.alertsLost + lost.othersLost, about).toBeLessThan(OBSERVATIONS_LOST_MAX);
     await expectGoesOn(journal, from + 239, about);
   });
@@ -267,7 +260,7 @@ describe.skipIf(compilerIsMissing)("sectors that the disk does not give back", (
 });
 
 /** The disk is away for so long. */
-const AWAY_MS = 3500;
+const AWAY_MS = 2500;
 
 describe.skipIf(compilerIsMissing)("a disk that gives nothing back for a while", () => {
   const asides = () => readdirSync(folder).filter((name) => name.includes(".damaged"));
@@ -318,11 +311,8 @@ describe.skipIf(compilerIsMissing)("a disk that gives nothing back for a while",
     ).toEqual(["journal-write-failed"]);
     await new Promise((resolve) => setTimeout(resolve, AWAY_MS));
     disk.takeAway({ reads: false, writes: false });
-    await until(
-      "the other journal is met, or this one",
-      async () => (await without.told()).faults.length > 1 || null,
-      3000,
-    ).catch(() => null);
+    // It tries to open the files again meanwhile, and finds that they belong to another life than the one it began without them.
+    await new Promise((resolve) => setTimeout(resolve, 1500));
     endObeying();
     expect(asides(), what).toEqual([]);
     const journal = await openObeying(folder, disk.env);
