@@ -17,6 +17,9 @@ const FAULT_PRIORITY: Readonly<Partial<Record<ErrorCode, Priority>>> = {
   "upstream-denied": "medium",
   "upstream-certificate": "medium",
   "upstream-slow": "medium",
+  "upstream-failing": "medium",
+  "upstream-target-missing": "medium",
+  "upstream-refuses-all": "medium",
   "upstream-left-behind": "medium",
   "upstream-begins-anew": "medium",
   "page-failed": "medium",
@@ -35,6 +38,7 @@ const ENDED_BY_ACKNOWLEDGEMENT: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "upstream-rejected",
   "upstream-left-behind",
   "upstream-begins-anew",
+  "upstream-series-many",
 ]);
 
 /** Nobody and nothing: the subject of a fault of the gateway as a whole. */
