@@ -7,8 +7,11 @@ import { fail, type Result, succeed } from "../core/result.ts";
 import type { WallMs } from "../core/time.ts";
 import { DEVICE_RIGHTS, isFilter, type TopicRight } from "./topic-rights.ts";
 
-/** The cost of one hash. The passwords are drawn by lot with 140 bits: nobody guesses them, so that cheap hashes protect the file as well. */
-const COST: PasswordCost = { costN: 2 ** 12, blockSizeR: 8, parallelP: 1 };
+/**
+ * The cost of one hash: 1 MiB and about 3 ms on a desk computer. The passwords are drawn by lot with 140 bits: nobody guesses them whatever a
+ * guess costs, and 500 devices that come back together after a restart are not to wait for one another.
+ */
+export const BROKER_PASSWORD_COST: PasswordCost = { costN: 2 ** 10, blockSizeR: 8, parallelP: 1 };
 /** Letters and digits that nobody takes for another; 32 of them carry five bits each. */
 const PASSWORD_ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789";
 const PASSWORD_GROUPS = 4;
@@ -183,8 +186,11 @@ class AccountsFile {
     );
     const password = groups.join("-");
     const salt = random(SALT_BYTES);
-    const hash = await hashPassword(password, salt, COST);
-    return { password, hash: { ...COST, saltBase64: salt.toString("base64"), hashBase64: hash.toString("base64") } };
+    const hash = await hashPassword(password, salt, BROKER_PASSWORD_COST);
+    return {
+      password,
+      hash: { ...BROKER_PASSWORD_COST, saltBase64: salt.toString("base64"), hashBase64: hash.toString("base64") },
+    };
   }
 
   async #read(): Promise<Result<void, Fault>> {

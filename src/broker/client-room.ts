@@ -108,7 +108,7 @@ export class ClientRoom {
       isGranted: ({ id }, filter) => this.#byClientId.get(id)?.filters.has(filter) ?? false,
       onRefused: (reason, { clientId, topic }) => {
         const account = clientId === null ? null : (this.#parts.accounts.findByClientId(clientId)?.name ?? null);
-        this.#parts.ledger.add({ reason, account, address: "broker", topic });
+        this.#parts.ledger.add({ reason, account, address: null, topic });
       },
     };
   }

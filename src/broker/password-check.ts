@@ -2,7 +2,7 @@ import { createHmac, timingSafeEqual } from "node:crypto";
 import { hashPassword, SALT_BYTES } from "../accounts/password-hash.ts";
 import { LIMITS } from "../core/limits.ts";
 import type { Clock, MonotonicMs } from "../core/time.ts";
-import type { PasswordHash } from "./broker-accounts.ts";
+import { BROKER_PASSWORD_COST, type PasswordHash } from "./broker-accounts.ts";
 
 /** What came of a password. `locked`: not looked at, after too many wrong ones. `busy`: not looked at, because too many wait. */
 export type PasswordAnswer = "right" | "wrong" | "locked" | "busy";
@@ -22,8 +22,6 @@ export interface PasswordCheckParts {
   readonly random: (bytes: number) => Buffer;
 }
 
-/** What a name that no account has is checked against, so that it takes as long. */
-const STRANGER_COST = { costN: 2 ** 12, blockSizeR: 8, parallelP: 1 } as const;
 const MINUTE_MS = 60_000;
 
 /**
@@ -102,7 +100,8 @@ export class PasswordCheck {
 
   async #inTurn({ password, kept }: PasswordAttempt): Promise<boolean> {
     this.#waitingCount += 1;
-    const cost = kept ?? STRANGER_COST;
+    // A name that no account has takes as long.
+    const cost = kept ?? BROKER_PASSWORD_COST;
     const salt = kept === null ? this.#strangerSalt : Buffer.from(kept.saltBase64, "base64");
     const mine = this.#turn.then(() => hashPassword(password.toString("utf8"), salt, cost));
     this.#turn = mine.catch(() => undefined);

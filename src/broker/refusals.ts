@@ -43,8 +43,8 @@ export interface Refusal {
   readonly reason: RefusalReason;
   /** Null where nobody has signed in, or under a name that no account has. */
   readonly account: string | null;
-  /** Where it came from. */
-  readonly address: string;
+  /** Where it came from; null of what the broker itself could not keep. */
+  readonly address: string | null;
   /** What it was about, where there is one. */
   readonly topic: string | null;
 }
@@ -120,6 +120,7 @@ export class RefusalLedger {
 
   /** The topic is left out: it may name a patient, and faults are written to the log. Pages have it from the account's last refusal. */
   #tell({ reason, account, address }: Refusal, count: number): void {
-    this.#report(fault(REASONS[reason], { reason, ...(account === null ? { address } : { account }), count }));
+    const who = account === null ? {} : { account };
+    this.#report(fault(REASONS[reason], { reason, ...who, ...(address === null ? {} : { address }), count }));
   }
 }

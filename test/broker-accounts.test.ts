@@ -1,0 +1,247 @@
+import { randomBytes } from "node:crypto";
+import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { startBroker } from "../src/broker/broker.ts";
+import { type BrokerAccounts, openBrokerAccounts } from "../src/broker/broker-accounts.ts";
+import { PasswordCheck } from "../src/broker/password-check.ts";
+import { createSystemClock } from "../src/clock.ts";
+import { LIMITS } from "../src/core/limits.ts";
+import { wallMs } from "../src/core/time.ts";
+import { type BrokerStage, clientOptions, connectClient, startStage, trySignIn } from "./support/broker-stage.ts";
+import { createSimulatedClock } from "./support/simulated-clock.ts";
+import { until } from "./support/until.ts";
+
+const cleanups: (() => unknown)[] = [];
+let folder: string;
+let file: string;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "vigil-accounts-"));
+  file = join(folder, "broker-accounts.json");
+});
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+  await rm(folder, { recursive: true, force: true });
+});
+
+async function open(path = file): Promise<BrokerAccounts> {
+  const opened = await openBrokerAccounts(path, { now: () => wallMs(1_790_000_000_000), random: randomBytes });
+  if (!opened.ok) throw new Error(JSON.stringify(opened.error));
+  return opened.value;
+}
+
+async function startedStage(): Promise<BrokerStage> {
+  const stage = await startStage();
+  cleanups.push(stage.remove);
+  return stage;
+}
+
+describe("accounts in their file", () => {
+  test("an account is on disk when its password is told, the password is not, and only the gateway's user can read the file", async () => {
+    const accounts = await open();
+    const added = await accounts.add({ name: "monitor-1" });
+    const password = added.ok ? (added.value.password ?? "") : "";
+    expect(password).toMatch(/^[a-z2-9]{7}(-[a-z2-9]{7}){3}$/);
+    const text = await readFile(file, "utf8");
+    expect(text).toContain('"monitor-1"');
+    expect(text).not.toContain(password);
+    expect((await stat(file)).mode & 0o777).toBe(0o600);
+    expect((await open()).find("monitor-1")).toEqual(accounts.find("monitor-1"));
+    expect(accounts.find("monitor-1")).toMatchObject({
+      clientIds: ["monitor-1"],
+      createdAtMs: 1_790_000_000_000,
+      expiresAtMs: null,
+      rights: [
+        { access: "publish", filter: "devices/%u/#" },
+        { access: "subscribe", filter: "devices/%u/commands/#" },
+      ],
+    });
+  });
+
+  test("no two passwords are alike", async () => {
+    const accounts = await open();
+    const made = await Promise.all(["a", "b", "c", "d"].map((name) => accounts.add({ name })));
+    expect(new Set(made.map((one) => (one.ok ? one.value.password : null))).size).toBe(4);
+    expect(accounts.list()).toHaveLength(4);
+  });
+
+  const refused: readonly (readonly [string, Parameters<BrokerAccounts["add"]>[0], string])[] = [
+    ["an empty name", { name: "" }, "name characters"],
+    ["a name with a wildcard", { name: "a+" }, "name characters"],
+    ["a name with a level", { name: "a/b" }, "name characters"],
+    ["a name that is taken", { name: "taken" }, "name taken"],
+    ["a name of 65 letters", { name: "a".repeat(65) }, "name characters"],
+    ["no client id", { name: "a", clientIds: [] }, "clientIds count"],
+    ["a client id with a wildcard", { name: "a", clientIds: ["#"] }, "clientIds characters"],
+    ["a client id twice", { name: "a", clientIds: ["b", "b"] }, "clientIds twice"],
+    ["another account's client id", { name: "a", clientIds: ["taken"] }, "clientIds taken"],
+    ["a broken filter", { name: "a", rights: [{ access: "publish", filter: "a#" }] }, "rights filter"],
+    ["a shared subscription", { name: "a", rights: [{ access: "subscribe", filter: "$share/g/a" }] }, "rights filter"],
+    ["too many rights", { name: "a", rights: Array(33).fill({ access: "publish", filter: "a" }) }, "rights count"],
+  ];
+  test.each(refused)("%s is refused, and nothing is written", async (_what, wanted, problem) => {
+    const accounts = await open();
+    await accounts.add({ name: "taken" });
+    const before = await readFile(file, "utf8");
+    const answer = await accounts.add(wanted);
+    const facts = answer.ok ? null : answer.error.facts;
+    expect(answer.ok ? null : answer.error.code).toBe("broker-account-refused");
+    expect(`${facts?.["field"]} ${facts?.["reason"]}`).toBe(problem);
+    expect(await readFile(file, "utf8")).toBe(before);
+  });
+
+  test("a name of 64 letters and 32 rights are taken", async () => {
+    const rights = Array(32).fill({ access: "publish", filter: "a" });
+    expect((await (await open()).add({ name: "a".repeat(64), rights })).ok).toBe(true);
+  });
+
+  test("what is unknown cannot be removed or renewed", async () => {
+    const accounts = await open();
+    for (const answer of [await accounts.remove("x"), await accounts.renewPassword("x")]) {
+      expect(answer.ok ? null : answer.error).toEqual({
+        code: "broker-account-refused",
+        facts: { field: "name", reason: "unknown", name: "x" },
+      });
+    }
+  });
+
+  test.each(["", "{", "[]", '{"version":1}', '{"version":2,"accounts":[]}', '{"version":1,"accounts":[{"name":"a"}]}'])(
+    "a file that holds %j is damage, not an empty list",
+    async (text) => {
+      await writeFile(file, text);
+      const opened = await openBrokerAccounts(file, { now: () => wallMs(0), random: randomBytes });
+      expect(opened.ok ? null : opened.error).toEqual({ code: "broker-accounts-unreadable", facts: { reason: "damaged" } });
+    },
+  );
+
+  test("two that change the file in turn lose nothing of each other", async () => {
+    const [one, other] = [await open(), await open()];
+    await one.add({ name: "a" });
+    await other.add({ name: "b" });
+    await one.remove("a");
+    const added = await other.add({ name: "c", clientIds: ["a"] });
+    expect(added.ok).toBe(true);
+    expect((await open()).list().map(({ name }) => name)).toEqual(["b", "c"]);
+  });
+
+  test("a folder that cannot be written is said", async () => {
+    const accounts = await open(join(folder, "no-folder", "\0", "x")).catch((error: Error) => error.message);
+    expect(accounts).toContain("broker-accounts-unreadable");
+  });
+});
+
+describe("accounts in a running broker", () => {
+  test("an account that a command adds to the file opens within moments, and one that it removes closes at once", async () => {
+    const stage = await startedStage();
+    const offline = await open(join(stage.folder, "broker-accounts.json"));
+    const added = await offline.add({ name: "pump-1" });
+    const password = added.ok ? (added.value.password ?? "") : "";
+    await until("the new account opens", async () => (await trySignIn(clientOptions(stage, "pump-1", password))) === "in");
+    const client = await connectClient(stage, "pump-1", password);
+    await offline.remove("pump-1");
+    await until("its connection is ended", () => !client.connected);
+    expect(await trySignIn(clientOptions(stage, "pump-1", password))).toMatch(/^out [45]$/);
+  });
+
+  test("a removed account's connections end, and what is kept for it is forgotten", async () => {
+    const stage = await startedStage();
+    const password = await stage.account("a");
+    const client = await connectClient(stage, "a", password, { clean: false });
+    await client.subscribeAsync("devices/a/commands/#", { qos: 1 });
+    await stage.broker.removeAccount("a");
+    await until("its connection is ended", () => !client.connected);
+    expect(stage.broker.listAccounts()).toEqual([]);
+    await until(
+      "the session is forgotten",
+      async () => !(await readFile(join(stage.folder, "broker-sessions.log"), "utf8")).includes("never"),
+    );
+  });
+
+  test("a renewed password opens, the former one does not, and who came in with it is out", async () => {
+    const stage = await startedStage();
+    const former = await stage.account("a");
+    const client = await connectClient(stage, "a", former);
+    const renewed = await stage.broker.renewPassword("a");
+    await until("its connection is ended", () => !client.connected);
+    expect(await trySignIn(clientOptions(stage, "a", former))).toBe("out 4");
+    expect(await trySignIn(clientOptions(stage, "a", renewed.ok ? renewed.value.password : ""))).toBe("in");
+  });
+
+  test("an account's time ends while it is connected, to the second", async () => {
+    const stage = await startedStage();
+    const password = await stage.account("a", { expiresAtMs: Date.now() + 1500 });
+    const client = await connectClient(stage, "a", password);
+    expect(stage.broker.listAccounts()).toMatchObject([{ isExpired: false, isConnected: true }]);
+    await until("its connection is ended", () => !client.connected);
+    expect(stage.broker.listAccounts()).toMatchObject([{ isExpired: true, lastRefusal: { reason: "account-expired" } }]);
+    expect(await trySignIn(clientOptions(stage, "a", password))).toBe("out 5");
+  });
+
+  test("a damaged file stops a broker from starting, and one that is damaged later leaves the accounts as they were and is told", async () => {
+    const stage = await startedStage();
+    const password = await stage.account("a");
+    await writeFile(join(stage.folder, "broker-accounts.json"), "{");
+    await until("the damage is told", () => stage.faults.some(({ code }) => code === "broker-accounts-unreadable"));
+    expect(await trySignIn(clientOptions(stage, "a", password))).toBe("in");
+    expect(stage.faults.filter(({ code }) => code === "broker-accounts-unreadable")).toHaveLength(1);
+    const options = { dataFolder: stage.folder, plain: { host: "127.0.0.1", port: 0 }, tls: null, connectionsMax: 10 };
+    const more = { messageBytesMax: 1000, messagesPerSecondMax: 10, reservedTopics: [] };
+    const second = await startBroker(
+      { ...options, ...more },
+      { clock: createSystemClock(), random: randomBytes, report: () => {} },
+    );
+    expect(second.ok ? null : second.error.code).toBe("broker-accounts-unreadable");
+  });
+});
+
+describe("passwords", () => {
+  const attempt = { name: "a", kept: null, address: "10.0.0.1" } as const;
+  const wrong = Buffer.from("wrong");
+
+  async function checkWithAccount() {
+    const accounts = await open();
+    const added = await accounts.add({ name: "a" });
+    const clock = createSimulatedClock();
+    const check = new PasswordCheck({ clock, random: randomBytes });
+    const right = Buffer.from(added.ok ? (added.value.password ?? "") : "");
+    return { check, clock, right, kept: accounts.find("a")?.password ?? null };
+  }
+
+  test("after five wrong ones a minute's further ones are not looked at, from that address only; then they are", async () => {
+    const { check, clock, right, kept } = await checkWithAccount();
+    const answers = [];
+    for (let number = 0; number < 6; number++) answers.push(await check.check({ ...attempt, kept, password: wrong }));
+    expect(answers).toEqual(["wrong", "wrong", "wrong", "wrong", "wrong", "locked"]);
+    expect(await check.check({ ...attempt, kept, password: right })).toBe("locked");
+    expect(await check.check({ ...attempt, kept, password: right, address: "10.0.0.2" })).toBe("right");
+    await clock.advance(60_000);
+    expect(await check.check({ ...attempt, kept, password: wrong })).toBe("wrong");
+  });
+
+  test("who was right before stays right while somebody tries from the same address", async () => {
+    const { check, right, kept } = await checkWithAccount();
+    expect(await check.check({ ...attempt, kept, password: right })).toBe("right");
+    for (let number = 0; number < 8; number++) await check.check({ ...attempt, kept, password: wrong });
+    expect(await check.check({ ...attempt, kept, password: right })).toBe("right");
+    check.forget("a");
+    expect(await check.check({ ...attempt, kept, password: right })).toBe("locked");
+  });
+
+  test("sixteen clients of one account that come together are all let in", async () => {
+    const { check, right, kept } = await checkWithAccount();
+    const answers = await Promise.all(Array.from({ length: 16 }, () => check.check({ ...attempt, kept, password: right })));
+    expect(new Set(answers)).toEqual(new Set(["right"]));
+  });
+
+  test("no more than the bound wait; a further one is told to come again", async () => {
+    const { check } = await checkWithAccount();
+    const max = LIMITS.brokerPasswordsWaitingMax.value;
+    const waiting = Array.from({ length: max + 1 }, (_, number) =>
+      check.check({ ...attempt, password: Buffer.from(`${number}`), address: `10.0.${number >> 8}.${number & 255}` }),
+    );
+    expect(await waiting.at(-1)).toBe("busy");
+    expect(await waiting[0]).toBe("wrong");
+  });
+});
