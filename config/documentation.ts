@@ -1,5 +1,6 @@
 import { DRIVERS } from "../drivers/index.ts";
 import { ERRORS } from "../src/core/errors.ts";
+import { INFLUX_MEASUREMENTS } from "../src/core/influx-measurements.ts";
 import { LIMITS } from "../src/core/limits.ts";
 import type { Driver } from "../src/core/ports.ts";
 import { QUANTITIES } from "../src/core/quantities.ts";
@@ -60,6 +61,8 @@ function configurationPage(): string {
         `${row.possible.min} to ${row.possible.max}`,
       ]),
     ),
+    "",
+    ...measurementsSection(),
     "",
     "## Bounds 上限",
     "",
@@ -132,6 +135,28 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): r
   return [line(head), line(head.map(() => "---")), ...rows.map(line)];
 }
 
+/** What stands in an InfluxDB; `config/grafana/` has dashboards for it. */
+function measurementsSection(): readonly string[] {
+  const rows = Object.entries(INFLUX_MEASUREMENTS).flatMap(([measurement, { meaning, tags, fields }]) => [
+    [`**\`${measurement}\`**`, "measurement", `${meaning.en}. ${meaning.zh}。`],
+    ...Object.entries(tags).map(([tag, column]) => [`\`${tag}\``, "tag", `${column.meaning.en}. ${column.meaning.zh}。`]),
+    ...Object.entries(fields).map(([field, column]) => [
+      `\`${field}\``,
+      column.type,
+      `${column.meaning.en}. ${column.meaning.zh}。`,
+    ]),
+  ]);
+  return [
+    "## InfluxDB 时序库",
+    "",
+    "What an upstream of kind `influx` writes. The time of a point is the record's own in nanoseconds, `ms * 1,000,000 + number mod 1,000,000`: records of one millisecond stay apart, and a record sent twice is the same point. Tags are few and bounded; each combination is a series, at most `influxSeriesMax` with patients in one run. VictoriaMetrics keeps milliseconds only and no texts; start it with `-dedup.minScrapeInterval=1ms`. Dashboards for Grafana 10 and later, in InfluxQL, are in `grafana/`. Who acted, names on the wall, notes, reasons and a device's own words are never written.",
+    "",
+    "`influx` 类上级写入的内容。数据点时间为记录自身的时间（纳秒，`毫秒 × 1,000,000 + 序号 mod 1,000,000`）：同一毫秒的记录互不覆盖，重复发送的记录仍是同一个点。标签取值有限；每种组合为一个序列，每次运行中带患者的序列不超过 `influxSeriesMax`。VictoriaMetrics 只保留毫秒且不保存文字，请以 `-dedup.minScrapeInterval=1ms` 启动。`grafana/` 中有适用于 Grafana 10 及以上版本的仪表板（InfluxQL）。操作者、床头姓名、备注、原因及设备自身文字从不写入。",
+    "",
+    ...table(["name", "kind", "meaning 含义"], rows),
+  ];
+}
+
 function settingRows(node: SchemaNode, path: string, required: boolean): readonly SettingRow[] {
   if (path === "limits") return limitRows(node);
   if (node.properties !== undefined) {
@@ -173,7 +198,7 @@ function limitRows(node: SchemaNode): readonly SettingRow[] {
 }
 
 function choiceName(choice: SchemaNode): string {
-  const kind = choice.properties?.["kind"]?.const;
+  const kind = choice.properties?.["kind"]?.const ?? choice.properties?.["api"]?.const;
   return kind === undefined ? "" : `(${String(kind)})`;
 }
 

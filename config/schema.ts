@@ -138,6 +138,66 @@ const mqttUpstream = z.strictObject({
     .default("vigil"),
 });
 
+const influxTarget = z.discriminatedUnion("api", [
+  z
+    .strictObject({
+      api: z.literal("v2"),
+      org: z.string().min(1).max(200),
+      bucket: z.string().min(1).max(200),
+      tokenFile: filePath.optional(),
+    })
+    .describe("InfluxDB 2, or VictoriaMetrics."),
+  z
+    .strictObject({
+      api: z.literal("v1"),
+      database: z.string().min(1).max(200),
+      retentionPolicy: z.string().min(1).max(200).optional().describe("The database's own default where left out."),
+      username: z.string().min(1).optional(),
+      passwordFile: filePath.optional(),
+    })
+    .refine(
+      ({ username, passwordFile }) => (username === undefined) === (passwordFile === undefined),
+      "username and passwordFile belong together; give both or none | username 与 passwordFile 必须成对；请同时给出或都不写",
+    )
+    .describe("InfluxDB 1, or VictoriaMetrics."),
+]);
+
+const influxUpstream = z
+  .strictObject({
+    name,
+    kind: z.literal("influx"),
+    url: z
+      .string()
+      .regex(
+        /^https?:\/\/[^/?#@\s]+(\/(?!api\/v2\/?$)[^?#\s]*)?$/,
+        "is no address of an InfluxDB; write http://host:port or https://host:port, without /api/v2 | 不是 InfluxDB 地址；请写成 http://主机:端口 或 https://主机:端口，不带 /api/v2",
+      ),
+    target: influxTarget,
+    patientTag: z
+      .enum(["pseudonym", "id", "none"])
+      .default("pseudonym")
+      .describe(
+        "How patients are named in the database. pseudonym: nobody without the key can tell who it is. none: all patients are one.",
+      ),
+    patientKeyFile: filePath
+      .optional()
+      .describe(
+        "The key of the pseudonyms, 32 characters or more; gateways that share it name a patient alike. Made in the data folder where left out. Never change it.",
+      ),
+    caFile: filePath.optional().describe("Certificates to trust, in PEM; the system's where left out."),
+    certFile: filePath.optional(),
+    keyFile: filePath.optional(),
+  })
+  .refine(
+    ({ patientTag, patientKeyFile }) => patientTag === "pseudonym" || patientKeyFile === undefined,
+    "a patientKeyFile is for pseudonyms only; take it out, or set patientTag to pseudonym | patientKeyFile 仅用于假名；请删除，或将 patientTag 设为 pseudonym",
+  )
+  .refine(
+    ({ url, caFile, certFile }) => url.startsWith("https:") || (caFile ?? certFile) === undefined,
+    "certificates need https://; change the url | 使用证书需要 https://；请修改 url",
+  )
+  .describe("History for trends and Grafana. Alerts reach people by MQTT, not this way.");
+
 const broker = z
   .strictObject({
     host: z
@@ -296,7 +356,7 @@ export const configSchema = z
           .describe("How long a score may lack an input before a technical alert."),
       })
       .prefault({}),
-    upstreams: z.array(z.discriminatedUnion("kind", [mqttUpstream])).default([]),
+    upstreams: z.array(z.discriminatedUnion("kind", [mqttUpstream, influxUpstream])).default([]),
   })
   .superRefine(checkTogether);
 
@@ -613,12 +673,12 @@ function withAbsolutePaths(config: Config, folder: string): Config {
   };
 }
 
-/** Settings whose names end in `File` are paths. */
+/** Settings whose names end in `File` are paths, also one group deeper. */
 function withAbsoluteFiles<Settings extends object>(settings: Settings, absolute: (path: string) => string): Settings {
-  const entries = Object.entries(settings).map(([key, value]): [string, unknown] => [
-    key,
-    key.endsWith("File") && typeof value === "string" ? absolute(value) : value,
-  ]);
+  const entries = Object.entries(settings).map(([key, value]): [string, unknown] => {
+    if (typeof value === "object" && value !== null && !Array.isArray(value)) return [key, withAbsoluteFiles(value, absolute)];
+    return [key, key.endsWith("File") && typeof value === "string" ? absolute(value) : value];
+  });
   return Object.fromEntries(entries) as Settings;
 }
 

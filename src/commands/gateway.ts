@@ -6,11 +6,11 @@ import { type Config, loadConfig, type UpstreamConfig } from "../../config/schem
 import { findDriver } from "../../drivers/index.ts";
 import { createSystemClock } from "../clock.ts";
 import type { Deed } from "../core/act.ts";
-import type { Alert } from "../core/alert.ts";
+import type { Alert, Subject } from "../core/alert.ts";
 import { alertText } from "../core/alert-text.ts";
 import { ERRORS, type Fault, fault } from "../core/errors.ts";
 import { LIMITS } from "../core/limits.ts";
-import type { Journal } from "../core/ports.ts";
+import type { Journal, Sink } from "../core/ports.ts";
 import { fail, type Result, succeed } from "../core/result.ts";
 import type { GatewayView } from "../core/stream.ts";
 import type { Clock } from "../core/time.ts";
@@ -25,6 +25,7 @@ import { createSystemTime } from "../gateway/system-time.ts";
 import { openJournal } from "../journal/journal.ts";
 import type { WaveSettings } from "../journal/waves/wave-settings.ts";
 import { createLog, type Log } from "../log.ts";
+import { createInfluxSink } from "../sinks/influx.ts";
 import { createMqttSink } from "../sinks/mqtt.ts";
 import { type Outbox, startOutbox } from "../sinks/outbox.ts";
 import { openReceiptBook } from "../sinks/receipt-book.ts";
@@ -273,48 +274,25 @@ function gatewayViewer(parts: {
   });
 }
 
-function openUpstream(
-  upstream: UpstreamConfig,
-  parts: {
-    readonly config: Config;
-    readonly clock: Clock;
-    readonly journal: Journal;
-    readonly gateway: Gateway;
-    readonly io: CommandIo;
-    readonly stop: AbortSignal;
-    readonly view: () => GatewayView;
-  },
-): Outbox {
+interface UpstreamParts {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly journal: Journal;
+  readonly gateway: Gateway;
+  readonly io: CommandIo;
+  readonly stop: AbortSignal;
+  readonly view: () => GatewayView;
+}
+
+function openUpstream(upstream: UpstreamConfig, parts: UpstreamParts): Outbox {
   const { config, clock, journal, gateway } = parts;
   const name = `upstream:${upstream.name}`;
   const subject = { patientId: null, bedId: null, deviceId: null, part: name };
-  const receipts = openReceiptBook({
-    reader: name,
-    journal,
-    clock,
-    record: ({ key, state, by }) => {
-      if (state === "accepted") parts.io.stdout(`alert confirmed ${key} by ${by} through ${upstream.name}`);
-      return gateway.addReceipt({ atMs: clock.wall(), of: key, reader: name, state, by });
-    },
-    onFault: (reason) => gateway.setFault(`${name}:receipts-many`, reason, subject),
-    stop: parts.stop,
-  });
-  const sink = createMqttSink(
-    { ...upstream, gatewayId: config.gateway.id, epoch: journal.epoch },
-    {
-      clock,
-      textOf: (alert) => ({ en: alertText(alert, "en"), zh: alertText(alert, "zh") }),
-      heartbeat: () => ({ committedSeq: journal.committedSeq(), state: heartbeatState(gateway, parts.view()) }),
-      lastSeq: gateway.lastSeq,
-      onReceipt: receipts.take,
-      onFault: (reason) => gateway.setFault(`${name}:receipts`, reason, subject),
-    },
-  );
   return startOutbox({
     name,
     gatewayId: config.gateway.id,
     journal,
-    sink,
+    sink: openSink(upstream, parts, { name, subject }),
     clock,
     random: Math.random,
     stop: parts.stop,
@@ -325,6 +303,53 @@ function openUpstream(
     stateLoss: gateway.addLoss,
     onIncident: (incident) => gateway.setFault(`${name}:${incident.code}`, incident, subject),
   });
+}
+
+function openSink(
+  upstream: UpstreamConfig,
+  parts: UpstreamParts,
+  as: { readonly name: string; readonly subject: Subject },
+): Sink {
+  const { config, clock, journal, gateway } = parts;
+  const { name, subject } = as;
+  const shared = {
+    clock,
+    textOf: (alert: Alert) => ({ en: alertText(alert, "en"), zh: alertText(alert, "zh") }),
+    heartbeat: () => ({ committedSeq: journal.committedSeq(), state: heartbeatState(gateway, parts.view()) }),
+  };
+  switch (upstream.kind) {
+    case "influx": {
+      const { patientTag: kind, patientKeyFile } = upstream;
+      const keyFile = patientKeyFile ?? join(config.gateway.dataFolder, "patient-pseudonym.key");
+      const patientTag = kind === "pseudonym" ? { kind, keyFile, makesKey: patientKeyFile === undefined } : { kind };
+      return createInfluxSink(
+        { ...upstream, patientTag, gatewayId: config.gateway.id },
+        { ...shared, onFault: (reason) => gateway.setFault(`${name}:series`, reason, subject) },
+      );
+    }
+    case "mqtt": {
+      const receipts = openReceiptBook({
+        reader: name,
+        journal,
+        clock,
+        record: ({ key, state, by }) => {
+          if (state === "accepted") parts.io.stdout(`alert confirmed ${key} by ${by} through ${upstream.name}`);
+          return gateway.addReceipt({ atMs: clock.wall(), of: key, reader: name, state, by });
+        },
+        onFault: (reason) => gateway.setFault(`${name}:receipts-many`, reason, subject),
+        stop: parts.stop,
+      });
+      return createMqttSink(
+        { ...upstream, gatewayId: config.gateway.id, epoch: journal.epoch },
+        {
+          ...shared,
+          lastSeq: gateway.lastSeq,
+          onReceipt: receipts.take,
+          onFault: (reason) => gateway.setFault(`${name}:receipts`, reason, subject),
+        },
+      );
+    }
+  }
 }
 
 /** The gateway's own word for how it is; a failing journal goes before a doubted clock. */

@@ -132,11 +132,9 @@ async function writeConfig(
       ...device,
       link: { kind: "tcp", host: "127.0.0.1", port: opened.devicePorts[device.id] ?? 1 },
     })),
-    upstreams: loaded.value.upstreams.map((upstream) => ({
-      ...upstream,
-      url: `mqtt://127.0.0.1:${opened.brokerPort}`,
-      passwordFile,
-    })),
+    upstreams: loaded.value.upstreams.map((upstream) =>
+      upstream.kind === "mqtt" ? { ...upstream, url: `mqtt://127.0.0.1:${opened.brokerPort}`, passwordFile } : upstream,
+    ),
   };
   const file = join(folder, "config.yaml");
   // JSON is YAML.

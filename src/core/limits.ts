@@ -94,7 +94,7 @@ export const LIMITS = {
   upstreamReceiptsPerSecondMax: bound(100, "receipts/s", "After 1,000 at once further ones wait unthanked and are taken at this pace, told as `upstream-receipts-many`."),
   upstreamReceiptsKnownMax: bound(10000, "receipts", "The oldest is forgotten; should it come again it is recorded again. At a start the last 500 to 1,000 are known."),
   upstreamReceiptBytesMax: bound(4096, "bytes", "The receipt is refused, counted and told as `upstream-receipt-unreadable`."),
-  influxSeriesMax: bound(50_000, "series per upstream and run", "A new series is written under the patient `over-limit`, told once as `upstream-series-many`. All other tags have few values, so this bounds the server's index; the patients of a year on fifty beds are about 50,000."),
+  influxSeriesMax: bound(50_000, "series per upstream and run", "A new series is written under the patient `over-limit`, told once as `upstream-series-many`. All other tags have few values, so this bounds the server's index. Fifty beds use about as many in a year."),
   influxTextCharactersMax: bound(1000, "characters", "The rest of a text is not written to an InfluxDB; the journal has it all."),
   influxPatientsKnownMax: bound(10_000, "patients", "Their pseudonyms are worked out anew; they stay the same."),
   influxBodyBytesMax: bound(1_048_576, "bytes per request", "The rest of a batch goes into the next request; halved each time a server answers that it is too large."),
