@@ -126,6 +126,11 @@ describe("the value at a path", () => {
     expect(refused(hear(options, { s: "on" }))).toEqual(["$.s"]);
   });
 
+  test("a number that the scale makes too great is refused", () => {
+    expect(refused(hear({ mapping: { bodyWeight: { path: "$.w", scale: 1e9 } } }, { w: 1e300 }))).toEqual(["$.w"]);
+    expect(readings(hear({ mapping: { bodyWeight: { path: "$.w", scale: 1e-9 } } }, { w: 7e10 }))).toEqual(["bodyWeight 70 kg"]);
+  });
+
   test("scale and offset come before the unit, and leave no dust behind", () => {
     const options = {
       mapping: {
@@ -170,6 +175,12 @@ describe("the value at a path", () => {
     expect(readings(hear(options, { weight: 72.4, unit: "kg" }))).toEqual(["bodyWeight 72.4 kg"]);
     expect(readings(hear(options, { weight: 160, unit: "lbs" }))).toEqual(["bodyWeight 160 [lb_av]"]);
     expect(readings(hear(options, { weight: 11, unit: "st" }))).toEqual([]);
+    const both = { mapping: { heartRate: ["$.ecg", "$.pleth"] } };
+    expect(readings(hear(both, { pleth: 66, ecg: 65 }))).toEqual(["heartRate 65 /min"]);
+    expect(readings(hear(both, { pleth: 66 }))).toEqual(["heartRate 66 /min"]);
+    expect(readings(hear(both, { pleth: 66, ecg: null })), "an absence is said, not passed over").toEqual([
+      "heartRate: not-available",
+    ]);
   });
 
   test("a topic of its own takes a quantity from nowhere else", () => {
@@ -378,6 +389,13 @@ describe("the device's alarms", () => {
     expect(alarms(hear(options, { alarm: [] }))).toEqual(["asystole off"]);
   });
 
+  test("a call out of a list is as old as its record", () => {
+    const options = { ...HR, each: "$.list", alarms: call, time: { path: "$.t", format: "unix-seconds" } };
+    expect(messagesIn(hear(options, { list: [{ event: "sos", t: 5 }] }))).toMatchObject([
+      { alarms: [{ code: "sos" }], deviceClockMs: 5000, mayBeStored: true },
+    ]);
+  });
+
   test("a call is said each time and never ended, and no clock makes an old one of it", () => {
     const options = { ...HR, alarms: call, time: { path: "$.t", format: "unix-seconds" } };
     expect(alarms(hear(options, { hr: 61, event: "none", t: 5 }))).toEqual([]);
@@ -416,6 +434,10 @@ describe("messages nobody can trust", () => {
     ["a hundred thousand levels", "[".repeat(100_000)],
     ["a hundred thousand whole levels", "[".repeat(100_000) + "]".repeat(100_000)],
     ["bytes that are no UTF-8", Uint8Array.of(0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d)],
+    [
+      "bytes that are no UTF-8 where nothing is mapped",
+      Uint8Array.of(...new TextEncoder().encode('{"hr":70,"x":"'), 0xff, 0x22, 0x7d),
+    ],
     ["half a character at its end", Uint8Array.of(0x22, 0xe4, 0xbd)],
     ["UTF-16", Uint8Array.of(0xff, 0xfe, 0x7b, 0x00, 0x7d, 0x00)],
   ])("%s is refused whole and by name", (_name, message) => {
@@ -435,6 +457,13 @@ describe("messages nobody can trust", () => {
       "heartRate 74 /min",
     ]);
     expect(refused(hear(HR, ""))).toEqual(["no-frame"]);
+  });
+
+  test("what stands inside a text is no structure", () => {
+    const inside = ["[".repeat(99), '"', "\\", '\\"', '"}', '","hr":"', "{".repeat(99)];
+    for (const text of inside)
+      expect(readings(hear(HR, { a: text, hr: 71, [text]: 1, z: text })), text).toEqual(["heartRate 71 /min"]);
+    expect(refused(hear(HR, '{"a\\"":1,"hr":70,"a\\"":2}'))).toEqual(["$"]);
   });
 
   test("the same key in two objects is no doubt", () => {

@@ -214,6 +214,7 @@ describe("a call for help", () => {
   });
 
   test("other actions are kept as the device's words, and call where the option says so", () => {
+    expect(messagesIn(hear({ action: "" }))).toMatchObject([{ alarms: [], events: [] }]);
     const [plain] = messagesIn(hear({ action: "single" }));
     expect(plain).toMatchObject({ alarms: [], events: [{ code: "device-text", facts: { action: "single" } }] });
     for (const sosActions of ["single,double", " double , single", '["double","single"]'])

@@ -264,7 +264,7 @@ function readCondition(reader: OptionReader, object: JsonObject, place: Place): 
 export function isSame(wanted: Scalar, value: Json): boolean {
   if (wanted === value) return true;
   const number = plainNumber(value);
-  return typeof wanted !== "boolean" && number !== null && number === plainNumber(wanted);
+  return number !== null && number === plainNumber(wanted);
 }
 
 /** A number, also one written as text in plain decimals; null for everything else, such as `72 bpm`, `1e3` in a text, or a number too great to be one. */

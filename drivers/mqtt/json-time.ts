@@ -105,8 +105,8 @@ function readMatch(value: Json, pattern: RegExp, zoneMinutes: number): WallMs | 
   if (eastMinutes === null || hour > 23 || minute > 59 || second > 59) return null;
   const day0 = new Date(Date.UTC(2000, 0, 1));
   day0.setUTCFullYear(year, month - 1, day);
-  // A day that the month does not have has become one of the next.
-  if (day0.getUTCMonth() !== month - 1 || day0.getUTCDate() !== day) return null;
+  // A day that the month does not have has become one of another.
+  if (day0.getUTCMonth() !== month - 1) return null;
   const milliseconds = groups["SSS"] ?? groups["fraction"]?.padEnd(3, "0").slice(0, 3) ?? "0";
   const ofDayMs = ((hour * 60 + minute - eastMinutes) * 60 + second) * 1000 + Number(milliseconds);
   return wallMs(day0.getTime() + ofDayMs);
