@@ -5,7 +5,7 @@ import { findDriver, optionTexts } from "../drivers/index.ts";
 import { mqttJson } from "../drivers/mqtt/json.ts";
 import { ABSENCES, DEVICE_FLAGS } from "../drivers/mqtt/json-options.ts";
 import { formatJsonPath, parseJsonPath, valueAt, withValueAt } from "../drivers/mqtt/json-path.ts";
-import type { Json } from "../drivers/mqtt/json-text.ts";
+import { type Json, parseStrictJson } from "../drivers/mqtt/json-text.ts";
 import { createTimeFormat } from "../drivers/mqtt/json-time.ts";
 import { isTopicFilter, topicMatches } from "../drivers/mqtt/topic-filter.ts";
 import { mqttZigbee2mqtt } from "../drivers/mqtt/zigbee2mqtt.ts";
@@ -20,6 +20,7 @@ import { monotonicMs, wallMs } from "../src/core/time.ts";
 import { createDeviceIntake } from "../src/intake/device-intake.ts";
 import { collectingIo } from "./support/collecting-io.ts";
 import { seededBody } from "./support/seeded-body.ts";
+import { type SeededRandom, seededRandom } from "./support/seeded-random.ts";
 
 const AT = monotonicMs(0);
 
@@ -67,6 +68,26 @@ function messagesIn(emissions: readonly Emission[]) {
 }
 
 const HR = { mapping: { heartRate: "$.hr" } };
+
+/** A text of the signs that JSON is built of. */
+function randomText(random: SeededRandom): string {
+  const signs = ['"', "\\", "{", "}", "[", "]", ":", ",", " ", "a", "\n", "\u0000", "é", "心"];
+  return Array.from(
+    { length: random.whole({ min: 0, max: 6 }) },
+    () => signs[random.whole({ min: 0, max: signs.length - 1 })],
+  ).join("");
+}
+
+function randomJson(random: SeededRandom, levels: number): Json {
+  const kind = random.whole({ min: 0, max: levels > 0 ? 5 : 3 });
+  const list = () => Array.from({ length: random.whole({ min: 0, max: 4 }) }, () => randomJson(random, levels - 1));
+  if (kind === 0) return random.whole({ min: -1000, max: 1000 }) / 8;
+  if (kind === 1) return null;
+  if (kind === 2) return random.fraction() < 0.5;
+  if (kind === 3) return randomText(random);
+  if (kind === 4) return list();
+  return Object.fromEntries(list().map((value) => [randomText(random), value]));
+}
 
 describe("the value at a path", () => {
   test.each<[unknown, string | null]>([
@@ -464,6 +485,18 @@ describe("messages nobody can trust", () => {
     for (const text of inside)
       expect(readings(hear(HR, { a: text, hr: 71, [text]: 1, z: text })), text).toEqual(["heartRate 71 /min"]);
     expect(refused(hear(HR, '{"a\\"":1,"hr":70,"a\\"":2}'))).toEqual(["$"]);
+  });
+
+  test("whatever JSON is written is read as the language reads it, and with a key added twice it is refused, two thousand seeds", () => {
+    for (let seed = 1; seed <= 2000; seed++) {
+      const random = seededRandom(seed);
+      const value = randomJson(random, 4);
+      const text = JSON.stringify(value, null, random.whole({ min: 0, max: 2 }));
+      expect(parseStrictJson(text), `seed ${seed}`).toEqual({ ok: true, value });
+      const key = JSON.stringify(randomText(random));
+      const twice = `{"x":${text},${key}:1, ${key} : ${text}}`;
+      expect(parseStrictJson(twice).ok, `seed ${seed}: ${twice}`).toBe(false);
+    }
   });
 
   test("the same key in two objects is no doubt", () => {

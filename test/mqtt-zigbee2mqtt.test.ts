@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { mqttZigbee2mqtt } from "../drivers/mqtt/zigbee2mqtt.ts";
 import { decodeCommand } from "../src/commands/decode.ts";
 import { deviceId } from "../src/core/ids.ts";
@@ -9,6 +9,7 @@ import { monotonicMs, wallMs } from "../src/core/time.ts";
 import { createDeviceIntake } from "../src/intake/device-intake.ts";
 import { collectingIo } from "./support/collecting-io.ts";
 import { seededBody } from "./support/seeded-body.ts";
+import { type SmallWard, startSmallWard } from "./support/small-ward.ts";
 
 const AT = monotonicMs(0);
 
@@ -363,6 +364,43 @@ describe("what intake makes of it", () => {
     const feed = openIntake();
     expect(feed({ smoke: true }, { kept: true }).alarms).toEqual([]);
     expect(feed({ smoke: true }).alarms).toHaveLength(1);
+  });
+});
+
+describe("in a whole gateway", () => {
+  async function startWard(): Promise<SmallWard> {
+    const ward = await startSmallWard({ driver: mqttZigbee2mqtt });
+    onTestFinished(() => ward.gateway.stop());
+    ward.link("monitor-1").up();
+    await ward.admit(1);
+    await ward.clock.advance(1000);
+    return ward;
+  }
+
+  async function say(ward: SmallWard, message: unknown): Promise<void> {
+    ward.link("monitor-1").send(bytesOf(message));
+    await ward.clock.advance(6000);
+  }
+
+  const open = (ward: SmallWard) =>
+    ward.gateway.openAlerts().map(({ rule, priority, nature }) => `${rule} ${priority} ${nature}`);
+
+  test("a call is an alert within its second, and no later message of the button ends it", async () => {
+    const ward = await startWard();
+    ward.link("monitor-1").send(bytesOf({ action: "emergency", battery: 88 }));
+    await ward.clock.advance(1);
+    expect(open(ward)).toEqual(["device-alarm.sos high physiological"]);
+    for (const later of [{ action: "" }, { battery: 87 }, { sos: false }, { battery_low: false }]) await say(ward, later);
+    expect(open(ward)).toEqual(["device-alarm.sos high physiological"]);
+  });
+
+  test("smoke is an alert as long as there is smoke", async () => {
+    const ward = await startWard();
+    await say(ward, { smoke: true });
+    await say(ward, { battery: 60 });
+    expect(open(ward)).toEqual(["device-alarm.smoke high physiological"]);
+    await say(ward, { smoke: false });
+    expect(open(ward)).toEqual([]);
   });
 });
 
