@@ -19,6 +19,8 @@ export const LIMITS = {
   messageBytesMax: bound(262144, "bytes per message", "The message of a device that sends whole messages is refused by name."),
   messageElementsMax: bound(2000, "records per message", "Further records that one message lists are refused by name, with their number."),
   jsonDepthMax: bound(32, "levels", "The message is refused by name."),
+  hl7SegmentsMax: bound(1000, "segments per message", "The message is refused by name."),
+  hl7FieldsMax: bound(1000, "fields per segment", "The message is refused by name."),
   refusalsPerSecondMax: bound(20, "refusals/s per device", "Further refusals of that second are only counted."),
   linkQueueBytesMax: bound(65536, "bytes per link", "Reading from the link pauses; the serial port or TCP window holds the rest."),
   linkOpenMsMax: bound(10000, "ms", "The attempt is given up and the next one begins after the backoff."),
