@@ -44,6 +44,14 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     says: "whether each record is where it must be, once  核对每条记录是否在位且唯一",
     load: async () => (await import("./commands/verify.ts")).verifyCommand,
   },
+  audit: {
+    says: "who did what, and whether that record is whole  操作审计及哈希链核对",
+    load: async () => (await import("./commands/audit.ts")).auditCommand,
+  },
+  doctor: {
+    says: "tries every part that may be wrong, and says what to do  检查各部分并给出处理办法",
+    load: async () => (await import("./commands/doctor.ts")).doctorCommand,
+  },
   devices: {
     says: "lists devices and says whom they measure  列出设备及其分配",
     load: async () => (await import("./commands/devices.ts")).devicesCommand,

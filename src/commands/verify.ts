@@ -1,9 +1,7 @@
-import { createReadStream } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { type Config, loadConfig } from "../../config/schema.ts";
 import { ERRORS, type Fault, fault } from "../core/errors.ts";
-import { LIMITS } from "../core/limits.ts";
 import { fail, type Result, succeed } from "../core/result.ts";
 import { sqliteOrSystemCode } from "../journal/journal-folder.ts";
 import { type JournalView, viewJournal } from "../journal/read-only.ts";
@@ -12,6 +10,7 @@ import { FindingBook } from "../verify/finding.ts";
 import { Ledger, type LedgerReport } from "../verify/ledger.ts";
 import { ALL_TIME, type TimeWindow } from "../verify/window.ts";
 import type { Command, CommandIo } from "./command.ts";
+import { readRecordFile } from "./record-file.ts";
 import { tellProblems } from "./run.ts";
 import { printLines, printTable } from "./verify-report.ts";
 
@@ -85,8 +84,12 @@ function questionOf(args: readonly string[], io: CommandIo): Question | null {
   return null;
 }
 
-/** @throws  An error with a text for people, where a time is none. */
-function windowOf(from: string | undefined, to: string | undefined): TimeWindow {
+/**
+ * The time that is asked for on a command line.
+ *
+ * @throws  An error with a text for people, where a time is none.
+ */
+export function windowOf(from: string | undefined, to: string | undefined): TimeWindow {
   const timeOf = (text: string) => {
     const ms = Date.parse(text);
     if (Number.isNaN(ms)) throw new Error(`${text} is no time; write for example 2026-11-22T08:00Z 时间格式错误`);
@@ -167,7 +170,7 @@ async function verifyView(
   const farSides: FarSide[] = [];
   for (const [reader, file] of files) {
     const farSide = new FarSide({ reader, gatewayId, epoch: view.epoch ?? "", window, book });
-    const read = await readFarSide(file, farSide);
+    const read = await readRecordFile(file, (text, isWhole) => farSide.takeLine(text, isWhole));
     if (!read.ok) return read;
     farSides.push(farSide);
   }
@@ -203,26 +206,4 @@ async function verifyView(
   const laterOwed = later.owed.filter(({ what, reader }) => what === "records" && reader === null);
   const report = ledger.finish(view.endedAt(lastSeq), { losses: later.recorded, owed: laterOwed });
   return succeed({ ...report, gatewayId, epoch: view.epoch, isRunning: view.isRunning, window });
-}
-
-/** Reads a receiver's record file line by line; one that is not there is told. */
-async function readFarSide(file: string, farSide: FarSide): Promise<Result<void, Fault>> {
-  let rest = "";
-  try {
-    for await (const piece of createReadStream(file, { encoding: "utf8", highWaterMark: 1 << 20 })) {
-      const lines = (rest + String(piece)).split("\n");
-      rest = lines.pop() ?? "";
-      for (const line of lines) farSide.takeLine(line, true);
-      if (rest.length > LIMITS.verifyLineBytesMax.value) {
-        farSide.takeLine(rest, true);
-        rest = "";
-      }
-    }
-  } catch (error) {
-    const code = sqliteOrSystemCode(error);
-    if (code === null) throw error;
-    return fail(fault("journal-unreadable", { file, code }));
-  }
-  farSide.takeLine(rest, false);
-  return succeed(undefined);
 }

@@ -123,7 +123,7 @@ export interface Act {
   readonly deed: Deed;
   /** The hash of the act before this one; `FIRST_PREVIOUS_HASH` of the first that has one. */
   readonly previousHash?: string;
-  /** SHA-256, hexadecimal, over `previousHash` and this act without its hash; src/gateway/act-chain.ts says how. */
+  /** SHA-256, hexadecimal, over `previousHash` and this act without its hash; src/verify/act-chain.ts says how. */
   readonly hash?: string;
 }
 

@@ -127,6 +127,7 @@ export const LIMITS = {
   noteCharactersMax: bound(2000, "characters", "A longer note is refused."),
   notesKeptMax: bound(50, "notes per patient", "Older ones are shown from the journal only."),
   verdictsKeptMax: bound(500, "verdicts", "Older ones are shown from the journal only."),
+  auditBreaksToldMax: bound(100, "breaks", "Further places where the chain of acts does not hold are only counted."),
   assignmentsKeptMax: bound(64, "assignments per device", "The oldest is forgotten: a stored record of its time belongs to nobody."),
   windowMsMax: bound(120_000, "ms before the newest value", "Older values leave the window; medians reach back 60 s."),
   windowSamplesMax: bound(600, "values per patient and quantity", "The oldest value leaves the window."),

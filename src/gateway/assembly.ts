@@ -12,6 +12,7 @@ import type { Clock, ClockTrust, MonotonicMs } from "../core/time.ts";
 import type { DashboardSource } from "../dashboard/server/source.ts";
 import { deviceEvent, deviceSubject, type Route, route } from "../gateway.ts";
 import { createDeviceIntake, quarantineFault } from "../intake/device-intake.ts";
+import { lastHashOf } from "../verify/act-chain.ts";
 import { WATCH_DEFAULTS } from "../watch/options.ts";
 import type { ScoreModel } from "../watch/score-model.ts";
 import { createWatch, type Watch } from "../watch/watch.ts";
@@ -219,6 +220,7 @@ function join(parts: GatewayParts, begun: Begun): Joined {
     nextSeq,
     plan: { bedIds: new Set(config.beds.map((bed) => bed.id)), deviceIds: new Set(config.devices.map((device) => device.id)) },
     acts: agedActs(recovered.acts, clock, wallClock.timeline()),
+    lastHash: lastHashOf(recovered.acts),
     openAlerts: desk.open,
     beforeAct: begun.look,
     onAct: (act, before, after) => {

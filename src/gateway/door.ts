@@ -7,6 +7,7 @@ import type { Actor, Journal, PerformAct } from "../core/ports.ts";
 import type { JournalRecord } from "../core/record.ts";
 import { fail, type Result, succeed } from "../core/result.ts";
 import type { Clock } from "../core/time.ts";
+import { chainedAct } from "../verify/act-chain.ts";
 import { applyAct, checkDeed, EMPTY_PLANT, type PlantPlan, type PlantState } from "./plant.ts";
 
 /** The one door through which people change something, and the state that all acts together made. */
@@ -25,6 +26,8 @@ export interface DoorParts {
   readonly plan: PlantPlan;
   /** The acts so far, as read from the journal at start. */
   readonly acts: readonly Act[];
+  /** The hash of the newest of them that has one, `FIRST_PREVIOUS_HASH` where none has. */
+  readonly lastHash: string;
   readonly openAlerts: () => readonly Alert[];
   /** Looks at the clocks before an act is numbered and timed. */
   readonly beforeAct: () => void;
@@ -35,6 +38,7 @@ export interface DoorParts {
 /** Opens the door with the state of all acts so far. */
 export function createDoor(parts: DoorParts): Door {
   let plant = parts.acts.reduce(applyAct, EMPTY_PLANT);
+  let lastHash = parts.lastHash;
 
   const perform = async (deed: Deed, actor: Actor): Promise<Result<{ readonly seq: Seq; readonly durable: boolean }, Fault>> => {
     const fits =
@@ -45,7 +49,7 @@ export function createDoor(parts: DoorParts): Door {
     if (deed.kind === "verdict" && !(await isAlert(parts, deed.alertId)))
       return fail(fault("act-refused", { why: "unknown-alert" }));
     parts.beforeAct();
-    const act: Act = {
+    const unchained = {
       kind: "act",
       seq: parts.nextSeq(),
       atMs: parts.clock.wall(),
@@ -55,7 +59,9 @@ export function createDoor(parts: DoorParts): Door {
       at: actor.at ?? null,
       ...(actor.message === undefined ? {} : { message: actor.message }),
       deed,
-    };
+    } as const;
+    const act = chainedAct(unchained, lastHash);
+    lastHash = act.hash;
     parts.record([act]);
     const before = plant;
     plant = applyAct(plant, act);

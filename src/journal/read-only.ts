@@ -54,6 +54,8 @@ export interface JournalView {
   readonly endedAt: (lastSeq: number) => Exclude<LifeStart["before"], "first"> | "running";
   /** Every record up to a number, in the order of the files: by number where they are sound. Reads page by page. */
   readonly walk: (upToSeq: number) => Generator<WalkStep, void>;
+  /** Every record of some kinds that are kept for ever, by number, also those of a commit under way. Observations are not read for it. */
+  readonly walkKept: (kinds: readonly KeptKind[]) => Generator<WalkStep, void>;
   readonly close: () => void;
 }
 
@@ -351,7 +353,7 @@ class FolderView implements JournalView {
         if (line.waiting.length === 0 && !line.isAtEnd) {
           const range = { afterSeq: line.afterSeq, upToSeq, limit: KEPT_PAGE_RECORDS };
           const page = keptRecords(line.kind, range, { inUse: this.#kept, sealed: this.#sealedKept });
-          line.waiting = page.map(({ json }) => rareOf(json)).reverse();
+          line.waiting = page.flatMap((row) => this.#recordOf(row)).reverse();
           line.afterSeq = page.at(-1)?.seq ?? line.afterSeq;
           line.isAtEnd = page.length === 0;
         }
@@ -362,6 +364,25 @@ class FolderView implements JournalView {
       if (record === undefined) return;
       yield record;
     }
+  }
+
+  /** Text that is none of a record, though its check sum is right, was not written by a gateway. */
+  #recordOf({ seq, json }: PackedRare): readonly JournalRecord[] {
+    try {
+      return [rareOf(json)];
+    } catch (error) {
+      if (!(error instanceof SyntaxError)) throw error;
+      this.#noteDamaged(KEPT_FILE, { from: seq, to: seq });
+      return [];
+    }
+  }
+
+  *walkKept(kinds: readonly KeptKind[]): Generator<WalkStep, void> {
+    for (const record of this.#keptRecords(kinds, Number.MAX_SAFE_INTEGER)) {
+      yield* this.#takeDamagedKept();
+      yield { kind: "record", record };
+    }
+    yield* this.#takeDamagedKept();
   }
 
   *#blockSteps(upToSeq: number): Generator<WalkStep, void> {

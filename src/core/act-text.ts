@@ -1,0 +1,153 @@
+import type { Act, Deed, Role } from "./act.ts";
+import { QUANTITIES, type Text } from "./quantities.ts";
+
+/** Roles as a person reads them. */
+export const ROLE_TEXTS: Readonly<Record<Role, Text>> = {
+  nurse: { en: "nurse", zh: "护士" },
+  engineer: { en: "engineer", zh: "工程师" },
+  auditor: { en: "auditor", zh: "审计员" },
+  administrator: { en: "administrator", zh: "管理员" },
+  family: { en: "family", zh: "家属" },
+};
+
+const VERDICTS = {
+  relevant: { en: "true and relevant", zh: "真实且需处理" },
+  "not-actionable": { en: "true, nothing to be done", zh: "真实但无需处理" },
+  false: { en: "false", zh: "误报" },
+} as const satisfies Readonly<Record<string, Text>>;
+
+const SIGN_OUTS = {
+  asked: { en: "signed out", zh: "退出登录" },
+  "time-out": { en: "was signed out after its time", zh: "会话到期" },
+  "account-changed": { en: "was signed out because the account was changed", zh: "账户变更，会话结束" },
+} as const satisfies Readonly<Record<string, Text>>;
+
+const REFUSALS = {
+  "wrong-password": { en: "wrong password", zh: "密码错误" },
+  "no-account": { en: "no such account", zh: "无此账户" },
+  locked: { en: "too many attempts", zh: "尝试次数过多" },
+} as const satisfies Readonly<Record<string, Text>>;
+
+/** What was done, in both languages, without who and when. Holds what the act holds: patients' numbers and labels too, so it belongs in no log. */
+export function deedText(deed: Deed): Text {
+  switch (deed.kind) {
+    case "admit":
+      return both(
+        `admitted ${deed.patientId} (${deed.label}) to bed ${deed.bedId}`,
+        `${deed.patientId}（${deed.label}）入床 ${deed.bedId}`,
+      );
+    case "discharge":
+      return both(`discharged ${deed.patientId}`, `${deed.patientId} 出床`);
+    case "transfer":
+      return both(`moved ${deed.patientId} to bed ${deed.bedId}`, `${deed.patientId} 转至 ${deed.bedId} 床`);
+    case "merge":
+      return both(`found ${deed.formerPatientId} to be ${deed.patientId}`, `${deed.formerPatientId} 合并为 ${deed.patientId}`);
+    case "correct-patient":
+      return both(`corrected the name of ${deed.patientId} to ${deed.label}`, `${deed.patientId} 的显示名更正为 ${deed.label}`);
+    case "assign":
+      return both(`put ${deed.deviceId} on ${deed.patientId}`, `${deed.deviceId} 分配给 ${deed.patientId}`);
+    case "release":
+      return both(`released ${deed.deviceId}`, `解除 ${deed.deviceId} 的分配`);
+    case "confirm-assignment":
+      return both(`confirmed that ${deed.deviceId} is on ${deed.patientId}`, `确认 ${deed.deviceId} 用于 ${deed.patientId}`);
+    case "set-limit":
+      return limitText(deed);
+    case "acknowledge":
+      return both(`acknowledged alert ${deed.alertId}`, `确认报警 ${deed.alertId}`);
+    case "verdict": {
+      const { en, zh } = VERDICTS[deed.verdict];
+      return both(`judged alert ${deed.alertId}: ${en}`, `评价报警 ${deed.alertId}：${zh}`);
+    }
+    case "note":
+      return both(`noted of ${deed.patientId}: ${deed.text}`, `${deed.patientId} 备注：${deed.text}`);
+    case "enter-consciousness":
+      return both(
+        `entered consciousness ${deed.consciousness} of ${deed.patientId}`,
+        `${deed.patientId} 意识 ${deed.consciousness}`,
+      );
+    case "enter-oxygen":
+      return deed.onOxygen
+        ? both(`entered that ${deed.patientId} is on oxygen`, `${deed.patientId} 吸氧`)
+        : both(`entered that ${deed.patientId} breathes air`, `${deed.patientId} 未吸氧`);
+    case "set-profile":
+      return both(
+        `set SpO2 scale ${deed.profile.spo2Scale} for ${deed.patientId}`,
+        `${deed.patientId} 使用 SpO2 量表 ${deed.profile.spo2Scale}`,
+      );
+    case "sign-in":
+    case "sign-out":
+    case "sign-in-refused":
+    case "account-added":
+    case "account-changed":
+    case "account-removed":
+    case "device-account-added":
+    case "device-account-removed":
+      return accessText(deed);
+  }
+}
+
+function accessText(deed: Extract<Deed, { kind: `sign-${string}` | `${string}account-${string}` }>): Text {
+  switch (deed.kind) {
+    case "sign-in":
+      return both("signed in", "登录");
+    case "sign-out":
+      return SIGN_OUTS[deed.why];
+    case "sign-in-refused": {
+      const { en, zh } = REFUSALS[deed.why];
+      const name = deed.account ?? "?";
+      return both(`was refused as ${name}: ${en} (${deed.count})`, `以 ${name} 登录被拒：${zh}（${deed.count}）`);
+    }
+    case "account-added": {
+      const of = deed.patientId === null ? "" : ` / ${deed.patientId}`;
+      const { en, zh } = ROLE_TEXTS[deed.role];
+      return both(`added the account ${deed.account} (${en}${of})`, `添加账户 ${deed.account}（${zh}${of}）`);
+    }
+    case "account-changed":
+      return deed.what === "password"
+        ? both(`changed the password of ${deed.account}`, `更改 ${deed.account} 的密码`)
+        : both(`changed the role of ${deed.account}`, `更改 ${deed.account} 的角色`);
+    case "account-removed":
+      return both(`removed the account ${deed.account}`, `删除账户 ${deed.account}`);
+    case "device-account-added":
+      return both(`added the device account ${deed.account}`, `添加设备账户 ${deed.account}`);
+    case "device-account-removed":
+      return both(`removed the device account ${deed.account}`, `删除设备账户 ${deed.account}`);
+  }
+}
+
+function limitText(deed: Extract<Deed, { kind: "set-limit" }>): Text {
+  const { title, unit } = QUANTITIES[deed.quantity];
+  const sides = (["low", "high"] as const).map((side) => {
+    const given = deed[side];
+    const names = { low: both("low", "下限"), high: both("high", "上限") }[side];
+    return given === null
+      ? both(`${names.en} off`, `${names.zh}关闭`)
+      : both(`${names.en} ${given.value} ${unit} ${given.priority}`, `${names.zh} ${given.value} ${unit} ${given.priority}`);
+  });
+  const until = typeof deed.expiresAtMs === "number" ? new Date(deed.expiresAtMs).toISOString() : null;
+  const reason = deed.reason ?? null;
+  const en = [
+    ...sides.map((side) => side.en),
+    ...(until === null ? [] : [`until ${until}`]),
+    ...(reason === null ? [] : [reason]),
+  ];
+  const zh = [...sides.map((side) => side.zh), ...(until === null ? [] : [`至 ${until}`]), ...(reason === null ? [] : [reason])];
+  return both(
+    `set limits of ${deed.patientId}, ${title.en}: ${en.join(", ")}`,
+    `设置 ${deed.patientId} 的${title.zh}限值：${zh.join("，")}`,
+  );
+}
+
+/** One act on one line, in both languages: when (UTC, by the board's clock), who, as what, through which door, from where, and what. */
+export function actText(act: Act): string {
+  const { en, zh } = deedText(act.deed);
+  const role = act.role === undefined || act.role === null ? [] : [`${ROLE_TEXTS[act.role].en} ${ROLE_TEXTS[act.role].zh}`];
+  const who = [...role, act.from, ...(act.at === undefined || act.at === null ? [] : [act.at])].join(", ");
+  const line = `${new Date(act.atMs).toISOString()} #${act.seq} ${act.by} (${who}): ${en} · ${zh}`;
+  // One act is one line, whatever was written in it.
+  return line.replaceAll(/\p{Cc}+/gu, " ");
+}
+
+function both(en: string, zh: string): Text {
+  return { en, zh };
+}
