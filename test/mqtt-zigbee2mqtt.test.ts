@@ -352,14 +352,6 @@ describe("what intake makes of it", () => {
     expect(judged.alarms.map(({ alarm }) => alarm.code)).toEqual(["sos"]);
   });
 
-  test("a call that a server had kept for an unknown time is told, and raises nothing", () => {
-    const judged = openIntake()({ action: "emergency" }, { kept: true });
-    expect(judged.alarms).toEqual([]);
-    expect(judged.events).toContainEqual(
-      expect.objectContaining({ code: "device-text", facts: expect.objectContaining({ storedAlarm: "sos" }) }),
-    );
-  });
-
   test("a smoke that is still there is an alarm with the next message, though a kept one had said it before", () => {
     const feed = openIntake();
     expect(feed({ smoke: true }, { kept: true }).alarms).toEqual([]);
