@@ -228,16 +228,17 @@ export class SessionStore {
 
   #guardQueues(): void {
     const persistence = this.#persistence;
-    const enqueue = persistence.outgoingEnqueueCombi.bind(persistence);
     const update = persistence.outgoingUpdate.bind(persistence);
     const clear = persistence.outgoingClearMessageId.bind(persistence);
     persistence.outgoingEnqueueCombi = async (subscriptions, packet) => {
       const fitting = subscriptions.filter(({ clientId }) => this.#hasRoomToQueue(clientId, packet));
-      await enqueue(fitting, packet);
-      for (const { clientId } of fitting) {
+      for (const { clientId, qos } of fitting) {
+        // As was granted: the library would send it as it came. MQTT 3.1.1, 3.8.4.
+        const granted = { ...packet, qos: qos < packet.qos ? qos : packet.qos };
+        await persistence.outgoingEnqueue({ clientId }, granted);
         const key = queueKey(clientId, packet);
         this.#noteQueued(key, clientId, packet.payload.length);
-        this.#map.put(key, { ...jsonOf(packet), clientId });
+        this.#map.put(key, { ...jsonOf(granted), clientId });
       }
     };
     persistence.outgoingUpdate = async (client, packet) => {
