@@ -12,6 +12,7 @@ import { DurableMap } from "../src/broker/durable-map.ts";
 import { createSystemClock } from "../src/clock.ts";
 import { LIMITS } from "../src/core/limits.ts";
 import { type BrokerStage, connectClient, recordListener, startStage } from "./support/broker-stage.ts";
+import { createSimulatedClock } from "./support/simulated-clock.ts";
 import { pause, until } from "./support/until.ts";
 
 const cleanups: (() => unknown)[] = [];
@@ -258,6 +259,45 @@ describe("what the broker keeps for its clients", () => {
     await until("the thanks", () => isThanked);
     expect(await readFile(join(stage.folder, "broker-sessions.log"), "utf8")).toContain("devices/monitor/state");
     await sender.endAsync();
+  });
+});
+
+describe("last wills of clients that were in when the gateway died", () => {
+  test("are published when their time is over, those of clients that came back and of strangers are not", async () => {
+    const stage = await openStage();
+    const passwords = new Map<string, string>();
+    for (const name of ["gone", "back", "stranger"]) passwords.set(name, await stage.account(name));
+    const connectWith = (at: BrokerStage, name: string, topic: string) => {
+      const will = { topic, payload: Buffer.from("offline"), qos: 1 as const, retain: true };
+      return connectClient(at, name, passwords.get(name) ?? "", { will });
+    };
+    const clients = [
+      await connectWith(stage, "gone", "devices/gone/state"),
+      await connectWith(stage, "back", "devices/back/state"),
+      await connectWith(stage, "stranger", "devices/gone/state"),
+    ];
+    await until("all wills are on disk", async () => {
+      const text = await readFile(join(stage.folder, "broker-sessions.log"), "utf8").catch(() => "");
+      return text.split('["w ').length === 4;
+    });
+    // What a process that was killed now would leave.
+    for (const name of ["broker-sessions.log", "broker-accounts.json"]) {
+      await writeFile(join(folder, name), await readFile(join(stage.folder, name)));
+    }
+    const time = createSimulatedClock();
+    const next = await startStage({ dataFolder: folder }, { clock: time });
+    cleanups.push(next.remove);
+    const link = recordListener({ thanks: true });
+    next.broker.inlet.listen({ topics: ["devices/#"], account: null }, link);
+    const back = await connectWith(next, "back", "devices/back/state");
+    await time.advance(LIMITS.brokerWillGraceMs.value - 1);
+    expect(link.arrivals).toEqual([]);
+    await time.advance(1);
+    await until("the will", () => link.arrivals.length > 0);
+    await pause(50);
+    expect(link.arrivals.map(({ topic, retained }) => `${topic} ${retained}`)).toEqual(["devices/gone/state false"]);
+    expect(next.broker.view().kept.retainedCount).toBe(1);
+    for (const client of [...clients, back]) client.end(true);
   });
 });
 
