@@ -135,6 +135,51 @@ export interface SerialLine {
   readonly handshake: "none" | "rts-cts" | "xon-xoff";
 }
 
+/** Where HL7 messages are received by MLLP, and from whom. */
+export interface MllpSpec {
+  readonly host: string;
+  /** 0 takes a free one. */
+  readonly port: number;
+  /** Addresses and networks (`10.1.2.0/24`) that may connect; nobody else is heard. */
+  readonly allowFrom: readonly string[];
+  /** Encrypted, and nothing else; files in PEM. With `clientCaFile` only who has a certificate of that issuer is heard. */
+  readonly tls?: { readonly certFile: string; readonly keyFile: string; readonly clientCaFile?: string | undefined } | undefined;
+}
+
+/** One whole message out of its MLLP frame. */
+export interface MllpArrival {
+  readonly bytes: Uint8Array;
+  readonly address: string;
+}
+
+/** What an MLLP server did not take: bytes that were no frame, or somebody who may not connect. */
+export type MllpRefusal =
+  | { readonly kind: "frame"; readonly error: DecodeError; readonly address: string }
+  | {
+      readonly kind: "connection";
+      readonly why: "address" | "certificate" | "too-many" | "slow-answer";
+      readonly cause: string;
+      readonly address: string;
+    };
+
+/** Who gets the messages of an MLLP server. */
+export interface MllpOwner {
+  /**
+   * Takes a message and returns the answers, in order, when what it brought is on disk; of one connection one message at a time.
+   * `stop` is aborted when the connection is gone or the server closes: nobody hears the answer any more. Never rejects.
+   */
+  readonly message: (arrival: MllpArrival, stop: AbortSignal) => Promise<readonly Uint8Array[]>;
+  readonly refused: (refusal: MllpRefusal) => void;
+}
+
+/** An open MLLP server. */
+export interface MllpServer {
+  readonly port: number;
+  readonly connectionCount: () => number;
+  /** Ends all connections; what was not answered comes again. */
+  readonly close: () => Promise<void>;
+}
+
 // --------------------------------------------------------------------- drivers
 
 /** A wave as the driver found it in one message. */
