@@ -262,11 +262,16 @@ describe("topics", () => {
       expect(hear({ smoke: true }, topic)).toEqual([]);
   });
 
-  test("another base is an option, and a topic outside it is refused", () => {
-    expect(readings(hear({ occupancy: true }, "home/zigbee/hall", { base: "home/zigbee" }))).toEqual(["motion 1"]);
-    expect(alarms(hear("offline", "home/zigbee/bridge/state", { base: "home/zigbee" }))).toEqual(["bridge-offline on"]);
-    for (const topic of ["zigbee2mqtt2/hall", "home/zigbee/hall", "zigbee2mqtt"])
-      expect(refused(hear({ occupancy: true }, topic))).toEqual(["topic"]);
+  test("any base will do, unless an option names the only one", () => {
+    for (const options of [{}, { base: "home/zigbee" }]) {
+      expect(readings(hear({ occupancy: true }, "home/zigbee/hall", options))).toEqual(["motion 1"]);
+      expect(alarms(hear("offline", "home/zigbee/bridge/state", options))).toEqual(["bridge-offline on"]);
+      expect(alarms(hear("offline", "home/zigbee/hall/availability", options))).toEqual(["device-offline on"]);
+      expect(hear({ smoke: true }, "home/zigbee/bridge/devices", options)).toEqual([]);
+    }
+    for (const topic of ["zigbee2mqtt/hall", "home/zigbee2/hall", "home/zigbee", "home"])
+      expect(refused(hear({ occupancy: true }, topic, { base: "home/zigbee" }))).toEqual(["topic"]);
+    expect(readings(hear({ occupancy: true }, "home/zigbee/bridge/hall"))).toEqual(["motion 1"]);
   });
 
   test.each<[Options, string]>([

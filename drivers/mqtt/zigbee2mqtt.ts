@@ -112,7 +112,8 @@ const BRIDGE_OFFLINE = { code: "bridge-offline", nature: "technical", priority: 
 // --------------------------------------------------------------------------------------------------------------- options
 
 interface Settings {
-  readonly base: string;
+  /** The bridge's own base topic; null where any will do, because the topics of the link say it. */
+  readonly base: string | null;
   readonly invertContact: boolean;
   readonly sosActions: readonly string[];
 }
@@ -126,7 +127,7 @@ type TwinKind = (typeof TWIN_KINDS)[number];
 
 function settingsOf(options: Readonly<Record<string, string>>): Settings {
   return {
-    base: options["base"] ?? USUAL_BASE,
+    base: options["base"] ?? null,
     invertContact: options["invertContact"] === "true",
     sosActions: options["sosActions"] === undefined ? USUAL_SOS_ACTIONS : (actionsOf(options["sosActions"]) ?? []),
   };
@@ -294,6 +295,21 @@ function readPresence(bytes: Uint8Array, alarm: Omit<DeviceAlarm, "active">): re
   return [{ kind: "message", byOther: true, ...message }];
 }
 
+/** What the bridge says of itself or of all devices, behind its base. Source: zigbee2mqtt.io guide, MQTT Topics and Messages. */
+const BRIDGE_TOPIC =
+  /(^|\/)bridge\/(info|devices|groups|definitions|extensions|converters|logging|log|event|health|config|request|response)(\/|$)/;
+
+/** What a topic is for: a device's state, its availability, the bridge's state, what is said to devices or of others, or nothing of this bridge. */
+function purposeOf(topic: string, base: string | null): "state" | "availability" | "bridge" | "others" | "foreign" {
+  if (topic === "") return "state";
+  if (base !== null && !topic.startsWith(`${base}/`)) return "foreign";
+  const inner = base === null ? topic : topic.slice(base.length + 1);
+  const isBridges = base === null ? /(^|\/)bridge\/state$/.test(inner) : inner === "bridge/state";
+  if (isBridges) return "bridge";
+  if (BRIDGE_TOPIC.test(inner) || /\/(set|get)$/.test(inner)) return "others";
+  return inner.endsWith("/availability") ? "availability" : "state";
+}
+
 /** Holds its options and nothing else: each message is whole and is read by itself. */
 class ZigbeeSession implements DriverSession {
   readonly #settings: Settings;
@@ -303,15 +319,20 @@ class ZigbeeSession implements DriverSession {
   }
 
   feed(bytes: Uint8Array, channel: string): readonly Emission[] {
-    const { base } = this.#settings;
-    if (channel !== "" && !channel.startsWith(`${base}/`))
-      return [{ kind: "refusal", error: badField("topic", quoted(channel)) }];
-    if (channel === `${base}/bridge/state`) return readPresence(bytes, BRIDGE_OFFLINE);
-    // What is said to devices, and what the bridge says of itself or of all of them.
-    if (channel.startsWith(`${base}/bridge/`) || /\/(set|get)$/.test(channel)) return [];
-    if (channel.endsWith("/availability")) return readPresence(bytes, DEVICE_OFFLINE);
-    const parsed = parseMessage(bytes);
-    return parsed.ok ? readState(parsed.value, this.#settings) : [{ kind: "refusal", error: parsed.error }];
+    switch (purposeOf(channel, this.#settings.base)) {
+      case "foreign":
+        return [{ kind: "refusal", error: badField("topic", quoted(channel)) }];
+      case "others":
+        return [];
+      case "bridge":
+        return readPresence(bytes, BRIDGE_OFFLINE);
+      case "availability":
+        return readPresence(bytes, DEVICE_OFFLINE);
+      case "state": {
+        const parsed = parseMessage(bytes);
+        return parsed.ok ? readState(parsed.value, this.#settings) : [{ kind: "refusal", error: parsed.error }];
+      }
+    }
   }
 
   due() {
