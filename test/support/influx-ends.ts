@@ -7,18 +7,19 @@ import { recordKey, type Seq, seq } from "../../src/core/ids.ts";
 import type { Delivery, Journal } from "../../src/core/ports.ts";
 import type { JournalRecord, Loss } from "../../src/core/record.ts";
 import { wallMs } from "../../src/core/time.ts";
-import { leavesFor } from "../../src/core/upstream.ts";
+import { type AlertWords, leavesFor } from "../../src/core/upstream.ts";
 import { openJournal } from "../../src/journal/journal.ts";
 import { createInfluxSink, type InfluxSinkOptions } from "../../src/sinks/influx.ts";
 import { influxLine } from "../../src/sinks/influx-lines.ts";
 import { influxPoints } from "../../src/sinks/influx-points.ts";
 import { type Outbox, startOutbox } from "../../src/sinks/outbox.ts";
-import { parseLine, pointIdentity } from "./influx-line-parser.ts";
+import { type ParsedLine, parseLine, pointIdentity } from "./influx-line-parser.ts";
 import { until } from "./until.ts";
 import { hurry } from "./upstream-records.ts";
 
 export const INFLUX_READER = "upstream:history";
 const GATEWAY = "ward-3";
+const TEXT_OF: AlertWords = (alert) => ({ en: `Oxygen saturation low ${alert.seq}`, zh: `血氧低 ${alert.seq}` });
 
 /** A gateway's journal and outbox with a real sink, and everything they said. */
 export interface InfluxEnd {
@@ -84,7 +85,7 @@ export async function startInfluxEnd(of: {
   const stop = new AbortController();
   const sink = createInfluxSink(of.options, {
     clock,
-    textOf: (alert) => ({ en: `Oxygen saturation low ${alert.seq}`, zh: `血氧低 ${alert.seq}` }),
+    textOf: TEXT_OF,
     heartbeat: () => ({ committedSeq: journal.committedSeq(), state: "working" }),
     onFault: (reason) => void sinkFaults.push(reason),
   });
@@ -136,18 +137,26 @@ export function deliveryOf(record: JournalRecord, epoch = "11111111-2222-4333-84
   return { key: recordKey({ gatewayId: GATEWAY, epoch, seq: record.seq }), record, resent: false, durable: true };
 }
 
-/** The identity of every point that records must become, by record's number. */
+/** The points that records must become, each with its record's number. */
+function pointsOf(
+  records: readonly JournalRecord[],
+  epoch: string | undefined,
+  options: InfluxSinkOptions,
+): readonly { readonly line: ParsedLine; readonly number: number }[] {
+  const parts = { gatewayId: options.gatewayId, patientTag: (patient: string) => patient, textOf: TEXT_OF };
+  return records
+    .filter((record) => leavesFor(record, INFLUX_READER))
+    .flatMap((record) =>
+      influxPoints(deliveryOf(record, epoch), parts).map((point) => ({ line: parseLine(influxLine(point)), number: record.seq })),
+    );
+}
+
+/** The identity of every point that records must become, with the record's number. */
 export function identitiesOf(records: readonly JournalRecord[], options: InfluxSinkOptions): ReadonlyMap<string, number> {
-  const identities = new Map<string, number>();
-  const parts = {
-    gatewayId: options.gatewayId,
-    patientTag: (patient: string) => patient,
-    textOf: () => ({ en: "-", zh: "-" }),
-  };
-  for (const record of records) {
-    if (!leavesFor(record, INFLUX_READER)) continue;
-    for (const point of influxPoints(deliveryOf(record), parts))
-      identities.set(pointIdentity(parseLine(influxLine(point))), record.seq);
-  }
-  return identities;
+  return new Map(pointsOf(records, undefined, options).map(({ line, number }) => [pointIdentity(line), number]));
+}
+
+/** Every point that records must become in a server, where patients leave by their id. */
+export function linesOf(records: readonly JournalRecord[], epoch: string, options: InfluxSinkOptions): readonly ParsedLine[] {
+  return pointsOf(records, epoch, options).map(({ line }) => line);
 }
