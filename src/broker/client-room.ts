@@ -19,6 +19,8 @@ export interface TrafficCounts {
   /** From clients that are in, refused ones included. */
   readonly receivedCount: number;
   readonly deliveredCount: number;
+  /** With QoS 0, told to the gateway's links but not to other clients, because the broker had too much to do for their sender. */
+  readonly leftOutCount: number;
   readonly connectionsCount: number;
 }
 
@@ -65,7 +67,7 @@ export class ClientRoom {
   readonly #presences = new Map<string, Presence>();
   readonly #addresses = new Map<string, TokenBucket>();
   #signedInCount = 0;
-  #traffic = { receivedCount: 0, deliveredCount: 0, connectionsCount: 0 };
+  #traffic = { receivedCount: 0, deliveredCount: 0, leftOutCount: 0, connectionsCount: 0 };
 
   constructor(parts: ClientRoomParts) {
     this.#parts = parts;
@@ -147,14 +149,15 @@ export class ClientRoom {
     readonly heldCount: number;
     readonly traffic: TrafficCounts;
   } {
-    let { receivedCount, deliveredCount } = this.#traffic;
+    let { receivedCount, deliveredCount, leftOutCount } = this.#traffic;
     let heldCount = 0;
-    for (const { messagesCount, deliveredCount: delivered, held } of this.#connections) {
+    for (const { messagesCount, deliveredCount: delivered, leftOutCount: leftOut, held } of this.#connections) {
       receivedCount += messagesCount;
       deliveredCount += delivered;
+      leftOutCount += leftOut;
       heldCount += held.count;
     }
-    const traffic = { receivedCount, deliveredCount, connectionsCount: this.#traffic.connectionsCount };
+    const traffic = { receivedCount, deliveredCount, leftOutCount, connectionsCount: this.#traffic.connectionsCount };
     return { connectionsCount: this.#connections.size, signedInCount: this.#signedInCount, heldCount, traffic };
   }
 
@@ -301,6 +304,7 @@ export class ClientRoom {
       this.#connections.delete(connection);
       this.#traffic.receivedCount += connection.messagesCount;
       this.#traffic.deliveredCount += connection.deliveredCount;
+      this.#traffic.leftOutCount += connection.leftOutCount;
       this.#sessions.delete(connection);
       if (session === undefined) return;
       if (this.#byClientId.get(session.clientId) === session) this.#byClientId.delete(session.clientId);

@@ -103,6 +103,8 @@ export class Connection {
   #left = false;
   readonly #onLeft: (() => void)[] = [];
   messagesCount = 0;
+  /** Messages with QoS 0 that went to the gateway's links only. */
+  leftOutCount = 0;
   deliveredCount = 0;
 
   constructor(parts: ConnectionParts) {
@@ -338,8 +340,8 @@ export class Connection {
 
   #forward(bytes: Buffer, { qos }: PublishPacket): void {
     if (this.#state === "ended") return;
-    if (qos === 0 && this.stream.readableLength > LIMITS.brokerForwardBytesMax.value) return;
-    this.stream.push(bytes);
+    if (qos === 0 && this.stream.readableLength > LIMITS.brokerForwardBytesMax.value) this.leftOutCount += 1;
+    else this.stream.push(bytes);
   }
 
   #breach(reason: RefusalReason, topic: string | null = null): void {

@@ -50,7 +50,7 @@ export function grantTopics(rights: readonly TopicRight[], user: TopicUser): Gra
 }
 
 /** Puts client id and account name into a right's filter. */
-export function expandFilter(filter: string, { clientId, accountName }: TopicUser): string {
+function expandFilter(filter: string, { clientId, accountName }: TopicUser): string {
   const expanded = levels(filter).map((level) => (level === "%c" ? clientId : level === "%u" ? accountName : level));
   return expanded.join("/");
 }

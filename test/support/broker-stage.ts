@@ -19,6 +19,8 @@ if (mosquittoClientsAreMissing) {
   process.stderr.write("SKIPPED: tests with mosquitto_pub (install Debian's package `mosquitto-clients`)\n");
 }
 
+const FOLLOWER = "/usr/bin/mosquitto_sub";
+
 /** A broker in a folder of its own, with what it reported. */
 export interface BrokerStage {
   readonly folder: string;
@@ -159,7 +161,7 @@ export function followMosquitto(args: readonly string[]): {
   readonly child: ChildProcess;
   readonly lines: () => readonly string[];
 } {
-  const child = spawn("mosquitto_sub", [...args], { stdio: ["ignore", "pipe", "ignore"] });
+  const child = spawn(FOLLOWER, [...args], { stdio: ["ignore", "pipe", "ignore"] });
   let text = "";
   child.stdout.on("data", (bytes: Buffer) => {
     text += bytes.toString();
