@@ -5,6 +5,7 @@ import * as z from "zod";
 import { DRIVERS, findDriver, optionProblems, optionRemedy, optionTexts, unknownOptions } from "../drivers/index.ts";
 import { QUANTITIES, QUANTITY_NAMES, type QuantityName, type Text } from "../src/core/quantities.ts";
 import { fail, type Result, succeed } from "../src/core/result.ts";
+import { admissions, checkAdmissions, checkableAdmissions } from "./admissions-settings.ts";
 
 const name = z
   .string()
@@ -356,6 +357,7 @@ export const configSchema = z
           .describe("How long a score may lack an input before a technical alert."),
       })
       .prefault({}),
+    admissions: admissions.optional(),
     upstreams: z.array(z.discriminatedUnion("kind", [mqttUpstream, influxUpstream])).default([]),
   })
   .superRefine(checkTogether);
@@ -403,6 +405,7 @@ const checkable = z.object({
         .catch({ id: "", driver: "", link: { kind: "" } }),
     )
     .catch([]),
+  admissions: checkableAdmissions,
   upstreams: z.array(checkableAccess).catch([]),
   mqttServers: z.array(checkableAccess).catch([]),
   broker: z.object({}).loose().optional().catch({}),
@@ -458,6 +461,7 @@ function checkTogether(config: Checkable, context: Refinement): void {
       );
   });
   checkLinks(config, complain);
+  checkAdmissions(config.admissions, bedIds, complain);
   checkAccess("upstreams", config.upstreams, complain);
   checkAccess("mqttServers", config.mqttServers, complain);
   const loopback = ["127.0.0.1", "::1", "localhost"].includes(config.dashboard.host);
@@ -533,6 +537,7 @@ interface Checkable {
     readonly link: { readonly kind: string; readonly server?: string | undefined };
     readonly options?: Readonly<Record<string, unknown>> | undefined;
   }[];
+  readonly admissions?: Parameters<typeof checkAdmissions>[0];
   readonly upstreams: readonly {
     readonly name: string;
     readonly url: string;
@@ -660,6 +665,14 @@ function withAbsolutePaths(config: Config, folder: string): Config {
     devices: config.devices.map((entry) =>
       entry.link.kind === "capture" ? { ...entry, link: { ...entry.link, file: absolute(entry.link.file) } } : entry,
     ),
+    ...(config.admissions?.mllp.tls === undefined
+      ? {}
+      : {
+          admissions: {
+            ...config.admissions,
+            mllp: { ...config.admissions.mllp, tls: withAbsoluteFiles(config.admissions.mllp.tls, absolute) },
+          },
+        }),
     upstreams: config.upstreams.map((entry) => withAbsoluteFiles(entry, absolute)),
     mqttServers: config.mqttServers.map((entry) => withAbsoluteFiles(entry, absolute)),
     ...(ownBroker === undefined

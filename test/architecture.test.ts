@@ -22,7 +22,7 @@ const PACKAGE = JSON.parse(readFileSync(join(PROJECT_FOLDER, "package.json"), "u
 
 const SRC_ROOMS = [
   ...["core", "wire", "transports", "intake", "watch", "inference", "alerts", "journal", "sinks", "broker"],
-  ...["mqtt", "verify", "accounts"],
+  ...["mqtt", "verify", "accounts", "admissions"],
   ...["dashboard/server", "dashboard/web", "supervisor", "clock", "log"],
 ];
 
@@ -34,6 +34,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   wire: ["core"],
   mqtt: ["core"],
   accounts: ["core"],
+  admissions: ["core", "wire"],
   transports: ["core", "mqtt"],
   intake: ["core"],
   watch: ["core"],
