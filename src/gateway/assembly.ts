@@ -41,7 +41,7 @@ import {
 import { createRefusalMeter } from "./refusal-meter.ts";
 import { stripView } from "./strip-view.ts";
 import { SILENT_SYSTEM, type SystemTime } from "./system-time.ts";
-import { createTallyCounter } from "./tally.ts";
+import { createTallyCounter, type TallyCounter } from "./tally.ts";
 import { createWallClock, readClockHistory, type WallClock } from "./wall-clock.ts";
 import { tellWatch, type WatchPlan, watchPlan } from "./watch-plan.ts";
 
@@ -182,17 +182,7 @@ function join(parts: GatewayParts, begun: Begun): Joined {
   let lastSeq: number = journal.leftOutAtOpen?.to ?? journal.lastSeqAtOpen;
   const nextSeq = () => seq(++lastSeq);
   const tally = createTallyCounter(seq(lastSeq + 1));
-  const record: Route["record"] = (records) => {
-    tally.recorded(records);
-    journal.append(records);
-    parts.onRecorded?.(records);
-  };
-  const recordTally = () => {
-    if (tally.isEmpty()) return;
-    const counted = [tally.close({ seq: nextSeq(), atMs: clock.wall() })];
-    journal.append(counted);
-    parts.onRecorded?.(counted);
-  };
+  const { record, recordTally } = recorderOf(parts, { tally, nextSeq });
   const watch = watchOf(parts);
   const probe = createHeartbeatProbe({ watch, clock, onHeartbeat: parts.onHeartbeat });
   const desk = createAlertDesk({
@@ -268,6 +258,26 @@ function join(parts: GatewayParts, begun: Begun): Joined {
   const { recordWaves } = journal;
   const shared = { clock, watch, desk, feed, pictures, tally, record, recordTally, recordWaves, nextSeq, settle, bedOfPatient };
   return { shared, probe, door, lines, plan, limits, lastSeq: lastGiven };
+}
+
+/** How records reach the journal: counted for the tally and for whoever watches over the gateway. */
+function recorderOf(
+  { journal, clock, onRecorded }: GatewayParts,
+  { tally, nextSeq }: { readonly tally: TallyCounter; readonly nextSeq: () => Seq },
+): Pick<Route, "record" | "recordTally"> {
+  const append: Route["record"] = (records) => {
+    journal.append(records);
+    onRecorded?.(records);
+  };
+  return {
+    record: (records) => {
+      tally.recorded(records);
+      append(records);
+    },
+    recordTally: () => {
+      if (!tally.isEmpty()) append([tally.close({ seq: nextSeq(), atMs: clock.wall() })]);
+    },
+  };
 }
 
 /** The watch with the scores that are there, told of those that are not. */

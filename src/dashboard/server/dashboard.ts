@@ -110,12 +110,7 @@ export async function startDashboard(options: DashboardOptions, parts: Dashboard
     addSignIn(app, room);
     addReading(app, room);
     addActs(app, room);
-    addOperations(app, {
-      picture: parts.source.picture,
-      operations: parts.operations ?? null,
-      pageCount: live.pageCount,
-      tokenFile: options.metricsTokenFile ?? null,
-    });
+    addOperations(app, room);
     await app.register(fastifyStatic, { root: options.webFolder, index: "index.html", setHeaders: setCaching });
     await app.listen({ host: options.host, port: options.port });
   } catch (error) {

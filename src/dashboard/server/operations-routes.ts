@@ -14,12 +14,16 @@ const TOKEN_BYTES_MAX = 4096;
 
 /** What those who watch over the gateway itself may ask for. */
 export interface OperationsRoom {
-  readonly picture: () => PictureView;
-  /** Null where the gateway does not say: then there are no metrics and no readiness. */
-  readonly operations: (() => OperationsView) | null;
-  readonly pageCount: () => number;
-  /** The file of the bearer token for `/metrics`; null: only this machine itself gets them. Read at each request, so that it can be changed. */
-  readonly tokenFile: string | null;
+  readonly options: {
+    /** The file of the bearer token for `/metrics`; null or left out: only this machine itself gets them. Read at each request, so that it can be changed. */
+    readonly metricsTokenFile?: string | null;
+  };
+  readonly parts: {
+    readonly source: { readonly picture: () => PictureView };
+    /** Left out where the gateway does not say: then there are no metrics and no readiness. */
+    readonly operations?: () => OperationsView;
+  };
+  readonly live: { readonly pageCount: () => number };
 }
 
 /** Why the gateway is not watching as it should, in one word; `ready` where it is. */
@@ -38,24 +42,24 @@ export function readinessOf(picture: PictureView, { heartbeatAgeMs }: Pick<Opera
 
 /** `/healthz` and `/readyz` for whoever restarts or routes, `/metrics` for Prometheus. None of them asks for a sign-in or says anything of a patient. */
 export function addOperations(app: FastifyInstance, room: OperationsRoom): void {
-  const { operations } = room;
+  const { operations, source } = room.parts;
   const plain = (reply: FastifyReply, status: number, text: string) =>
     reply.code(status).header("cache-control", "no-store").type("text/plain; charset=utf-8").send(text);
 
   app.get("/healthz", (_request, reply) => plain(reply, 200, "alive\n"));
-  if (operations === null) return;
+  if (operations === undefined) return;
 
   app.get("/readyz", (_request, reply) => {
-    const readiness = readinessOf(room.picture(), operations());
+    const readiness = readinessOf(source.picture(), operations());
     return plain(reply, readiness === "ready" ? 200 : 503, `${readiness}\n`);
   });
 
   app.get("/metrics", async (request, reply) => {
-    if (!isFromHere(request) && !(await hasToken(request, room.tokenFile))) {
+    if (!isFromHere(request) && !(await hasToken(request, room.options.metricsTokenFile ?? null))) {
       reply.header("www-authenticate", 'Bearer realm="metrics"');
       return plain(reply, 401, "unauthorized\n");
     }
-    const metrics = metricsOf({ picture: room.picture(), operations: operations(), pages: room.pageCount() });
+    const metrics = metricsOf({ picture: source.picture(), operations: operations(), pages: room.live.pageCount() });
     return reply.code(200).header("cache-control", "no-store").header("content-type", EXPOSITION_TYPE).send(exposition(metrics));
   });
 }
