@@ -108,6 +108,7 @@ describe("what goes out to a client", () => {
       fc.property(kinds, fc.array(fc.nat(), { maxLength: 20 }), (sent, at) => {
         const seen: number[] = [];
         const filter = new OutgoingFilter({ onConnack: () => {}, onPubrec: (id) => void seen.push(id), onPublish: () => {} });
+        filter.pass(Buffer.from([0x20, 2, 0, 0]));
         const passed = split(Buffer.concat(sent), at).flatMap((piece) => [...filter.pass(piece)]);
         const typeOf = (bytes: Buffer) => (bytes[0] ?? 0) >> 4;
         const kept = sent.filter((bytes) => typeOf(bytes) !== PACKET.puback && typeOf(bytes) !== PACKET.pubrec);
@@ -116,6 +117,16 @@ describe("what goes out to a client", () => {
       }),
       { numRuns: 500, seed: 20_261_122 },
     );
+  });
+
+  test("what comes before the CONNACK passes after it", () => {
+    const filter = new OutgoingFilter({ onConnack: () => {}, onPubrec: () => {}, onPublish: () => {} });
+    const early = publishPacket("a", "early");
+    const connack = Buffer.from([0x20, 2, 1, 0]);
+    const passed = [...early, ...packetOf(0x40, Buffer.from([0, 7])), ...early, ...connack, ...early].flatMap((byte) => [
+      ...filter.pass(Buffer.from([byte])),
+    ]);
+    expect(Buffer.concat(passed)).toEqual(Buffer.concat([connack, early, early, early]));
   });
 
   test("a CONNACK passes and its code is seen", () => {

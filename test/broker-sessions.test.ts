@@ -11,7 +11,14 @@ import { openBrokerAccounts } from "../src/broker/broker-accounts.ts";
 import { DurableMap } from "../src/broker/durable-map.ts";
 import { createSystemClock } from "../src/clock.ts";
 import { LIMITS } from "../src/core/limits.ts";
-import { type BrokerStage, connectClient, recordListener, startStage } from "./support/broker-stage.ts";
+import {
+  type BrokerStage,
+  connectClient,
+  connectPacket,
+  connectRaw,
+  recordListener,
+  startStage,
+} from "./support/broker-stage.ts";
 import { createSimulatedClock } from "./support/simulated-clock.ts";
 import { pause, until } from "./support/until.ts";
 
@@ -204,6 +211,29 @@ describe("what the broker keeps for its clients", () => {
     stage.broker.inlet.listen({ topics: ["devices/monitor/#"], account: "monitor" }, link);
     await until("it is told", () => link.arrivals.length === 1);
     expect(link.arrivals[0]).toMatchObject({ topic: "devices/monitor/state", retained: true, messageId: null });
+  });
+
+  test("a client that comes back into live traffic is let in before it gets any of it", async () => {
+    const stage = await openStage({ messagesPerSecondMax: 10_000 });
+    const [screen, monitor] = [await stage.account("screen", { rights: READ_ALL }), await stage.account("monitor")];
+    const away = await connectKeeping(stage, "screen", screen);
+    await away.client.subscribeAsync("devices/#", { qos: 1 });
+    await away.client.endAsync();
+    const sender = await connectClient(stage, "monitor", monitor);
+    const sending = setInterval(() => sender.publish("devices/monitor/x", "live"), 1);
+    cleanups.push(() => clearInterval(sending));
+    for (let round = 0; round < 10; round++) {
+      const raw = await connectRaw(stage.port());
+      const connect = connectPacket("screen", screen);
+      // The same CONNECT with the flag for a clean session taken out.
+      connect[9] = 0xc0;
+      raw.socket.write(connect);
+      await until("the first bytes", () => raw.received().length >= 4);
+      expect(raw.received().subarray(0, 4)).toEqual(Buffer.from([0x20, 2, 1, 0]));
+      raw.socket.destroy();
+      await until("it is out", () => stage.broker.listAccounts().find(({ name }) => name === "screen")?.isConnected === false);
+    }
+    await sender.endAsync();
   });
 
   test("a queue is bounded: what is beyond is left out and told, and other clients' messages are not", async () => {

@@ -14,7 +14,8 @@ const ANSWER_BYTES = 2;
 
 /**
  * Stands between the broker's library and a socket and takes out every PUBACK and PUBREC: the library gives them before it has kept the
- * message, and whether a sender may be thanked is decided elsewhere. All other bytes pass unchanged.
+ * message, and whether a sender may be thanked is decided elsewhere. What the library sends to a client that comes back before it has let it
+ * in passes after the CONNACK, which must be first: MQTT 3.1.1, 3.2. All other bytes pass unchanged.
  */
 export class OutgoingFilter {
   readonly #watcher: OutgoingWatcher;
@@ -24,6 +25,8 @@ export class OutgoingFilter {
   #type = 0;
   /** The body of an answer that is looked into. */
   #answer: number[] = [];
+  /** What came before the CONNACK; null after it. */
+  #early: Buffer[] | null = [];
 
   constructor(watcher: OutgoingWatcher) {
     this.#watcher = watcher;
@@ -40,9 +43,9 @@ export class OutgoingFilter {
       const end = Math.min(at + this.#bodyBytesLeft, bytes.length);
       const piece = bytes.subarray(at, end);
       this.#bodyBytesLeft -= piece.length;
-      if (!this.#isTaken()) passed.push(piece);
+      if (!this.#isTaken()) this.#lineFor(passed).push(piece);
       if (this.#isLookedInto()) this.#answer.push(...piece);
-      if (this.#bodyBytesLeft === 0) this.#end();
+      if (this.#bodyBytesLeft === 0) this.#end(passed);
       at = end;
     }
     return passed;
@@ -54,10 +57,14 @@ export class OutgoingFilter {
     if (this.#header.length === 1 || byte >= 0x80) return at + 1;
     this.#type = (this.#header[0] ?? 0) >> 4;
     this.#bodyBytesLeft = this.#header.slice(1).reduceRight((length, part) => length * 0x80 + (part & 0x7f), 0);
-    if (!this.#isTaken()) passed.push(Buffer.from(this.#header));
+    if (!this.#isTaken()) this.#lineFor(passed).push(Buffer.from(this.#header));
     this.#header = [];
-    if (this.#bodyBytesLeft === 0) this.#end();
+    if (this.#bodyBytesLeft === 0) this.#end(passed);
     return at + 1;
+  }
+
+  #lineFor(passed: Buffer[]): Buffer[] {
+    return this.#early === null || this.#type === PACKET.connack ? passed : this.#early;
   }
 
   #isTaken(): boolean {
@@ -68,10 +75,14 @@ export class OutgoingFilter {
     return (this.#type === PACKET.connack || this.#type === PACKET.pubrec) && this.#answer.length < ANSWER_BYTES;
   }
 
-  #end(): void {
+  #end(passed: Buffer[]): void {
     const [first = 0, second = 0] = this.#answer;
     this.#answer = [];
-    if (this.#type === PACKET.connack) this.#watcher.onConnack(second);
+    if (this.#type === PACKET.connack) {
+      passed.push(...(this.#early ?? []));
+      this.#early = null;
+      this.#watcher.onConnack(second);
+    }
     if (this.#type === PACKET.pubrec) this.#watcher.onPubrec(first * 0x100 + second);
     if (this.#type === PACKET.publish) this.#watcher.onPublish();
   }

@@ -234,7 +234,7 @@ export class SessionStore {
       const fitting = subscriptions.filter(({ clientId }) => this.#hasRoomToQueue(clientId, packet));
       for (const { clientId, qos } of fitting) {
         // As was granted: the library would send it as it came. MQTT 3.1.1, 3.8.4.
-        const granted = { ...packet, qos: qos < packet.qos ? qos : packet.qos };
+        const granted = qos < packet.qos ? { ...packet, qos } : packet;
         await persistence.outgoingEnqueue({ clientId }, granted);
         const key = queueKey(clientId, packet);
         this.#noteQueued(key, clientId, packet.payload.length);
