@@ -264,3 +264,20 @@ export function checkSum(content: string | Uint8Array, key: number): number {
   if (!(typeof found === "string" || found instanceof Uint8Array) || !Number.isSafeInteger(key) || key < 0) return NO_CHECK_SUM;
   return crc32(found, key % 2 ** 32);
 }
+
+/**
+ * Rows as they were asked for. In a damaged page SQLite may take a wrong turn and bring rows that were not asked for; who goes on from the
+ * last of them would never come to an end.
+ *
+ * @returns  The rows.
+ * @throws   SQLite's error for a damaged file where their numbers do not rise from behind `after`.
+ */
+export function expectRising<Row>(rows: Row[], after: number, numberOf: (row: Row) => number): Row[] {
+  let before = after;
+  for (const row of rows) {
+    const number = numberOf(row);
+    if (!(number > before)) throw damagedError("rows are out of order");
+    before = number;
+  }
+  return rows;
+}

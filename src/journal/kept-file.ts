@@ -7,6 +7,7 @@ import {
   checkSum,
   closeUncarried,
   closeWhole,
+  expectRising,
   FACTS_TABLE,
   FileSchema,
   inTransaction,
@@ -617,7 +618,7 @@ export class KeptReader {
     this.#statements.set(kind, statement);
     const found: PackedRare[] = [];
     for (let afterSeq = range.afterSeq; found.length < range.limit; ) {
-      const rows = statement.all(afterSeq, range.upToSeq, range.limit - found.length);
+      const rows = expectRising(statement.all(afterSeq, range.upToSeq, range.limit - found.length), afterSeq, ({ seq }) => seq);
       for (const row of rows) if (this.#isSound(kind, row)) found.push({ kind, seq: row.seq, json: row.json });
       afterSeq = rows.at(-1)?.seq ?? Number.POSITIVE_INFINITY;
       if (rows.length === 0) break;

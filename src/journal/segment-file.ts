@@ -8,6 +8,7 @@ import { DamagedBytesError } from "./block-bytes.ts";
 import {
   checkSum,
   closeUncarried,
+  expectRising,
   FACTS_TABLE,
   FileSchema,
   inTransaction,
@@ -516,9 +517,9 @@ export class SegmentReader {
     for (const row of this.#blocks.iterate(range.fromSeq, range.fromSeq, range.toSeq, Number.POSITIVE_INFINITY, sinceMs, mask)) {
       rows.push(row);
       recordCount += row.record_count;
-      if (recordCount >= BLOCK_PAGE_RECORDS) break;
+      if (rows.length >= BLOCK_PAGE_ROWS || !(recordCount < BLOCK_PAGE_RECORDS)) break;
     }
-    return rows;
+    return expectRising(rows, -1, firstSeqOfRow);
   }
 
   /**
@@ -543,17 +544,17 @@ export class SegmentReader {
       recordCount += row.record_count;
       if (rows.length >= BLOCK_PAGE_ROWS || !(recordCount < range.recordsWanted)) break;
     }
-    return rows;
+    return expectRising(rows, afterFirstSeq, firstSeqOfRow);
   }
 
   /** What the next blocks say that they hold, without their data. */
   blockCounts(afterFirstSeq: number): Pick<BlockRow, "first_seq" | "record_count">[] {
-    return this.#blockCounts.all(afterFirstSeq, BLOCK_COUNTS_ROWS);
+    return expectRising(this.#blockCounts.all(afterFirstSeq, BLOCK_COUNTS_ROWS), afterFirstSeq, firstSeqOfRow);
   }
 
   /** The next few blocks whose first number is over one, whatever they say of their last. */
   blocksAfter(firstSeq: number): BlockRow[] {
-    return this.#blocksAfter.all(firstSeq);
+    return expectRising(this.#blocksAfter.all(firstSeq), firstSeq, firstSeqOfRow);
   }
 
   /** The last number of the block before a number; where there is none, the one before the segment's first. */
@@ -571,12 +572,12 @@ export class SegmentReader {
 
   /** The few blocks with observations that begin at a number or before it, newest first. */
   blocksBack(upToSeq: number): BlockRow[] {
-    return this.#blocksBack.all(upToSeq);
+    return expectRising(this.#blocksBack.all(upToSeq), -upToSeq - 1, ({ first_seq }) => -first_seq);
   }
 
   /** The next few rollups after one, that touch a time. */
   rollups(range: { readonly afterToSeq: number; readonly fromMs: number; readonly toMs: number }): RollupRow[] {
-    return this.#rollups.all(range.afterToSeq, range.fromMs, range.toMs);
+    return expectRising(this.#rollups.all(range.afterToSeq, range.fromMs, range.toMs), range.afterToSeq, ({ to_seq }) => to_seq);
   }
 
   /** Observations after this number are not in a rollup yet. */
@@ -597,6 +598,10 @@ export class SegmentReader {
   close(): void {
     this.#database.close();
   }
+}
+
+function firstSeqOfRow({ first_seq }: Pick<BlockRow, "first_seq">): number {
+  return first_seq;
 }
 
 /** The bits of kinds that live in blocks. */

@@ -1,0 +1,115 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import Database from "better-sqlite3";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { Loss } from "../src/core/record.ts";
+import { isDamage } from "../src/journal/journal-folder.ts";
+import { KeptReader } from "../src/journal/kept-file.ts";
+import { SegmentReader } from "../src/journal/segment-file.ts";
+import { committed, openOrFail, readAll, sealKept, sealNewest, temporaryFolder } from "./support/journal-folder.ts";
+import { alertOf, observationOf } from "./support/journal-records.ts";
+import { filesOf } from "./support/sealed-journal.ts";
+
+/** Type of a page that only leads to others. Source: SQLite file format, 1.6. */
+const INTERIOR_PAGE = 5;
+/** The highest number that one byte of a key can say. */
+const KEY_MAX = 0x7f;
+const PAGES_MAX = 1000;
+
+const RECORDS = 120;
+const RECORDS_PER_COMMIT = 4;
+
+let place = temporaryFolder();
+
+/** A sealed segment of so many small blocks that its pages need signposts, numbers of one byte, and alerts that are sealed away. */
+beforeEach(async () => {
+  place = temporaryFolder();
+  const journal = await openOrFail(place.folder);
+  for (let next = 1; next <= RECORDS; ) {
+    for (const end = next + RECORDS_PER_COMMIT; next < end; next++)
+      journal.append([next % 3 === 0 ? alertOf({ seq: next, id: `a${next}`, state: "ended" }) : observationOf({ seq: next })]);
+    await committed(journal, next - 1);
+  }
+  await journal.close();
+  sealNewest(place.folder);
+  sealKept(place.folder);
+});
+
+afterEach(() => place.remove());
+
+/**
+ * Makes the first signpost of a table say that all rows up to 127 lie to its left. Who asks for what comes after the last of them is led
+ * there, finds nothing behind it, and is brought the first row on the right, whatever its number.
+ */
+function misleadFirstSignpost(file: string, table: string): void {
+  const database = new Database(file, { readonly: true });
+  const page = Number(database.prepare("SELECT rootpage FROM sqlite_schema WHERE name = ?").pluck().get(table));
+  const pageBytes = Number(database.pragma("page_size", { simple: true }));
+  database.close();
+  const bytes = readFileSync(file);
+  const root = (page - 1) * pageBytes;
+  expect(bytes[root], `the root of ${table} leads to other pages`).toBe(INTERIOR_PAGE);
+  const cell = root + bytes.readUInt16BE(root + 12);
+  const key = cell + 4;
+  expect(bytes[key], "the key is one byte").toBeLessThan(KEY_MAX);
+  bytes[key] = KEY_MAX;
+  writeFileSync(file, bytes);
+}
+
+/** Pages until there is no more; a page of which the last row is not behind the one before would be asked for again and again. */
+function pageThrough(next: (after: number) => readonly number[]): "ends" | "damaged" {
+  try {
+    let after = 0;
+    for (let page = 0; page < PAGES_MAX; page++) {
+      const last = next(after).at(-1);
+      if (last === undefined) return "ends";
+      after = last;
+    }
+  } catch (error) {
+    if (isDamage(error)) return "damaged";
+    throw error;
+  }
+  throw new Error(`no end after ${PAGES_MAX} pages`);
+}
+
+describe("a signpost in a page that leads the wrong way", () => {
+  test.each(["blockCounts", "blocksAfter", "blocksFrom", "blocks"] as const)(
+    "%s comes to an end, by calling the segment damaged where it is led back",
+    (question) => {
+      const file = filesOf(place.folder, "observations")[0] ?? "";
+      misleadFirstSignpost(file, "blocks");
+      const segment = new SegmentReader(file);
+      const numbers = (rows: readonly { readonly first_seq: number }[]) => rows.map(({ first_seq }) => first_seq);
+      const everything = { fromSeq: 1, toSeq: RECORDS, kinds: null, recordsWanted: 1 } as const;
+      const ask = {
+        blockCounts: (after: number) => numbers(segment.blockCounts(after)),
+        blocksAfter: (after: number) => numbers(segment.blocksAfter(after)),
+        blocksFrom: (after: number) => numbers(segment.blocksFrom({ ...everything, afterFirstSeq: after })),
+        // These two go on by what SQLite compares row by row, and find their way.
+        blocks: (after: number) => segment.blocks({ ...everything, fromSeq: after + 1 }).map(({ last_seq }) => last_seq),
+      };
+      expect(pageThrough(ask[question])).toBe(question === "blocksFrom" || question === "blocks" ? "ends" : "damaged");
+      segment.close();
+    },
+  );
+
+  test("kept records are called damaged as well", () => {
+    const file = filesOf(place.folder, "kept-")[0] ?? "";
+    misleadFirstSignpost(file, "alerts");
+    const reader = new KeptReader(file, () => {});
+    const next = (after: number) =>
+      reader.records("alert", { afterSeq: after, upToSeq: RECORDS, limit: 1 }).map(({ seq }) => seq);
+    expect(pageThrough(next)).toBe("damaged");
+    reader.close();
+  });
+
+  test("a reader comes to the end, everything is there in order, each once", async () => {
+    misleadFirstSignpost(filesOf(place.folder, "observations")[0] ?? "", "blocks");
+    const journal = await openOrFail(place.folder);
+    const told: Pick<Loss, "fromSeq" | "toSeq" | "why">[] = [];
+    journal.onLoss(({ fromSeq, toSeq, why }) => told.push({ fromSeq, toSeq, why }));
+    const numbers = (await readAll(journal)).map((record) => record.seq);
+    expect(numbers).toEqual(Array.from({ length: RECORDS }, (_, index) => index + 1));
+    expect(told).toEqual([]);
+    await journal.close();
+  });
+});
