@@ -11,6 +11,7 @@ import {
   type SaidAdt,
   startAdmissionsWard,
 } from "./support/admissions-ward.ts";
+import { seededRandom } from "./support/seeded-random.ts";
 import { createSimulatedClock } from "./support/simulated-clock.ts";
 import { until } from "./support/until.ts";
 
@@ -514,5 +515,40 @@ describe("messages as hospitals send them", () => {
     const knowing = await start({ options: { characterSet: "gb18030", believeDeclaredCharacterSet: false } });
     expect(await knowing.hear(bytes)).toBe("AA admitted to bed-1");
     expect(knowing.labels()).toEqual({ "bed-1": "李*" });
+  });
+});
+
+describe("whatever comes", () => {
+  test("every damaged message is answered once, and none breaks anything", async () => {
+    const seed = 20261122;
+    const random = seededRandom(seed);
+    const ward = await start({ clock: createSimulatedClock() });
+    const whole = ["A01", "A02", "A03", "A08", "A40", "A17"].map((event) =>
+      new TextEncoder().encode(
+        adt({
+          event,
+          patient: "P7",
+          place: "3E^301^1",
+          name: "ZHANG^WEI~张^伟",
+          visit: "V1",
+          former: "P8",
+          born: "19700101",
+          at: "20260101080000",
+        }),
+      ),
+    );
+    const sender = await ward.connect();
+    for (let count = 1; count <= 600; count++) {
+      const message = Uint8Array.from(whole[random.whole({ min: 0, max: whole.length - 1 })] ?? []);
+      for (let times = random.whole({ min: 1, max: 6 }); times > 0; times--)
+        message[random.whole({ min: 8, max: message.length - 1 })] =
+          random.whole({ min: 0, max: 1 }) === 0 ? 0x7c : random.whole({ min: 0x20, max: 0xff });
+      await sender.send([message]);
+      await until(`message ${count} of seed ${seed} is judged`, () => ward.admissions.view().receivedCount === count);
+    }
+    // A damaged MSH-15 may ask for no answer, or for two.
+    await until("the last is answered", () => sender.answers().length > 500);
+    expect(ward.faults.has("admissions:broken"), `seed ${seed}`).toBe(false);
+    for (const answer of sender.answers()) expect(new TextDecoder("latin1").decode(answer)).toMatch(/\rMSA./);
   });
 });

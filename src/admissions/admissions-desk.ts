@@ -49,6 +49,12 @@ interface Sender {
   readonly characterSetName: string;
 }
 
+/** Who asks for something. */
+interface RequestedBy {
+  readonly header: MessageHeader;
+  readonly address: string;
+}
+
 /** What became of a message, and with which number all that it did is on disk. */
 interface Judged {
   readonly outcome: Outcome;
@@ -80,6 +86,8 @@ export class AdmissionsDesk {
     this.#history = history;
     this.#troubles = createTroubles(parts);
     this.#lastHeardMs = parts.clock.monotonic();
+    // Now, and not while a sender waits: one of them needs a table.
+    this.#writers.set(options.characterSet, createTextWriter(options.characterSet));
   }
 
   readonly counts = (): DeskCounts => ({ ...this.#counts, lastHeardAtMs: this.#lastHeardAtMs });
@@ -90,12 +98,9 @@ export class AdmissionsDesk {
     this.#lastHeardMs = this.#parts.clock.monotonic();
     this.#lastHeardAtMs = this.#parts.clock.wall();
     this.#troubles.clear("silent");
-    const { characterSet: assumed, believeDeclaredCharacterSet: believesDeclared } = this.#options;
-    const read = readHl7(arrival.bytes, { assumed, believesDeclared });
-    const sender = read.ok ? senderOf(read.value) : unreadSender(arrival.bytes);
-    const judged = read.ok
-      ? await this.#judge(read.value.message, sender.header, arrival.address)
-      : notUnderstood({ code: "207", why: read.error.kind, place: "" });
+    const { sender, request } = this.#understand(arrival);
+    const judged =
+      "outcome" in request ? request : await this.#judge(request, { header: sender.header, address: arrival.address });
     if (judged.outcome.code === "AR") this.#tellUnreadable(judged.outcome.error.why, arrival.address);
     if (!(await this.#committed(judged.afterSeq, stop))) return [];
     this.#count(judged.outcome);
@@ -118,20 +123,37 @@ export class AdmissionsDesk {
     this.#troubles.tell("silent", fault("admissions-silent", { minutes: minutesMax }));
   };
 
-  async #judge(message: Hl7Message, header: MessageHeader, address: string): Promise<Judged> {
+  /** Reads a message: what it asks for, or its end where there is nothing to be asked. */
+  #understand(arrival: MllpArrival): { readonly sender: Sender; readonly request: AdtMessage | Judged } {
+    const { characterSet: assumed, believeDeclaredCharacterSet: believesDeclared } = this.#options;
+    try {
+      const read = readHl7(arrival.bytes, { assumed, believesDeclared });
+      if (!read.ok)
+        return { sender: unreadSender(arrival.bytes), request: notUnderstood({ code: "207", why: read.error.kind, place: "" }) };
+      const sender = senderOf(read.value);
+      return { sender, request: this.#requestOf(read.value.message, sender.header) };
+    } catch (error) {
+      // A message that the code here cannot bear must not end the watching, and comes again and again.
+      return { sender: unreadSender(arrival.bytes), request: this.#broken(error) };
+    }
+  }
+
+  #requestOf(message: Hl7Message, header: MessageHeader): AdtMessage | Judged {
     const problem = headerProblem(header);
     if (problem !== null) return notUnderstood(problem);
     if (meaningOf(header.event) === "ignore") return accepted(`${header.event} changes nothing here`);
     const read = readAdt(message, this.#options);
-    if (!read.ok) return this.#refuseIncomplete(header, read.error);
-    const adt = read.value;
+    return read.ok ? read.value : this.#refuseIncomplete(header, read.error);
+  }
+
+  async #judge(adt: AdtMessage, by: RequestedBy): Promise<Judged> {
     const doneSeq = this.#history.doneSeq(adt.identity);
     const underWay = doneSeq === null ? this.#underWay.get(adt.identity) : accepted("was done before", doneSeq);
     if (underWay !== undefined) {
       this.#counts.repeatedCount += 1;
       return underWay;
     }
-    const judging = this.#carryOut(adt, { header, address });
+    const judging = this.#carryOut(adt, by);
     this.#underWay.set(adt.identity, judging);
     try {
       return await judging;
@@ -140,22 +162,36 @@ export class AdmissionsDesk {
     }
   }
 
-  async #carryOut(adt: AdtMessage, by: { readonly header: MessageHeader; readonly address: string }): Promise<Judged> {
-    const { options, history } = { options: this.#options, history: this.#history };
-    const plan = planAdmission(adt, { options, history, stays: this.#parts.stays(), now: this.#parts.clock.wall() });
-    if (plan.kind === "refuse") return this.#refuse(adt, by.header, plan);
-    this.#tellOf(adt, plan);
-    if (plan.kind === "act") return this.#act(adt, by, plan);
-    const afterSeq = plan.alreadySo ? this.#parts.lastSeq() : NOTHING_TO_WAIT_FOR;
-    history.noteNothing(adt.identity, afterSeq);
-    return accepted(plan.text, afterSeq);
+  async #carryOut(adt: AdtMessage, by: RequestedBy): Promise<Judged> {
+    const planned = this.#plan(adt);
+    if ("outcome" in planned) return planned;
+    if (planned.kind === "refuse") return this.#refuse(adt, by.header, planned);
+    this.#tellOf(adt, planned);
+    if (planned.kind === "act") return this.#act(adt, by, planned);
+    const afterSeq = planned.alreadySo ? this.#parts.lastSeq() : NOTHING_TO_WAIT_FOR;
+    this.#history.noteNothing(adt.identity, afterSeq);
+    return accepted(planned.text, afterSeq);
   }
 
-  async #act(
-    adt: AdtMessage,
-    { header, address }: { readonly header: MessageHeader; readonly address: string },
-    plan: Extract<AdmissionPlan, { kind: "act" }>,
-  ): Promise<Judged> {
+  #plan(adt: AdtMessage): AdmissionPlan | Judged {
+    const ward = { options: this.#options, history: this.#history, stays: this.#parts.stays(), now: this.#parts.clock.wall() };
+    try {
+      return planAdmission(adt, ward);
+    } catch (error) {
+      return this.#broken(error);
+    }
+  }
+
+  #broken(error: unknown): Judged {
+    const why = `failed: ${error instanceof Error ? error.name : "unknown"}`;
+    this.#troubles.tell("broken", fault("admissions-refused", { why }));
+    return {
+      outcome: { code: "AE", text: "internal error", error: { code: "207", why: "failed", place: "" } },
+      afterSeq: NOTHING_TO_WAIT_FOR,
+    };
+  }
+
+  async #act(adt: AdtMessage, { header, address }: RequestedBy, plan: Extract<AdmissionPlan, { kind: "act" }>): Promise<Judged> {
     const userId = header.application.replace(/\p{Cc}/gu, "").slice(0, USER_CHARACTERS_MAX) || NAMELESS;
     const actor: Actor = { userId, from: "hl7", at: address, role: null };
     // All at once, before anything is waited for: what was planned still holds then.
@@ -257,10 +293,14 @@ export class AdmissionsDesk {
   }
 }
 
-/** What the sender is told of each refusal. */
-const REFUSALS: Readonly<
-  Record<AdmissionRefusal, { readonly text: string; readonly code: AnswerError["code"]; readonly at: string }>
-> = {
+/** What the sender is told of a refusal. */
+interface RefusalWords {
+  readonly text: string;
+  readonly code: AnswerError["code"];
+  readonly at: string;
+}
+
+const REFUSALS: Readonly<Record<AdmissionRefusal, RefusalWords>> = {
   "unknown-bed": { text: "the bed is not known to this gateway", code: "204", at: "PV1^1^3" },
   "bed-missing": { text: "the message names no bed", code: "101", at: "PV1^1^3" },
   "bed-occupied": { text: "another patient lies in this bed", code: "207", at: "PV1^1^3" },

@@ -39,6 +39,8 @@ interface Move {
 /** Begins with no message at all. */
 export function createMessageHistory(): MessageHistory {
   const messages = new Map<string, Done>();
+  /** Apart from what was done: those of a whole hospital must not make this ward's own be forgotten. */
+  const withoutAct = new Map<string, Seq>();
   const moves = new Map<PatientId, Move>();
   const move = (id: PatientId, next: Move) => put(moves, id, next, LIMITS.admissionsPatientsKnownMax.value);
   return {
@@ -55,16 +57,10 @@ export function createMessageHistory(): MessageHistory {
         move(deed.formerPatientId, { seq: number, at, visit });
       }
     },
-    noteNothing: (identity, afterSeq) =>
-      put(
-        messages,
-        identity,
-        { parts: new Set<number>(), lastSeq: afterSeq, isWhole: true },
-        LIMITS.admissionsMessagesKnownMax.value,
-      ),
+    noteNothing: (identity, afterSeq) => put(withoutAct, identity, afterSeq, LIMITS.admissionsMessagesKnownMax.value),
     doneSeq: (identity) => {
       const done = messages.get(identity);
-      return done?.isWhole === true ? done.lastSeq : null;
+      return done?.isWhole === true ? done.lastSeq : (withoutAct.get(identity) ?? null);
     },
     lastMove: (id) => moves.get(id)?.at ?? null,
     visitOf: (id, admittedSeq) => {

@@ -148,7 +148,7 @@ function serve(shared: Shared, socket: Socket): void {
   void converse(shared, socket, { address: connection.address, gone: gone.signal });
 }
 
-/** Reads what comes and answers each message before the next is looked at. Ends with its connection; never rejects. */
+/** Reads what comes and answers each message before the next is looked at. Ends with its connection; rejects only where the owner does, which must not be. */
 async function converse(
   { clock, owner }: Shared,
   socket: Socket,
@@ -156,6 +156,7 @@ async function converse(
 ): Promise<void> {
   const framer = new MllpFramer(LIMITS.mllpMessageBytesMax.value);
   const patience = new Patience(clock, () => socket.destroy());
+  let broken: { readonly error: unknown } | null = null;
   try {
     patience.wait(false);
     for await (const chunk of socket) {
@@ -165,14 +166,18 @@ async function converse(
           owner.refused({ kind: "frame", error: piece.error, address });
           if (piece.error.kind === "too-long" || piece.error.kind === "no-frame") return;
         } else {
-          const answers = await owner.message({ bytes: piece.bytes, address }, gone);
+          const answers = await owner.message({ bytes: piece.bytes, address }, gone).catch((error: unknown) => {
+            broken = { error };
+            throw error;
+          });
           for (const answer of answers) if (!(await send(socket, clock, answer))) return tellSlow(owner, gone, address);
         }
       }
       patience.wait(framer.isInside());
     }
-  } catch {
-    // The connection broke: whoever got no answer sends again.
+  } catch (error) {
+    // A connection that broke is nothing: whoever got no answer sends again. An owner that fails is a mistake of ours and ends the process.
+    if (broken !== null) throw error;
   } finally {
     patience.rest();
     for (const error of framer.end()) owner.refused({ kind: "frame", error, address });
