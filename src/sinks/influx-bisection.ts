@@ -90,11 +90,11 @@ class NothingTaken {
  */
 export async function writeUnits(units: readonly InfluxUnit[], parts: InfluxWriterParts): Promise<WriteOutcome> {
   const bisection = new Bisection(parts);
-  const stopped = await bisection.writeAll(units);
+  const stopped = (await bisection.write(units)) ?? (await bisection.doubtRefusals());
   if (stopped !== null) return { kind: "try-later", fault: stopped.fault, waitMs: stopped.waitMs };
-  const doubted = await bisection.doubtRefusals();
-  if (doubted !== null) return { kind: "try-later", fault: doubted.fault, waitMs: doubted.waitMs };
-  return { kind: "done", refused: bisection.refused };
+  const { refused } = bisection;
+  if (!bisection.isCutShort || refused.length > 0) return { kind: "done", refused };
+  return { kind: "try-later", fault: fault("upstream-slow", { waitedFor: "bisection" }), waitMs: 0 };
 }
 
 interface Suspect extends RefusedUnit {
@@ -102,38 +102,39 @@ interface Suspect extends RefusedUnit {
 }
 
 class Bisection {
-  readonly refused: Suspect[] = [];
+  readonly #refused: Suspect[] = [];
+  readonly #acquitted = new Set<Suspect>();
   readonly #parts: InfluxWriterParts;
   readonly #takenKinds = new Set<RecordKind>();
   #isProbed = false;
   #refusalsCount = 0;
-  #isCutShort = false;
+  /** True where so many were refused that some were not written at all. */
+  isCutShort = false;
 
   constructor(parts: InfluxWriterParts) {
     this.#parts = parts;
   }
 
-  async writeAll(units: readonly InfluxUnit[]): Promise<NothingTaken | null> {
-    const stopped = await this.#writeInBodies(units);
-    if (stopped !== null || !this.#isCutShort || this.refused.length > 0) return stopped;
-    return new NothingTaken(fault("upstream-slow", { waitedFor: "bisection", refusals: this.#refusalsCount }));
+  /** What the server does not take, whatever is done. */
+  get refused(): readonly Suspect[] {
+    return this.#refused.filter((suspect) => !this.#acquitted.has(suspect));
   }
 
   /** In bodies of a size that the server is known to take. */
-  async #writeInBodies(units: readonly InfluxUnit[]): Promise<NothingTaken | null> {
+  async write(units: readonly InfluxUnit[]): Promise<NothingTaken | null> {
     for (let from = 0; from < units.length; ) {
       const to = endOfBody(units, from, this.#parts.bodySize.bytesMax);
-      const stopped = await this.#write(units.slice(from, to));
+      const stopped = await this.#writeBody(units.slice(from, to));
       if (stopped !== null) return stopped;
       from = to;
     }
     return null;
   }
 
-  async #write(units: readonly InfluxUnit[]): Promise<NothingTaken | null> {
+  async #writeBody(units: readonly InfluxUnit[]): Promise<NothingTaken | null> {
     // What is left is sent again by the owner together with what was taken: a batch full of bad records takes several deliveries.
     if (this.#refusalsCount >= LIMITS.influxBisectionAnswersMax.value) {
-      this.#isCutShort = true;
+      this.isCutShort = true;
       return null;
     }
     const body = units.map((unit) => unit.lines).join("");
@@ -171,19 +172,19 @@ class Bisection {
   ): Promise<NothingTaken | null> {
     if (units.length === 1) return this.#refuse(units, because);
     const middle = Math.ceil(units.length / 2);
-    return (await this.#write(units.slice(0, middle))) ?? (await this.#write(units.slice(middle)));
+    return (await this.#writeBody(units.slice(0, middle))) ?? (await this.#writeBody(units.slice(middle)));
   }
 
   async #makeSmaller(units: readonly InfluxUnit[], bytes: number): Promise<NothingTaken | null> {
     if (units.length === 1) return this.#refuse(units, { status: 413, why: "too-large" });
     this.#parts.bodySize.tooLarge(bytes);
-    return this.#writeInBodies(units);
+    return this.write(units);
   }
 
   #refuse(units: readonly InfluxUnit[], because: { readonly status: number; readonly why: Suspect["why"] }): NothingTaken | null {
     const { status, why } = because;
     const reason = fault("upstream-rejected", { status, reason: why });
-    this.refused.push(...units.map((unit) => ({ unit, why, fault: reason })));
+    this.#refused.push(...units.map((unit) => ({ unit, why, fault: reason })));
     return null;
   }
 
@@ -206,12 +207,12 @@ class Bisection {
 
   /** Whether the refused are bad records, or of kinds of which the server takes none. Too old is too old. */
   async doubtRefusals(): Promise<NothingTaken | null> {
-    const suspects = this.refused.filter(({ why }) => why !== "retention");
+    const suspects = this.#refused.filter(({ why }) => why !== "retention");
     for (const kind of new Set(suspects.map(({ unit }) => unit.kind))) {
-      if (this.#takenKinds.has(kind)) continue;
       const ofKind = suspects.filter(({ unit }) => unit.kind === kind);
-      const doubt = await this.#doubtKind(kind, ofKind);
-      if (doubt !== null) return doubt;
+      const doubt = this.#takenKinds.has(kind) ? null : await this.#doubtKind(kind, ofKind);
+      const stopped = doubt ?? (await this.#askAgain(ofKind));
+      if (stopped !== null) return stopped;
     }
     return null;
   }
@@ -226,6 +227,17 @@ class Bisection {
     if (isInconclusive && taken.mayRefuseUnproven(kind, suspects.length)) return null;
     const reason = suspects[0]?.why ?? "unknown";
     return new NothingTaken(fault("upstream-refuses-all", { kind, reason }));
+  }
+
+  /** A server that was mended while its answers were weighed takes the first one now: then each is asked about again. */
+  async #askAgain(suspects: readonly Suspect[]): Promise<NothingTaken | null> {
+    for (const suspect of suspects) {
+      const answer = await this.#ask(suspect.unit.lines);
+      if (answer.kind === "unavailable") return new NothingTaken(answer.fault, answer.waitMs);
+      if (answer.kind === "taken") this.#acquitted.add(suspect);
+      else if (suspect === suspects[0]) return null;
+    }
+    return null;
   }
 }
 
