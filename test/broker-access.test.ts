@@ -268,6 +268,20 @@ describe("who may publish what", () => {
     ]);
   });
 
+  test("on the broker's own topics nobody may speak, whatever a right says: the library would believe it", async () => {
+    const rights = ["$SYS/#", "devices/#"].map((filter) => ({ access: "publish", filter }) as const);
+    const client = await connectClient(stage, "forger", await stage.account("forger", { rights }));
+    const victim = await connectClient(stage, "monitor", passwordOf("monitor"));
+    await client.publishAsync("$SYS/other/new/clients", "monitor", { qos: 1 });
+    await client.publishAsync("devices/forger/x", "allowed", { qos: 1 });
+    await victim.publishAsync("devices/monitor/still", "here", { qos: 1 });
+    expect([victim.connected, arrived("devices/forger/x", "allowed")]).toEqual([true, true]);
+    expect(stage.broker.listAccounts().find(({ name }) => name === "forger")?.lastRefusal).toMatchObject({
+      reason: "topic-not-allowed",
+    });
+    await Promise.all([client.endAsync(), victim.endAsync()]);
+  });
+
   test("a retained message on a foreign topic is not retained", async () => {
     const screen = await connectClient(stage, "screen", passwordOf("screen"));
     const seen: string[] = [];

@@ -284,9 +284,12 @@ describe("what the broker keeps for its clients", () => {
       isThanked = true;
     });
     await until("it is told", () => stage.faults.some(({ code }) => code === "broker-store-failed"));
+    const pump = await connectClient(stage, "pump", await stage.account("pump"));
+    await pump.publishAsync("devices/pump/x", "not kept", { qos: 1 });
     expect(isThanked).toBe(false);
     await rm(join(stage.folder, "broker-sessions.log.new"), { recursive: true });
     await until("the thanks", () => isThanked);
+    await pump.endAsync();
     expect(await readFile(join(stage.folder, "broker-sessions.log"), "utf8")).toContain("devices/monitor/state");
     await sender.endAsync();
   });

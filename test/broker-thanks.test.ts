@@ -1,6 +1,8 @@
 import type { MqttClient } from "mqtt";
 import { afterEach, describe, expect, test } from "vitest";
+import { createSystemClock } from "../src/clock.ts";
 import { LIMITS } from "../src/core/limits.ts";
+import { openLink } from "../src/transports/link.ts";
 import {
   type BrokerStage,
   connectClient,
@@ -13,6 +15,7 @@ import {
   signInRaw,
   startStage,
 } from "./support/broker-stage.ts";
+import { watchLink } from "./support/link-watcher.ts";
 import { pause, until } from "./support/until.ts";
 
 const cleanups: (() => unknown)[] = [];
@@ -189,6 +192,43 @@ describe("the sender is thanked after the commit, not before", () => {
     await until("all thanks", () => pubacks(again).length === 3);
     expect([pubacks(raw), link.texts()]).toEqual([[], ["1", "2", "3"]]);
     expect(link.story).toEqual(["down not-connected", "up", "down queue-full", "up"]);
+    again.socket.destroy();
+  });
+});
+
+describe("a gateway's link through its own broker", () => {
+  test("hands over whole messages, and its commits are the sender's thanks; what is sent again is known by its identity", async () => {
+    const stage = await startStage();
+    cleanups.push(stage.remove);
+    const password = await stage.account("monitor");
+    const spec = { kind: "mqtt", topics: ["devices/monitor/#"], source: { kind: "embedded", account: "monitor" } } as const;
+    const parts = { clock: createSystemClock(), random: () => 0, stop: new AbortController().signal, inlet: stage.broker.inlet };
+    const link = openLink(spec, parts);
+    cleanups.push(link.close);
+    const watcher = watchLink(link);
+    const chunks = () => watcher.events.flatMap((event) => (event.kind === "bytes" ? [event] : []));
+    const raw = await signInRaw(stage, "monitor", password);
+    for (const messageId of [21, 22, 23])
+      raw.socket.write(publishPacket("devices/monitor/x", `${messageId}`, { qos: 1, messageId }));
+    await until("three chunks", () => chunks().length === 3);
+    link.committed(chunks()[1]?.position ?? 0);
+    await until("two thanks", () => pubacks(raw).length === 2);
+    raw.socket.destroy();
+    await until("the link is down", () => watcher.story().at(-1)?.startsWith("down") === true);
+    const again = await signInRaw(stage, "monitor", password);
+    again.socket.write(publishPacket("devices/monitor/x", "23", { qos: 1, messageId: 23, dup: true }));
+    await until("the chunk again", () => chunks().length === 4);
+    expect([pubacks(raw), pubacks(again)]).toEqual([[21, 22], []]);
+    expect(chunks().map(({ channel, kept, bytes }) => `${channel} ${kept ?? false} ${Buffer.from(bytes)}`)).toEqual([
+      "devices/monitor/x false 21",
+      "devices/monitor/x false 22",
+      "devices/monitor/x false 23",
+      "devices/monitor/x true 23",
+    ]);
+    expect(chunks()[3]?.identity).toBe(chunks()[2]?.identity);
+    link.committed(chunks()[3]?.position ?? 0);
+    await until("the thanks", () => pubacks(again).length === 1);
+    expect(watcher.story()).toEqual(["down link-down", "up", "bytes", "down link-down", "up", "bytes"]);
     again.socket.destroy();
   });
 });

@@ -6,7 +6,7 @@ import type { BrokerAccount, BrokerAccounts } from "./broker-accounts.ts";
 import type { BrokerDoor, DoorOwner, Visitor } from "./broker-door.ts";
 import { Connection, type ConnectionOwner, type EndCause, type PublishVerdict } from "./connection.ts";
 import type { HeldThank } from "./held-thanks.ts";
-import type { ConnectAnswer, ConnectRequest, Library, LibraryOwner } from "./library.ts";
+import type { ConnectAnswer, ConnectRequest, Library, LibraryOwner, RoutedMessage } from "./library.ts";
 import type { PublishPacket } from "./publish-packet.ts";
 import type { RefusalLedger, RefusalReason } from "./refusals.ts";
 import type { SessionStore, SessionStoreOwner, StoredPacket } from "./session-store.ts";
@@ -241,7 +241,7 @@ export class ClientRoom {
   #connectionOwner(): ConnectionOwner {
     return {
       onPublish: (from, packet, thank) => this.#takeMessage(from, packet, thank),
-      onRouted: (from, message) => this.#routed(from, message),
+      onRouted: (from, message) => this.#routed(from, { ...message, payload: null }),
       onRefused: (from, reason, topic) => this.#refuse(from, reason, topic),
       onIn: (connection) => this.#isIn(connection),
       onEnd: (connection) => this.#ended(connection),
@@ -345,11 +345,11 @@ export class ClientRoom {
     return true;
   }
 
-  /** The library has done its part; what it kept must be on disk before the sender is thanked. */
-  #routed(from: Connection, message: { readonly qos: 1 | 2; readonly messageId: number }): void {
-    const store = this.#furniture?.store;
-    if (store === undefined || store.isSettled()) from.held.kept(message);
-    else void store.settled().then(() => from.held.kept(message));
+  /** The library has done its part; what was kept of the message must be on disk before the sender is thanked. */
+  #routed(from: Connection, message: RoutedMessage): void {
+    const keeping = this.#furniture?.store.kept(message.payload) ?? null;
+    if (keeping === null) from.held.kept(message);
+    else void keeping.then(() => from.held.kept(message));
   }
 
   #maySubscribe(from: Connection, filter: string): boolean {

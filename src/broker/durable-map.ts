@@ -88,15 +88,20 @@ export class DurableMap {
     this.#change(`${JSON.stringify([key])}\n`);
   }
 
-  /** Whether everything up to now is on disk. */
-  isSettled(): boolean {
-    return this.#settledUpTo === this.#changes;
+  /** Counts the changes so far. */
+  get changesCount(): number {
+    return this.#changes;
   }
 
-  /** Resolves when everything up to now is on disk. */
-  settled(): Promise<void> {
-    if (this.isSettled()) return Promise.resolve();
-    return new Promise((resolve) => this.#settling.push({ upTo: this.#changes, resolve }));
+  /** Whether so many changes are on disk, or all up to now. */
+  isSettled(upTo: number = this.#changes): boolean {
+    return this.#settledUpTo >= upTo;
+  }
+
+  /** Resolves when so many changes are on disk, or all up to now. */
+  settled(upTo: number = this.#changes): Promise<void> {
+    if (this.isSettled(upTo)) return Promise.resolve();
+    return new Promise((resolve) => this.#settling.push({ upTo, resolve }));
   }
 
   /** Stops trying; what is not on disk by now is lost. */

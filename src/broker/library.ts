@@ -14,6 +14,14 @@ export interface ConnectRequest {
 /** What the library is told to do with a client that came: let it in, or answer with this code. MQTT 3.1.1, table 3.1. */
 export type ConnectAnswer = { readonly kind: "in" } | { readonly kind: "out"; readonly returnCode: 2 | 3 | 4 | 5 };
 
+/** A message that the library has done its part for. */
+export interface RoutedMessage {
+  readonly qos: 1 | 2;
+  readonly messageId: number;
+  /** Null where only its identifier is known. */
+  readonly payload: Buffer | null;
+}
+
 /** What the library asks and tells. */
 export interface LibraryOwner {
   readonly onConnect: (from: Connection, request: ConnectRequest) => Promise<ConnectAnswer>;
@@ -24,8 +32,8 @@ export interface LibraryOwner {
   readonly maySubscribe: (from: Connection, filter: string) => boolean;
   readonly onUnsubscribed: (from: Connection, filters: readonly string[]) => void;
   readonly mayReceive: (from: Connection, topic: string) => boolean;
-  /** A message of this client has been handed to all subscribers and kept for those that are away. */
-  readonly onRouted: (from: Connection, message: { readonly qos: 1 | 2; readonly messageId: number }) => void;
+  /** A message of this client has been handed to all subscribers and kept in memory for those that are away. */
+  readonly onRouted: (from: Connection, message: RoutedMessage) => void;
   /** The library found bytes it cannot read, and ended the connection. */
   readonly onBreach: (from: Connection) => void;
   /** The library cannot go on with something of its own. */
@@ -123,7 +131,9 @@ function judgeTopics(aedes: Aedes, clients: Packets, owner: LibraryOwner): void 
     done(null);
     const known = client === null ? undefined : clients.get(client);
     const { qos, messageId } = packet;
-    if (known !== undefined && qos === 1 && messageId !== undefined) owner.onRouted(known.connection, { qos, messageId });
+    const payload = Buffer.isBuffer(packet.payload) ? packet.payload : null;
+    if (known !== undefined && qos === 1 && messageId !== undefined)
+      owner.onRouted(known.connection, { qos, messageId, payload });
   };
 }
 

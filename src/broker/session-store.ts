@@ -79,6 +79,8 @@ export class SessionStore {
   readonly #copies = new Map<string, number>();
   /** Under which key the message with an identifier is kept; the library asks by identifier. */
   readonly #keys = new Map<string, { readonly key: string; readonly bytes: number }>();
+  /** Up to which change of the map a message was kept, by its payload: the library copies all else of it. */
+  readonly #changedBy = new WeakMap<Buffer, number>();
   /** Last wills of clients that were connected when the process before this one died. */
   readonly #orphans = new Map<string, StoredPacket>();
 
@@ -100,13 +102,19 @@ export class SessionStore {
     return store;
   }
 
-  /** Whether everything up to now is on disk. */
-  isSettled(): boolean {
-    return this.#map.isSettled();
-  }
-
+  /** Resolves when everything up to now is on disk. */
   settled(): Promise<void> {
     return this.#map.settled();
+  }
+
+  /**
+   * Resolves when what was kept of a message is on disk; null where nothing was, or it is already.
+   *
+   * @param payload  The message's own, as the library hands it on; null: whatever was kept up to now.
+   */
+  kept(payload: Buffer | null): Promise<void> | null {
+    const upTo = payload === null ? this.#map.changesCount : (this.#changedBy.get(payload) ?? 0);
+    return this.#map.isSettled(upTo) ? null : this.#map.settled(upTo);
   }
 
   view(): SessionStoreView {
@@ -187,6 +195,7 @@ export class SessionStore {
       this.#noteRetained(topic, payload.length);
       if (payload.length > 0) this.#map.put(`r ${topic}`, jsonOf(packet));
       else this.#map.remove(`r ${topic}`);
+      this.#changedBy.set(payload, this.#map.changesCount);
     };
   }
 
@@ -240,6 +249,7 @@ export class SessionStore {
         this.#noteQueued(key, clientId, packet.payload.length);
         this.#map.put(key, { ...jsonOf(granted), clientId });
       }
+      if (fitting.length > 0) this.#changedBy.set(packet.payload, this.#map.changesCount);
     };
     persistence.outgoingUpdate = async (client, packet) => {
       await update(client, packet);
