@@ -157,6 +157,11 @@ function isWorse(before: Alert, condition: Condition): boolean {
   return was.kind === "score" && is.kind === "score" && is.points > was.points;
 }
 
+/** Whether it is a call that happened once: nothing but its acknowledgement ends it. */
+function isCall({ evidence }: Pick<Condition, "evidence">): boolean {
+  return evidence.kind === "device-alarm" && evidence.once === true;
+}
+
 /** Whether a condition is about another patient than the open alert under its key, or, of nobody, about another bed. A patient may move. */
 function isOfAnother(alert: Alert, { subject }: Condition): boolean {
   if (subject.patientId !== alert.subject.patientId) return true;
@@ -182,6 +187,11 @@ function carryOn(book: AlertBook, known: OpenAlert, change: ToldCondition, at: A
   };
   if (isWorse(alert, condition)) {
     const next = record(alert, "escalate", at, { ...content, ...again(alert) });
+    return { book: withOpen(book, { ...confirmed, alert: next, remindAtMs: null }), changed: [next] };
+  }
+  if (isCall(condition) && alert.state === "acknowledged") {
+    // Called again right after it was answered.
+    const next = record(alert, "continue", at, { ...content, ...again(alert) });
     return { book: withOpen(book, { ...confirmed, alert: next, remindAtMs: null }), changed: [next] };
   }
   if (condition.priority !== alert.priority) {
@@ -248,6 +258,7 @@ function acknowledge(book: AlertBook, input: { readonly alertId: AlertId; readon
   if (known === undefined) return { book, changed: [] };
   const seen = { state: "acknowledged", acknowledgedBy: input.by, acknowledgedAtMs: at.wallMs } as const;
   const alert = record(known.alert, "update", at, seen);
+  if (isCall(alert)) return { book: withOpen(book, { ...known, alert, conditionEndedMs: at.monotonicMs }), changed: [alert] };
   const remindAtMs = later(at.monotonicMs, book.settings.acknowledgedReminderSeconds[alert.priority]);
   return { book: withOpen(book, { ...known, alert, remindAtMs }), changed: [alert] };
 }
@@ -342,7 +353,7 @@ export function rebuildAlerts(
     const agoSeconds = Math.max(0, (agoMs(alert) ?? 0) / 1000);
     const remindAtMs = alert.state === "acknowledged" ? later(at.monotonicMs, Math.max(0, reminderSeconds - agoSeconds)) : null;
     const once = alert.evidence.kind === "fault" && settings.keptUntilAcknowledged.includes(alert.evidence.code);
-    const kept = once && alert.state === "active";
+    const kept = (once || isCall(alert)) && alert.state === "active";
     const unconfirmedUntilMs = kept ? null : later(at.monotonicMs, settings.rebuiltWindowSeconds);
     open.set(alert.key, { alert, remindAtMs, conditionEndedMs: null, unconfirmedUntilMs });
   }

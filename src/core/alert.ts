@@ -61,7 +61,13 @@ export type Evidence =
     }
   | { readonly kind: "unassigned"; readonly sinceMs: WallMs }
   | { readonly kind: "not-measured"; readonly origin: Origin; readonly sinceMs: WallMs }
-  | { readonly kind: "device-alarm"; readonly code: string; readonly text: string }
+  | {
+      readonly kind: "device-alarm";
+      readonly code: string;
+      readonly text: string;
+      /** True of a call that happened once, such as a pressed button: acknowledging it is its end. */
+      readonly once?: boolean;
+    }
   | { readonly kind: "fault"; readonly code: ErrorCode; readonly facts: Readonly<Record<string, string | number>> };
 
 /** Something that holds now and somebody should know. `watch` and the parts of the gateway say these; `alerts` turns them into alerts. */

@@ -24,6 +24,8 @@ export type LinkEvent =
       readonly receivedMonotonicMs: MonotonicMs;
       /** True of what somebody kept for an unknown time before it came: retained, queued while the gateway was away, or delivered again. Nothing in it is now. */
       readonly kept?: boolean;
+      /** True of what a server shows to everybody who comes, each time; it is `kept` as well. */
+      readonly retained?: boolean;
       /** Of a message that its sender delivers again until it is thanked: the same each time, and of no other message that is on its way. */
       readonly identity?: string;
     }

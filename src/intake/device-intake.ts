@@ -1,5 +1,6 @@
 import { type Fault, fault } from "../core/errors.ts";
 import type { DeviceId, PatientId } from "../core/ids.ts";
+import { LIMITS } from "../core/limits.ts";
 import {
   type Content,
   type Observation,
@@ -68,6 +69,8 @@ export interface DeviceIntake {
     readonly receivedMonotonicMs: MonotonicMs;
     /** True of what was kept for an unknown time before it came; nothing in it is taken for now. */
     readonly kept?: boolean;
+    /** True of what a server shows to everybody who comes. */
+    readonly retained?: boolean;
   }) => Judgement;
   /** What the driver wants to send now; nothing once quarantined. A driver that fails here is quarantined like one that fails on bytes. */
   readonly due: (atMonotonicMs: MonotonicMs) => ReturnType<DriverSession["due"]> & { readonly quarantined: Fault | null };
@@ -164,6 +167,7 @@ interface Reception {
   readonly receivedAtMs: WallMs;
   readonly receivedMonotonicMs: MonotonicMs;
   readonly kept?: boolean;
+  readonly retained?: boolean;
 }
 
 function judge(
@@ -178,12 +182,14 @@ function judge(
   const events: DriverEvent[] = [];
   const refusals: DecodeError[] = [];
   let [messages, readings, repeats] = [0, 0, 0];
+  let heard = false;
   for (const emission of emissions) {
     if (emission.kind === "refusal") {
       refusals.push(emission.error);
       continue;
     }
     messages += 1;
+    heard ||= emission.byOther !== true;
     readings += emission.readings.length;
     const origin = emission.origin === "test" ? "test" : options.origin;
     const at = { ...datedOf(emission, reception, options, known.deviceClock), origin, options };
@@ -193,12 +199,14 @@ function judge(
       observations.push(judgeReading(fresh.reading, { ...at, moreFlags: [...fresh.moreFlags, ...at.moreFlags] }));
     }
     for (const wave of emission.waveforms) waveforms.push(waveformChunk(wave, at));
-    if (at.late) events.push(...emission.alarms.map((alarm) => storedAlarm(alarm, at.times)));
-    else for (const alarm of emission.alarms) alarms.push({ alarm, origin });
+    for (const alarm of emission.alarms) {
+      if (at.late && !countsLate(alarm, at, reception)) events.push(storedAlarm(alarm, at.times));
+      else alarms.push({ alarm, origin });
+    }
     events.push(...emission.events, ...at.events);
   }
   const counted = { bytes: reception.bytes.length, messages, readings, repeats };
-  return { observations, waveforms, alarms, events, refusals, heard: messages > 0, counted, quarantined: null };
+  return { observations, waveforms, alarms, events, refusals, heard, counted, quarantined: null };
 }
 
 /**
@@ -286,6 +294,18 @@ function storedTimeOf(
 /** Of stored records each counts, also one that says the same as the one before. */
 function asStored(reading: Reading): { readonly reading: Reading; readonly moreFlags: readonly QualityFlag[] } {
   return { reading, moreFlags: [] };
+}
+
+/**
+ * Which alarms count although they come late: a state that holds until it is replaced, and a call for help that nobody can have heard yet.
+ * A retained call is shown to everybody who comes, each time; and one that is long over by its own time helps nobody.
+ */
+function countsLate(alarm: DeviceAlarm, at: Dated, reception: Reception): boolean {
+  if (alarm.standing === true) return true;
+  if (alarm.once !== true || reception.retained === true) return false;
+  return (
+    at.moreFlags.includes("measured-time-unknown") || reception.receivedAtMs - at.times.measuredAtMs <= LIMITS.callAgeMsMax.value
+  );
 }
 
 /** An alarm out of the device's memory is kept as what the device said. It is over or told already, and raises and ends nothing. */

@@ -58,6 +58,7 @@ export function openBrokerLink(
       receivedAtMs: clock.wall(),
       receivedMonotonicMs: clock.monotonic(),
       ...(arrival.retained || arrival.again ? { kept: true } : {}),
+      ...(arrival.retained ? { retained: true } : {}),
       ...(identity === null ? {} : { identity }),
     });
     return true;

@@ -99,7 +99,8 @@ class Arrivals {
     if (this.#quiet !== null) this.awaitQuiet();
     const kept = this.#isCatchingUp || arrival.retained || arrival.redelivered;
     const identity = messageIdentity(arrival);
-    const more = { ...(kept ? { kept } : {}), ...(identity === null ? {} : { identity }) };
+    const retained = arrival.retained ? { retained: true } : {};
+    const more = { ...(kept ? { kept } : {}), ...retained, ...(identity === null ? {} : { identity }) };
     this.#owed.push({ position: this.#listener.bytes(arrival.topic, arrival.payload, more), thank });
   };
 

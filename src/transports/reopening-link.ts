@@ -20,7 +20,7 @@ type LinkBytes = Extract<LinkEvent, { kind: "bytes" }>;
 /** Where a connection tells what happens to it. */
 export interface ConnectionListener {
   /** Returns the chunk's position, by which `Connection.thank` is called. */
-  readonly bytes: (channel: string, bytes: Uint8Array, more?: Pick<LinkBytes, "kept" | "identity">) => number;
+  readonly bytes: (channel: string, bytes: Uint8Array, more?: Pick<LinkBytes, "kept" | "retained" | "identity">) => number;
   /** The connection is over; only the first call counts. `final`: opening it again would bring nothing. */
   readonly lost: (fault: Fault, more?: { readonly final: boolean }) => void;
 }
@@ -189,7 +189,7 @@ class ReopeningLink {
     if (!this.#queue.isFull()) current.connection.resume();
   }
 
-  #receive(channel: string, bytes: Uint8Array, more: Pick<LinkBytes, "kept" | "identity"> = {}): number {
+  #receive(channel: string, bytes: Uint8Array, more: Pick<LinkBytes, "kept" | "retained" | "identity"> = {}): number {
     this.#receivedSinceUp = true;
     const { clock } = this.#parts;
     this.#position += 1;

@@ -8,6 +8,8 @@ export interface ConditionBoard {
   readonly set: (condition: Condition, tellEvidence?: boolean) => void;
   /** Says that the condition under a key goes on under the key and for the subject given. */
   readonly rename: (fromKey: string, condition: Condition) => void;
+  /** Says that something happened that nothing here will end: it is told as raised each time, and does not hold. */
+  readonly tell: (condition: Condition) => void;
   /** Says that a condition does not hold (any more). */
   readonly end: (key: string) => void;
   /** Takes a condition over from before a restart. It is told as raised, which confirms the alert that is open for it. */
@@ -45,6 +47,9 @@ export function createConditionBoard(): ConditionBoard {
       if (!open.delete(fromKey)) return;
       open.set(condition.key, condition);
       changes.push({ kind: "renamed", fromKey, condition });
+    },
+    tell: (condition) => {
+      changes.push({ kind: "raised", condition });
     },
     end,
     adopt: (condition) => {

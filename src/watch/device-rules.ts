@@ -123,9 +123,17 @@ export function noteConnected(device: DeviceState): void {
   device.conversationHeardMs = null;
 }
 
-/** An alarm the device itself raises or ends: passed on at once, with the device's own urgency. */
+/**
+ * An alarm the device itself raises or ends: passed on at once, with the device's own urgency. A call that happened once is told each time
+ * and never held: no later message, new connection, assignment or restart ends it, but only the person who answers it.
+ */
 export function noteAlarm(state: WatchState, device: DeviceState, alarm: DeviceAlarm, origin: Origin): void {
   const key = deviceKeys.alarm(device, alarm.code);
+  const mayRaise = origin === "measured" || device.definition.patientId === null || !belongsToRealPatient(state, device);
+  if (alarm.once === true) {
+    if (alarm.active && mayRaise) state.board.tell(alarmCondition(state, device, alarm, origin));
+    return;
+  }
   device.unrepeatedAlarms.delete(alarm.code);
   device.leftAlarms.delete(alarm.code);
   if (!alarm.active) {
@@ -134,16 +142,20 @@ export function noteAlarm(state: WatchState, device: DeviceState, alarm: DeviceA
     return;
   }
   device.activeAlarms.set(alarm.code, { alarm, origin });
-  if (origin !== "measured" && device.definition.patientId !== null && belongsToRealPatient(state, device)) return;
-  state.board.set({
-    key,
-    rule: `device-alarm.${alarm.code}`,
-    nature: alarm.nature,
-    priority: alarm.priority,
+  if (mayRaise) state.board.set(alarmCondition(state, device, alarm, origin));
+}
+
+function alarmCondition(state: WatchState, device: DeviceState, alarm: DeviceAlarm, origin: Origin): Condition {
+  const { code, nature, priority, text } = alarm;
+  return {
+    key: deviceKeys.alarm(device, code),
+    rule: `device-alarm.${code}`,
+    nature,
+    priority,
     subject: deviceSubject(state, device),
     origin,
-    evidence: { kind: "device-alarm", code: alarm.code, text: alarm.text },
-  });
+    evidence: { kind: "device-alarm", code, text, ...(alarm.once === true ? { once: true } : {}) },
+  };
 }
 
 /**

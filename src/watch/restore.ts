@@ -148,6 +148,8 @@ function alarmOf(alert: Alert, evidence: { readonly code: string; readonly text:
 
 /** Whether an alert is one that the watch raises, so that the watch must confirm or end it. */
 function isWatched(alert: Alert): boolean {
+  // A call stands until it is answered, whatever the watch knows.
+  if (alert.evidence.kind === "device-alarm") return alert.evidence.once !== true;
   return alert.evidence.kind !== "fault" || alert.evidence.code === "device-clock-frozen";
 }
 

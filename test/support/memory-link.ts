@@ -7,7 +7,10 @@ import type { Clock } from "../../src/core/time.ts";
 export interface MemoryLink extends Link {
   readonly up: () => void;
   readonly down: () => void;
-  readonly send: (bytes: Uint8Array) => void;
+  readonly send: (
+    bytes: Uint8Array,
+    more?: { readonly channel?: string; readonly kept?: boolean; readonly retained?: boolean },
+  ) => void;
   /** What the gateway wrote, in order. */
   readonly written: readonly Uint8Array[];
   /** The position up to which the gateway has thanked; 0 before that. */
@@ -42,9 +45,10 @@ export function createMemoryLink(clock: Clock): MemoryLink {
     written,
     up: () => push({ kind: "up", atMonotonicMs: clock.monotonic() }),
     down: () => push({ kind: "down", fault: fault("link-down", { why: "test" }), atMonotonicMs: clock.monotonic() }),
-    send: (bytes) => {
+    send: (bytes, more = {}) => {
       position += 1;
-      push({ kind: "bytes", position, channel: "", bytes, receivedAtMs: clock.wall(), receivedMonotonicMs: clock.monotonic() });
+      const times = { receivedAtMs: clock.wall(), receivedMonotonicMs: clock.monotonic() };
+      push({ kind: "bytes", position, channel: "", bytes, ...times, ...more });
     },
     thankedUpTo: () => thankedUpTo,
     write: async (_channel, bytes) => {
