@@ -3,6 +3,7 @@ import { isAbsolute, resolve } from "node:path";
 import { parseDocument } from "yaml";
 import * as z from "zod";
 import { DRIVERS, findDriver, optionProblems, optionRemedy, optionTexts, unknownOptions } from "../drivers/index.ts";
+import { LIMITS } from "../src/core/limits.ts";
 import { QUANTITIES, QUANTITY_NAMES, type QuantityName, type Text } from "../src/core/quantities.ts";
 import { fail, type Result, succeed } from "../src/core/result.ts";
 import { admissions, checkAdmissions, checkableAdmissions } from "./admissions-settings.ts";
@@ -16,6 +17,10 @@ const name = z
   .describe("Lower-case letters, digits and hyphens.");
 const port = z.int().min(1).max(65535);
 const filePath = z.string().min(1).describe("Relative paths are taken from the folder of the configuration file.");
+const sessionMinutes = z
+  .int()
+  .min(1)
+  .max(LIMITS.sessionHoursMax.value * 60);
 const quantity = z.enum(QUANTITY_NAMES as [string, ...string[]]);
 const driverId = z.enum(DRIVERS.map((driver) => driver.id) as [string, ...string[]]);
 
@@ -311,6 +316,16 @@ export const configSchema = z
         host: z.string().default("127.0.0.1").describe("127.0.0.1 is this machine only; name another address on purpose."),
         port: port.default(8710),
         signIn: z.boolean().default(true).describe("false only on a loopback address."),
+        sessionMinutes: z
+          .strictObject({
+            nurse: sessionMinutes.default(720),
+            engineer: sessionMinutes.default(480),
+            auditor: sessionMinutes.default(240),
+            administrator: sessionMinutes.default(480),
+            family: sessionMinutes.default(720),
+          })
+          .prefault({})
+          .describe("How long each role stays signed in; a display on the wall signs in as a nurse."),
         metricsTokenFile: filePath
           .optional()
           .describe("Bearer token of at least 16 characters with which others than this machine itself may read `/metrics`."),

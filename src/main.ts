@@ -44,6 +44,10 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     says: "whether each record is where it must be, once  核对每条记录是否在位且唯一",
     load: async () => (await import("./commands/verify.ts")).verifyCommand,
   },
+  users: {
+    says: "who may sign in at the page, and as what  管理登录账户",
+    load: async () => (await import("./commands/users.ts")).usersCommand,
+  },
   audit: {
     says: "who did what, and whether that record is whole  操作审计及哈希链核对",
     load: async () => (await import("./commands/audit.ts")).auditCommand,

@@ -19,6 +19,9 @@ import { openSessions } from "../src/dashboard/server/sessions.ts";
 import { bedView, createScriptedWard, limitAlert, type ScriptedWard } from "./support/scripted-ward.ts";
 import { createSimulatedClock } from "./support/simulated-clock.ts";
 
+/** A served page, by whatever process. */
+type Served = Pick<Dashboard, "url" | "oneTimeLink">;
+
 interface Answer {
   readonly status: number;
   readonly headers: IncomingMessage["headers"];
@@ -52,7 +55,7 @@ async function start(more: Partial<DashboardOptions> & { readonly clock?: Clock 
 }
 
 function ask(
-  dashboard: Dashboard,
+  dashboard: Served,
   path: string,
   more: { method?: string; headers?: Record<string, string>; body?: string } = {},
 ): Promise<Answer> {
@@ -76,7 +79,7 @@ function ask(
   });
 }
 
-function post(dashboard: Dashboard, path: string, body: unknown, headers: Record<string, string> = {}): Promise<Answer> {
+function post(dashboard: Served, path: string, body: unknown, headers: Record<string, string> = {}): Promise<Answer> {
   const ours = { "content-type": "application/json", "x-vigil-page": "1", origin: dashboard.url.slice(0, -1), ...headers };
   return ask(dashboard, path, { method: "POST", headers: ours, body: JSON.stringify(body) });
 }
@@ -85,7 +88,7 @@ function cookieOf(answer: Answer): string {
   return answer.headers["set-cookie"]?.[0]?.split(";")[0] ?? "";
 }
 
-function tokenOf(dashboard: Dashboard): string {
+function tokenOf(dashboard: Served): string {
   return dashboard.oneTimeLink?.split("/").at(-1) ?? "";
 }
 
@@ -96,7 +99,7 @@ function hashOf(cookie: string): string {
     .digest("hex");
 }
 
-async function firstAccount(dashboard: Dashboard): Promise<string> {
+async function firstAccount(dashboard: Served): Promise<string> {
   const made = await post(dashboard, "/api/first-account", {
     token: tokenOf(dashboard),
     name: "nurse.li",
@@ -301,7 +304,7 @@ describe("acts", () => {
       status: 409,
       body: { error: { code: "act-refused" } },
     });
-    expect(ward.acts[0]).toEqual({ deed, actor: { userId: "nurse.li", from: "page" } });
+    expect(ward.acts[0]).toEqual({ deed, actor: { userId: "nurse.li", role: "administrator", from: "page", at: "127.0.0.1" } });
   });
 
   const profile = { kind: "adult", spo2Scale: 2 };
@@ -311,6 +314,12 @@ describe("acts", () => {
     { kind: "assign", deviceId: "d1", patientId: "p1" },
     { kind: "release", deviceId: "d1" },
     { kind: "set-limit", patientId: "p1", quantity: "heartRate", low: { value: 45, priority: "high" }, high: null },
+    { kind: "transfer", patientId: "p1", bedId: "bed-2" },
+    { kind: "merge", patientId: "p1", formerPatientId: "p2" },
+    { kind: "correct-patient", patientId: "p1", label: "王 立" },
+    { kind: "confirm-assignment", deviceId: "d1", patientId: "p1" },
+    { kind: "note", patientId: "p1", text: "first line\nsecond line" },
+    { kind: "verdict", alertId: "0f9c2d44-17", verdict: "false" },
     { kind: "acknowledge", alertId: "0f9c2d44-17" },
     { kind: "enter-consciousness", patientId: "p1", consciousness: "C" },
     { kind: "enter-oxygen", patientId: "p1", onOxygen: false },
@@ -328,6 +337,12 @@ describe("acts", () => {
     });
   }
 
+  test("a limit may say why and until when, or neither", () => {
+    const limit = { kind: "set-limit", patientId: "p", quantity: "heartRate", low: null, high: null };
+    for (const more of [{}, { reason: null, expiresAtMs: null }, { reason: "after the walk", expiresAtMs: 1_800_000_000_000 }])
+      expect(parseDeed({ ...limit, ...more })).toEqual({ ok: true, value: { ...limit, ...more } });
+  });
+
   test("what no deed may hold is refused", () => {
     const limit = { kind: "set-limit", patientId: "p", quantity: "heartRate", low: null, high: null };
     const bad: readonly unknown[] = [
@@ -335,6 +350,18 @@ describe("acts", () => {
       [],
       "acknowledge",
       { kind: "shutdown" },
+      { kind: "sign-in" },
+      { kind: "account-added", account: "eve", role: "administrator", patientId: null },
+      { kind: "note", patientId: "p", text: "\n \n" },
+      { kind: "note", patientId: "p", text: "a\rb" },
+      { kind: "note", patientId: "p", text: "x".repeat(2001) },
+      { kind: "verdict", alertId: "a", verdict: "maybe" },
+      { ...limit, reason: "x".repeat(201) },
+      { ...limit, reason: "" },
+      { ...limit, reason: 7 },
+      { ...limit, expiresAtMs: "tomorrow" },
+      { ...limit, expiresAtMs: 1.5 },
+      { ...limit, expiresAtMs: -1 },
       { kind: "acknowledge", alertId: "  " },
       { kind: "acknowledge", alertId: "x".repeat(129) },
       { kind: "acknowledge", alertId: "a\nb" },
@@ -377,7 +404,7 @@ describe("a restart of the gateway", () => {
     await expect.poll(() => page.events[0]?.kind).toBe("picture");
     page.close();
     expect((await post(second, "/api/acts", { kind: "acknowledge", alertId: "a-1" }, { cookie: wall })).status).toBe(200);
-    expect(ward.acts[0]?.actor).toEqual({ userId: "nurse.li", from: "page" });
+    expect(ward.acts[0]?.actor).toMatchObject({ userId: "nurse.li", role: "administrator", from: "page" });
     expect((await ask(second, "/api/stream", { headers: { cookie: left } })).status).toBe(401);
   });
 

@@ -1,3 +1,4 @@
+import { readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { loadConfig } from "../../config/schema.ts";
 import { createSystemClock } from "../clock.ts";
@@ -34,6 +35,16 @@ const REFUSALS: Readonly<Record<string, Text>> = {
   "bed-occupied": { en: "Another patient lies in this bed; discharge them first if they have left it.", zh: "此床已有其他患者；若已离床，请先办理出床。" },
 };
 
+/** Who runs this command, and at which terminal, such as `/dev/pts/3`; null where it is none. */
+export function whoAsks(): { readonly userId: string; readonly at: string | null } {
+  const userId = process.env["SUDO_USER"] ?? process.env["USER"] ?? "root";
+  try {
+    return { userId, at: process.stdin.isTTY ? readlinkSync("/proc/self/fd/0") : null };
+  } catch {
+    return { userId, at: null };
+  }
+}
+
 /** Asks the running gateway of a configuration; null after the reason was told. */
 async function ask(
   configFile: string,
@@ -59,7 +70,7 @@ async function ask(
  * @returns The exit code: 0 done, 1 refused or nobody there. The answer is one JSON line on standard output.
  */
 export async function performThroughSocket(configFile: string, deed: Deed, io: CommandIo): Promise<number> {
-  const answer = await ask(configFile, { name: "perform", body: { deed, userId: process.env["USER"] ?? "root" } }, io);
+  const answer = await ask(configFile, { name: "perform", body: { deed, ...whoAsks() } }, io);
   if (answer === null) return 1;
   io.stdout(JSON.stringify(answer));
   if (typeof answer !== "object" || !("ok" in answer)) return 1;

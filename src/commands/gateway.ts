@@ -37,6 +37,7 @@ import { CONTROL_SOCKET_NAME } from "./ask.ts";
 import { PAUSES_VARIABLE, startPauseMeter } from "./bench/pauses.ts";
 import type { Command, CommandIo } from "./command.ts";
 import { configArgument, tellProblems } from "./run.ts";
+import { commandActor, createUserControl } from "./user-control.ts";
 
 const PROJECT_ROOT = join(import.meta.dirname, "..", "..");
 /** Wait before a page that could not be served is tried again. */
@@ -188,8 +189,11 @@ async function open(config: Config, circumstances: Circumstances, io: CommandIo)
     outboxes.push(openUpstream(upstream, { config, clock, journal, gateway, io, stop: stopOutboxes.signal, view }));
   tellStartFaults(gateway, { journal, modelFaults, circumstances });
   listenToSupervisor(gateway);
-  const closePage = config.dashboard.enabled ? servePage(config, { clock, gateway, io, meter }) : async () => {};
-  const socket = await openControl(config, { gateway, journal, view });
+  const page = config.dashboard.enabled ? servePage(config, { clock, gateway, io, meter }) : null;
+  const { dataFolder } = config.gateway;
+  const users = createUserControl({ dataFolder, clock, perform: gateway.perform, page: () => page?.served() ?? null });
+  const socket = await openControl(config, { gateway, journal, view, users });
+  const closePage = page?.close ?? (async () => {});
   return succeed({ gateway, journal, outboxes, stopOutboxes, closePage, socket });
 }
 
@@ -387,22 +391,21 @@ function listenToSupervisor(gateway: Gateway): void {
 function servePage(
   config: Config,
   parts: { readonly clock: Clock; readonly gateway: Gateway; readonly io: CommandIo; readonly meter: OperationsMeter },
-): () => Promise<void> {
+): { readonly served: () => Dashboard | null; readonly close: () => Promise<void> } {
   const stop = new AbortController();
   let page: Dashboard | null = null;
-  const { host, port, signIn, metricsTokenFile = null } = config.dashboard;
+  const { host, port, signIn, sessionMinutes, metricsTokenFile = null } = config.dashboard;
+  const { dataFolder } = config.gateway;
+  const options = { host, port, signIn, sessionMinutes, metricsTokenFile, dataFolder, webFolder: pagesFolder(PROJECT_ROOT) };
   const tryOften = async () => {
     while (!stop.signal.aborted) {
-      const started = await startDashboard(
-        { host, port, signIn, metricsTokenFile, dataFolder: config.gateway.dataFolder, webFolder: pagesFolder(PROJECT_ROOT) },
-        {
-          clock: parts.clock,
-          source: parts.gateway.source,
-          perform: parts.gateway.perform,
-          random: randomBytes,
-          operations: parts.meter.view,
-        },
-      ).catch((error: unknown) => {
+      const started = await startDashboard(options, {
+        clock: parts.clock,
+        source: parts.gateway.source,
+        perform: parts.gateway.perform,
+        random: randomBytes,
+        operations: parts.meter.view,
+      }).catch((error: unknown) => {
         // A page that fails in a way nobody thought of must not take the watching with it.
         const reason = error instanceof Error ? error.message : String(error);
         return fail(fault("page-failed", { host, port, reason }));
@@ -421,10 +424,13 @@ function servePage(
     }
   };
   const done = tryOften();
-  return async () => {
-    stop.abort();
-    await done;
-    await page?.close();
+  return {
+    served: () => page,
+    close: async () => {
+      stop.abort();
+      await done;
+      await page?.close();
+    },
   };
 }
 
@@ -436,7 +442,12 @@ function signInHint(dataFolder: string): string {
 
 async function openControl(
   config: Config,
-  parts: { readonly gateway: Gateway; readonly journal: Journal; readonly view: () => GatewayView },
+  parts: {
+    readonly gateway: Gateway;
+    readonly journal: Journal;
+    readonly view: () => GatewayView;
+    readonly users: (body: unknown) => Promise<unknown>;
+  },
 ): Promise<ControlSocket | null> {
   const { gateway, journal, view } = parts;
   const pauseMeter = process.env[PAUSES_VARIABLE] === "1" ? startPauseMeter(createSystemClock()) : null;
@@ -447,12 +458,11 @@ async function openControl(
     if (request.name === "starts") return await startsSince(journal, createSystemClock().wall() - DAY_MS);
     // For `vigil bench`: the main thread's pauses since this was last asked; null where they are not measured.
     if (request.name === "pauses") return pauseMeter?.take() ?? null;
+    if (request.name === "users") return await parts.users(request.body);
     if (request.name !== "perform") return { ok: false, error: { kind: "bad-request" } };
-    const body = request.body as { readonly deed?: unknown; readonly userId?: unknown } | null;
+    const body = request.body as { readonly deed?: unknown } | null;
     const deed: Result<Deed, unknown> = parseDeed(body?.deed);
-    return deed.ok
-      ? await gateway.perform(deed.value, { userId: String(body?.userId ?? "unknown"), from: "command-line" })
-      : deed;
+    return deed.ok ? await gateway.perform(deed.value, commandActor(body)) : deed;
   });
   gateway.setFault("control-socket", opened.ok ? null : opened.error);
   return opened.ok ? opened.value : null;

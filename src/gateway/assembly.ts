@@ -28,7 +28,7 @@ import { linkSpecOf } from "./link-spec.ts";
 import { trendOfPatient } from "./mended-trend.ts";
 import { createPageFeed } from "./page-feed.ts";
 import { createPictures, type DeviceTag } from "./picture.ts";
-import { EMPTY_PLANT } from "./plant.ts";
+import { EMPTY_PLANT, whereIs } from "./plant.ts";
 import {
   acknowledgedAgoMs,
   agedActs,
@@ -150,6 +150,11 @@ function sourceOf({ shared, door }: Joined, journal: Journal, wallClock: WallClo
     trend: (query) => {
       const formerNumbers = door.plant().patients.get(query.patientId)?.formerNumbers ?? new Map();
       return trendOfPatient(journal, wallClock.timeline(), { ...query, formerNumbers });
+    },
+    whereIs: (patient) => whereIs(door.plant(), patient),
+    acts: async (query) => {
+      const records = await journal.read({ ...query, kinds: ["act"] });
+      return records.filter((record) => record.kind === "act");
     },
     notes: (patient) => door.plant().patients.get(patient)?.notes ?? [],
     strip: async (alertId) => stripView(await journal.strip(alertId)),

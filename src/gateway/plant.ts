@@ -312,6 +312,16 @@ function later<Value>(one: Entry<Value> | null, other: Entry<Value> | null): Ent
   return one.seq > other.seq ? one : other;
 }
 
+/** The patient of a number, a former one too, and their bed; null where they are not here. */
+export function whereIs(
+  plant: PlantState,
+  patientId: PatientId,
+): { readonly patientId: PatientId; readonly bedId: BedId } | null {
+  const patient =
+    plant.patients.get(patientId) ?? [...plant.patients.values()].find(({ formerNumbers }) => formerNumbers.has(patientId));
+  return patient === undefined ? null : { patientId: patient.patientId, bedId: patient.bedId };
+}
+
 /** Who is meant by a number that a record of this sequence number bears; null where they are not here, or it is of a former stay. */
 export function patientOfRecord(plant: PlantState, patientId: PatientId, seq: Seq): PatientState | null {
   const patient = plant.patients.get(patientId);

@@ -25,6 +25,8 @@ export interface ScriptedWard {
   readonly perform: PerformAct;
   /** Acts the pages sent, in order. */
   readonly acts: readonly { readonly deed: Deed; readonly actor: Actor }[];
+  /** Who came in or was refused, and changes of accounts; they are told apart, and no answer is prepared for them. */
+  readonly accessActs: readonly { readonly deed: Deed; readonly actor: Actor }[];
   readonly trendQueries: readonly TrendQuery[];
   readonly say: (message: SharedMessage) => void;
   readonly setBed: (bed: BedView) => void;
@@ -46,6 +48,7 @@ export function createScriptedWard(start: { readonly nowMs: () => number; readon
   const listeners = new Set<(message: SharedMessage) => void>();
   const waveListeners = new Map<string, (waves: readonly WaveView[]) => void>();
   const acts: { readonly deed: Deed; readonly actor: Actor }[] = [];
+  const accessActs: { readonly deed: Deed; readonly actor: Actor }[] = [];
   const trendQueries: TrendQuery[] = [];
   const strips = new Map<string, readonly StripWaveView[]>();
   let nextAnswer: "refused" | "not-durable" | null = null;
@@ -65,6 +68,10 @@ export function createScriptedWard(start: { readonly nowMs: () => number; readon
     alerts: [...alerts.values()],
   });
   const perform: PerformAct = async (deed, actor) => {
+    if (/^sign-|account-/.test(deed.kind)) {
+      accessActs.push({ deed, actor });
+      return succeed({ seq: seq(2000 + accessActs.length), durable: true });
+    }
     acts.push({ deed, actor });
     const answer = nextAnswer;
     nextAnswer = null;
@@ -98,10 +105,16 @@ export function createScriptedWard(start: { readonly nowMs: () => number; readon
         return trendOf(query);
       },
       notes: () => [],
+      whereIs: (id) => {
+        const bed = [...beds.values()].find(({ patient }) => patient?.patientId === id);
+        return bed === undefined ? null : { patientId: id, bedId: bed.bedId };
+      },
+      acts: async () => [],
       strip: async (id) => strips.get(id) ?? [],
     },
     perform,
     acts,
+    accessActs,
     trendQueries,
     say,
     setBed: (bed) => {

@@ -1,19 +1,23 @@
 import { join } from "node:path";
 import fastifyStatic from "@fastify/static";
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from "fastify";
+import type { AccessDeed, Role } from "../../core/act.ts";
 import { ERRORS, type ErrorCode, type Fault, fault } from "../../core/errors.ts";
-import { alertId, bedId, patientId, type UserId, userId } from "../../core/ids.ts";
+import { alertId, bedId, type PatientId, patientId, seq, type UserId, userId } from "../../core/ids.ts";
 import { LIMITS } from "../../core/limits.ts";
 import type { OperationsView } from "../../core/operations.ts";
-import type { PerformAct } from "../../core/ports.ts";
+import type { Actor, PerformAct } from "../../core/ports.ts";
 import { isQuantityName } from "../../core/quantities.ts";
 import { fail, type Result, succeed } from "../../core/result.ts";
 import { type Clock, wallMs } from "../../core/time.ts";
 import { type Accounts, openAccounts } from "./accounts.ts";
 import { parseDeed } from "./deed-parser.ts";
+import { familyPicture } from "./family-view.ts";
 import { createLiveStream, type LiveStream } from "./live-stream.ts";
 import { addOperations } from "./operations-routes.ts";
+import { createRefusalBook, type RefusalBook } from "./refusal-book.ts";
 import { cookieValue, hostIsAllowed, isLoopback, postIsOurs, SECURITY_HEADERS } from "./request-guard.ts";
+import { mayDo, mayUse, ROUTE_RIGHTS } from "./rights.ts";
 import {
   createOneTimeToken,
   createSignInGate,
@@ -22,7 +26,8 @@ import {
   type Sessions,
   type SignInGate,
 } from "./sessions.ts";
-import type { DashboardSource } from "./source.ts";
+import type { DashboardSource, Whereabouts } from "./source.ts";
+import { createUserDesk, type UserDesk } from "./user-desk.ts";
 
 /** Where and how the page is served. */
 export interface DashboardOptions {
@@ -38,6 +43,8 @@ export interface DashboardOptions {
   readonly signIn: boolean;
   /** File of the bearer token with which others than this machine get `/metrics`; null or left out: nobody else does. */
   readonly metricsTokenFile?: string | null;
+  /** How long a session of each role lasts at most, in minutes; `sessionHoursMax` where it is left out. */
+  readonly sessionMinutes?: Readonly<Record<Role, number>>;
 }
 
 /** What the page needs of the gateway. */
@@ -57,11 +64,22 @@ export interface Dashboard {
   readonly url: string;
   /** The link with which the first account is made, or null where there is one already or no sign-in. Good once and for an hour. */
   readonly oneTimeLink: string | null;
+  /** Changes accounts while the page is served; ends the sessions of whose account was changed. */
+  readonly users: (request: Parameters<UserDesk["handle"]>[0], actor: Actor) => ReturnType<UserDesk["handle"]>;
   readonly close: () => Promise<void>;
 }
 
+/** Who uses a page. */
+interface Signed {
+  readonly user: UserId;
+  /** Null where nobody signs in: then everybody who reaches the port may see and do everything. */
+  readonly role: Role | null;
+  /** The one patient whose family this is; null for everybody else. */
+  readonly familyOf: PatientId | null;
+}
+
 /** Who acts where nobody signs in. */
-const anybody = userId("page");
+const anybody: Signed = { user: userId("page"), role: null, familyOf: null };
 
 const requestMsMax = 10_000;
 
@@ -72,6 +90,9 @@ interface Room {
   readonly accounts: Accounts;
   readonly sessions: Sessions;
   readonly gate: SignInGate;
+  readonly refusals: RefusalBook;
+  /** Makes an act of something that is done already; nobody waits for its disk. */
+  readonly tell: (deed: AccessDeed, actor: Omit<Actor, "from">) => void;
   readonly oneTime: OneTimeToken | null;
   readonly live: LiveStream;
   /** Known once the port is; cookies of two gateways on one machine must not meet. */
@@ -86,7 +107,18 @@ interface Room {
 export async function startDashboard(options: DashboardOptions, parts: DashboardParts): Promise<Result<Dashboard, Fault>> {
   const accounts = await openAccounts(join(options.dataFolder, "accounts.json"), parts.random);
   if (!accounts.ok) return accounts;
-  const sessions = await openSessions(join(options.dataFolder, "sessions.json"), { ...parts, seal: accounts.value.seal });
+  const tell: Room["tell"] = (deed, actor) => void parts.perform(deed, { from: "page", ...actor }).catch(() => undefined);
+  const timedOut = (user: UserId) => {
+    tell({ kind: "sign-out", why: "time-out" }, { userId: user, role: accounts.value.find(user)?.role ?? null });
+  };
+  const sealed = { ...parts, seal: accounts.value.seal, onTimeOut: timedOut };
+  const sessions = await openSessions(join(options.dataFolder, "sessions.json"), sealed);
+  for (const { deed, by, at, atMs } of await accounts.value.takeWaitingChanges())
+    await parts.perform(deed, { userId: by, from: "command-line", at: `${at ?? "?"} ${new Date(atMs).toISOString()}` });
+  const refusals = createRefusalBook({
+    clock: parts.clock,
+    tell: (refused, at) => tell(refused, { userId: refused.account ?? "unknown", at }),
+  });
   const live = createLiveStream(parts);
   let port = options.port;
   const room: Room = {
@@ -95,6 +127,8 @@ export async function startDashboard(options: DashboardOptions, parts: Dashboard
     accounts: accounts.value,
     sessions,
     gate: createSignInGate({ clock: parts.clock, known: accounts.value.has }),
+    refusals,
+    tell,
     oneTime: options.signIn && accounts.value.count() === 0 ? createOneTimeToken(parts) : null,
     live,
     cookieName: () => `vigil-session-${port}`,
@@ -105,6 +139,12 @@ export async function startDashboard(options: DashboardOptions, parts: Dashboard
     forceCloseConnections: true,
     exposeHeadRoutes: false,
   });
+  const closeAll = async () => {
+    live.close();
+    refusals.close();
+    await app.close();
+    await sessions.close();
+  };
   try {
     guard(app, room);
     addSignIn(app, room);
@@ -114,9 +154,7 @@ export async function startDashboard(options: DashboardOptions, parts: Dashboard
     await app.register(fastifyStatic, { root: options.webFolder, index: "index.html", setHeaders: setCaching });
     await app.listen({ host: options.host, port: options.port });
   } catch (error) {
-    live.close();
-    await app.close();
-    await sessions.close();
+    await closeAll();
     return fail(startFault(error, options));
   }
   const address = app.server.address();
@@ -126,12 +164,22 @@ export async function startDashboard(options: DashboardOptions, parts: Dashboard
     url,
     // Behind the hash, so that the token is in no log, no Referer and no request until the person sends it.
     oneTimeLink: room.oneTime === null ? null : `${url}#/first/${room.oneTime.token}`,
-    close: async () => {
-      live.close();
-      await app.close();
-      await sessions.close();
-    },
+    users: usersOf(room),
+    close: closeAll,
   });
+}
+
+/** Changes of accounts, told as acts; whoever's password, role or account was changed signs in anew. */
+function usersOf(room: Room): Dashboard["users"] {
+  const desk = createUserDesk({ accounts: room.accounts, clock: room.parts.clock });
+  return (request, actor) =>
+    desk.handle(request, (deed) => {
+      void room.parts.perform(deed, actor).catch(() => undefined);
+      if (deed.kind !== "account-changed" && deed.kind !== "account-removed") return;
+      const role = room.accounts.find(deed.account)?.role ?? null;
+      for (let count = room.sessions.endAllOf(deed.account); count > 0; count--)
+        room.tell({ kind: "sign-out", why: "account-changed" }, { userId: deed.account, role });
+    });
 }
 
 function startFault(error: unknown, options: DashboardOptions): Fault {
@@ -169,6 +217,7 @@ function guard(app: FastifyInstance, room: Room): void {
     if (request.method === "POST" && !postIsOurs(request.headers)) {
       return refuse(reply, 403, fault("request-refused", { field: "origin" }));
     }
+    return refuseByRights(request, reply, room);
   });
   app.setErrorHandler((error, _request, reply) => {
     const given = error instanceof Error && "statusCode" in error ? Number(error.statusCode) : 500;
@@ -184,16 +233,45 @@ function refuse(reply: FastifyReply, status: number, what: Fault): FastifyReply 
   return reply.code(status).send({ ok: false, error: what, title });
 }
 
-function userOf(request: FastifyRequest, room: Room): UserId | null {
-  if (!room.options.signIn) return anybody;
-  const sessionId = cookieValue(request.headers.cookie, room.cookieName());
-  return sessionId === null ? null : room.sessions.userOf(sessionId);
+/** Holds each request under `/api/` against the table of rights, before its body is read. */
+function refuseByRights(request: FastifyRequest, reply: FastifyReply, room: Room): FastifyReply | undefined {
+  const route = request.routeOptions.url;
+  if (route === undefined || !route.startsWith("/api/")) return undefined;
+  const right = ROUTE_RIGHTS[`${request.method} ${route}`];
+  if (right === "anyone") return undefined;
+  const signed = signedIn(request, room);
+  if (signed === null) return refuse(reply, 401, fault("signed-out"));
+  const may = right !== undefined && (signed.role === null || mayUse(signed.role, right));
+  return may ? undefined : refuse(reply, 403, fault("not-allowed"));
 }
 
-function beginSession(reply: FastifyReply, room: Room, user: UserId): FastifyReply {
-  const seconds = LIMITS.sessionHoursMax.value * 3600;
-  const cookie = `${room.cookieName()}=${room.sessions.begin(user)}; HttpOnly; SameSite=Strict; Path=/; Max-Age=${seconds}`;
-  return reply.header("set-cookie", cookie).send({ ok: true, user });
+function signedIn(request: FastifyRequest, room: Room): Signed | null {
+  if (!room.options.signIn) return anybody;
+  const sessionId = cookieValue(request.headers.cookie, room.cookieName());
+  const user = sessionId === null ? null : room.sessions.userOf(sessionId);
+  const account = user === null ? null : room.accounts.find(user);
+  // The role is asked for at each request: a change of it holds at once.
+  return user === null || account === null ? null : { user, role: account.role, familyOf: account.patientId };
+}
+
+/** Where the patient is whose family this is. */
+function whereFamilyIs(signed: Signed, room: Room): Whereabouts | null {
+  return signed.familyOf === null ? null : room.parts.source.whereIs(signed.familyOf);
+}
+
+/** A session always begins with an id of its own: one that the browser already had is ended, and never taken over. */
+async function beginSession(request: FastifyRequest, reply: FastifyReply, room: Room): Promise<FastifyReply> {
+  const name = textField(request.body, "name") ?? "";
+  const account = room.accounts.find(name);
+  if (account === null) return refuse(reply, 401, fault("sign-in-refused"));
+  const former = cookieValue(request.headers.cookie, room.cookieName());
+  if (former !== null) await room.sessions.end(former);
+  const minutesMax = LIMITS.sessionHoursMax.value * 60;
+  const minutes = room.options.sessionMinutes?.[account.fromBeforeRoles ? "nurse" : account.role] ?? minutesMax;
+  const sessionId = room.sessions.begin(userId(name), minutes * 60_000);
+  room.tell({ kind: "sign-in" }, { userId: name, role: account.role, at: request.ip });
+  const cookie = `${room.cookieName()}=${sessionId}; HttpOnly; SameSite=Strict; Path=/; Max-Age=${Math.min(minutes, minutesMax) * 60}`;
+  return reply.header("set-cookie", cookie).send({ ok: true, user: name, role: account.role });
 }
 
 function textField(body: unknown, field: string): string | null {
@@ -207,9 +285,10 @@ function addSignIn(app: FastifyInstance, room: Room): void {
   app.get("/api/healthz", (_request, reply) => reply.send({ alive: true }));
 
   app.get("/api/session", (request, reply) => {
-    const user = userOf(request, room);
+    const signed = signedIn(request, room);
     const firstAccountNeeded = room.options.signIn && room.accounts.count() === 0;
-    return reply.send({ ok: true, user, signIn: room.options.signIn, firstAccountNeeded });
+    const who = { user: signed?.user ?? null, role: signed?.role ?? null, familyOf: signed?.familyOf ?? null };
+    return reply.send({ ok: true, ...who, signIn: room.options.signIn, firstAccountNeeded });
   });
 
   app.post("/api/first-account", async (request, reply) => {
@@ -220,44 +299,62 @@ function addSignIn(app: FastifyInstance, room: Room): void {
     if (room.oneTime === null || !room.oneTime.fits(token)) return refuse(reply, 403, fault("one-time-link-refused"));
     // Used before the disk is waited for, so that two requests with the same link cannot both make an account.
     room.oneTime.use();
-    const added = await room.accounts.add(name, password, room.parts.clock.wall());
+    const account = { name, password, role: "administrator", patientId: null, createdAtMs: room.parts.clock.wall() } as const;
+    const added = await room.accounts.add(account);
     if (!added.ok) {
       room.oneTime.restore();
       return refuse(reply, added.error.code === "account-refused" ? 422 : 500, added.error);
     }
-    return beginSession(reply, room, added.value);
+    room.tell(added.value, { userId: name, role: "administrator", at: request.ip });
+    return beginSession(request, reply, room);
   });
 
   app.post("/api/sign-in", async (request, reply) => {
     const name = textField(request.body, "name");
     const password = textField(request.body, "password");
     if (name === null || password === null) return refuse(reply, 400, fault("request-refused"));
-    if (!room.gate.admit(name)) return refuse(reply, 429, fault("sign-in-locked"));
+    // What was typed in place of a name may be a password: only names of accounts are recorded.
+    const account = room.accounts.has(name) ? name : null;
+    if (!room.gate.admit(name)) {
+      room.refusals.note({ account, why: "locked" }, request.ip);
+      return refuse(reply, 429, fault("sign-in-locked"));
+    }
     const user = await room.accounts.check(name, password);
-    if (user === null) return refuse(reply, 401, fault("sign-in-refused"));
+    if (user === null) {
+      room.refusals.note({ account, why: account === null ? "no-account" : "wrong-password" }, request.ip);
+      return refuse(reply, 401, fault("sign-in-refused"));
+    }
     room.gate.forgive(name);
-    return beginSession(reply, room, user);
+    return beginSession(request, reply, room);
   });
 
   app.post("/api/sign-out", async (request, reply) => {
     const sessionId = cookieValue(request.headers.cookie, room.cookieName());
+    const signed = signedIn(request, room);
     if (sessionId !== null) await room.sessions.end(sessionId);
+    if (room.options.signIn && signed !== null)
+      room.tell({ kind: "sign-out", why: "asked" }, { userId: signed.user, role: signed.role, at: request.ip });
     const cookie = `${room.cookieName()}=; HttpOnly; SameSite=Strict; Path=/; Max-Age=0`;
     return reply.header("set-cookie", cookie).send({ ok: true });
   });
 }
 
-/** What pages read: the picture, the live stream, trends and strips. */
+/** What pages read: the picture, the live stream, trends, strips, notes, acts and accounts. The table of rights was asked before. */
 function addReading(app: FastifyInstance, room: Room): void {
+  const { source } = room.parts;
   app.get("/api/picture", (request, reply) => {
-    if (userOf(request, room) === null) return refuse(reply, 401, fault("signed-out"));
-    return reply.send(room.parts.source.picture());
+    const signed = signedIn(request, room) ?? anybody;
+    const picture = source.picture();
+    return reply.send(signed.familyOf === null ? picture : familyPicture(picture, whereFamilyIs(signed, room)));
   });
 
   app.get("/api/stream", (request, reply) => {
-    if (userOf(request, room) === null) return refuse(reply, 401, fault("signed-out"));
+    const signed = signedIn(request, room) ?? anybody;
     const asked = queryText(request, "bed");
-    const known = asked === null || room.parts.source.picture().beds.some((bed) => bed.bedId === asked);
+    const { familyOf } = signed;
+    const isTheirs = familyOf === null || asked === null || whereFamilyIs(signed, room)?.bedId === asked;
+    if (!isTheirs) return refuse(reply, 403, fault("not-allowed"));
+    const known = asked === null || source.picture().beds.some((bed) => bed.bedId === asked);
     if (!known) return refuse(reply, 404, fault("request-refused", { field: "bed" }));
     if (room.live.pageCount() >= LIMITS.pageStreamsMax.value) return refuse(reply, 503, fault("pages-too-many"));
     reply.hijack();
@@ -270,13 +367,18 @@ function addReading(app: FastifyInstance, room: Room): void {
     room.live.open({
       response: reply.raw,
       bedId: asked === null ? null : bedId(asked),
-      mayListen: () => userOf(request, room) !== null,
+      familyOf,
+      // Whose account was given to another patient's family, or has become or was one, begins anew.
+      mayListen: () => {
+        const now = signedIn(request, room);
+        return now !== null && now.familyOf === familyOf;
+      },
     });
     return reply;
   });
 
   app.get("/api/trend", async (request, reply) => {
-    if (userOf(request, room) === null) return refuse(reply, 401, fault("signed-out"));
+    const signed = signedIn(request, room) ?? anybody;
     const patient = queryText(request, "patient");
     const quantity = queryText(request, "quantity");
     const fromMs = queryNumber(request, "from");
@@ -286,7 +388,9 @@ function addReading(app: FastifyInstance, room: Room): void {
     if (fromMs === null || toMs === null || points === null || fromMs >= toMs || points < 2) {
       return refuse(reply, 400, fault("request-refused"));
     }
-    const trend = await room.parts.source.trend({
+    if (signed.familyOf !== null && whereFamilyIs(signed, room)?.patientId !== patient)
+      return refuse(reply, 403, fault("not-allowed"));
+    const trend = await source.trend({
       patientId: patientId(patient),
       quantity,
       fromMs: wallMs(fromMs),
@@ -297,21 +401,41 @@ function addReading(app: FastifyInstance, room: Room): void {
   });
 
   app.get("/api/strip", async (request, reply) => {
-    if (userOf(request, room) === null) return refuse(reply, 401, fault("signed-out"));
+    const signed = signedIn(request, room) ?? anybody;
     const alert = queryText(request, "alert");
     if (alert === null) return refuse(reply, 400, fault("request-refused", { field: "alert" }));
-    return reply.send({ ok: true, waves: await room.parts.source.strip(alertId(alert)) });
+    const theirs = () => familyPicture(source.picture(), whereFamilyIs(signed, room)).alerts;
+    if (signed.familyOf !== null && !theirs().some(({ id }) => id === alert)) return refuse(reply, 403, fault("not-allowed"));
+    return reply.send({ ok: true, waves: await source.strip(alertId(alert)) });
   });
+
+  app.get("/api/notes", (request, reply) => {
+    const patient = queryText(request, "patient");
+    if (patient === null) return refuse(reply, 400, fault("request-refused", { field: "patient" }));
+    return reply.send({ ok: true, notes: source.notes(patientId(patient)) });
+  });
+
+  app.get("/api/audit", async (request, reply) => {
+    const after = queryNumber(request, "after") ?? 0;
+    const limit = LIMITS.pageAuditActsMax.value;
+    return reply.send({ ok: true, acts: await source.acts({ afterSeq: seq(after), limit }) });
+  });
+
+  app.get("/api/users", (_request, reply) => reply.send({ ok: true, users: room.accounts.list() }));
 }
 
 /** The one door through which a page changes something. */
 function addActs(app: FastifyInstance, room: Room): void {
   app.post("/api/acts", async (request, reply) => {
-    const user = userOf(request, room);
-    if (user === null) return refuse(reply, 401, fault("signed-out"));
+    const { user, role } = signedIn(request, room) ?? anybody;
     const deed = parseDeed(request.body);
     if (!deed.ok) return refuse(reply, 400, fault("request-refused", { field: deed.error.field, problem: deed.error.problem }));
-    const performed = await room.parts.perform(deed.value, { userId: user, from: "page" });
+    const { kind } = deed.value;
+    const about = deed.value.kind === "acknowledge" ? deed.value.alertId : null;
+    const alert =
+      role !== "engineer" || about === null ? null : room.parts.source.picture().alerts.find(({ id }) => id === about);
+    if (!mayDo(role, kind, alert?.nature ?? null)) return refuse(reply, 403, fault("not-allowed"));
+    const performed = await room.parts.perform(deed.value, { userId: user, role, from: "page", at: request.ip });
     if (!performed.ok) return refuse(reply, performed.error.code === "not-allowed" ? 403 : 409, performed.error);
     return reply.send({ ok: true, seq: performed.value.seq, durable: performed.value.durable });
   });

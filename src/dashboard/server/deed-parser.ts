@@ -23,7 +23,7 @@ const labelCharactersMax = 64;
  * @param body  Whatever JSON the page sent.
  * @returns     The deed, or the first field that is wrong. Nothing behind this parser checks shapes again.
  */
-export function parseDeed(body: unknown): Result<Deed, DeedProblem> {
+export function parseDeed(body: unknown): Result<BedsideDeed, DeedProblem> {
   if (!isFields(body)) return problem("body", "wrong-type");
   try {
     return succeed(readDeed(body));
@@ -48,7 +48,7 @@ function problem(field: string, what: DeedProblem["problem"]): { readonly ok: fa
   return fail({ field, problem: what });
 }
 
-function readDeed(body: Fields): Deed {
+function readDeed(body: Fields): BedsideDeed {
   const kind = oneOf(body, "kind", deedKinds);
   switch (kind) {
     case "admit":
@@ -151,7 +151,7 @@ const verdicts = ["relevant", "not-actionable", "false"] as const satisfies read
 const consciousnessLevels = ["A", "C", "V", "P", "U"] as const satisfies readonly Consciousness[];
 const priorities = ["high", "medium", "low"] as const satisfies readonly Priority[];
 
-function readLimit(body: Fields): Deed {
+function readLimit(body: Fields): BedsideDeed {
   only(body, ["kind", "patientId", "quantity", "low", "high", "reason", "expiresAtMs"]);
   const quantity = text(body, "quantity", idCharactersMax);
   if (!isQuantityName(quantity)) throw new FieldRefusal("quantity", "not-allowed");

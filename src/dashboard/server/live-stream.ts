@@ -1,8 +1,9 @@
 import type { ServerResponse } from "node:http";
-import type { BedId } from "../../core/ids.ts";
+import type { BedId, PatientId } from "../../core/ids.ts";
 import { LIMITS } from "../../core/limits.ts";
 import type { StreamMessage } from "../../core/stream.ts";
 import type { Clock } from "../../core/time.ts";
+import { familyMessage, familyPicture } from "./family-view.ts";
 import type { DashboardSource } from "./source.ts";
 
 /** A second between pulses: the page calls its stream dead after three that did not come. */
@@ -16,6 +17,8 @@ export interface StreamPage {
   readonly response: ServerResponse;
   /** The bed whose waves it shows, or null for the wall. */
   readonly bedId: BedId | null;
+  /** The one patient whose family looks: they are told of nobody else. Null for everybody else. */
+  readonly familyOf: PatientId | null;
   /** Asked with each pulse; a page whose session is over is cut off. */
   readonly mayListen: () => boolean;
 }
@@ -56,14 +59,26 @@ export function createLiveStream(parts: { readonly clock: Clock; readonly source
     if (pictureBytes > 0 && unreadBytes === 0) pages.set(page, 0);
     page.response.write(bytes);
   };
+  const families = followFamilies(parts.source);
   const sendAll = (message: StreamMessage) => {
     if (pages.size === 0) return;
-    const bytes = eventBytes(message);
-    for (const page of [...pages.keys()]) send(page, bytes);
+    let bytes: Buffer | null = null;
+    for (const page of [...pages.keys()]) {
+      if (page.familyOf === null) {
+        bytes ??= eventBytes(message);
+        send(page, bytes);
+        continue;
+      }
+      const theirs = families.messageFor(page, message);
+      if (theirs === "begin-anew") {
+        leave(page);
+        page.response.end();
+      } else if (theirs !== null) send(page, eventBytes(theirs));
+    }
   };
   const waves = followWaves(parts.source, (bedId, message) => {
     const bytes = eventBytes(message);
-    for (const page of [...pages.keys()]) if (page.bedId === bedId) send(page, bytes);
+    for (const page of [...pages.keys()]) if (page.bedId === bedId && families.mayHear(page)) send(page, bytes);
   });
 
   const wasSet = watchSteps(parts.clock);
@@ -85,7 +100,9 @@ export function createLiveStream(parts: { readonly clock: Clock; readonly source
       page.response.on("error", () => leave(page));
       // Only while somebody looks: a ward without pages costs nothing here.
       stopListening ??= parts.source.subscribe(sendAll);
-      const picture = eventBytes({ kind: "picture", picture: parts.source.picture() });
+      const first: StreamMessage =
+        page.familyOf === null ? { kind: "picture", picture: parts.source.picture() } : families.begin(page);
+      const picture = eventBytes(first);
       page.response.write(picture);
       pages.set(page, picture.length);
       if (page.bedId !== null) waves.follow(page.bedId);
@@ -99,6 +116,27 @@ export function createLiveStream(parts: { readonly clock: Clock; readonly source
         page.response.end();
       }
     },
+  };
+}
+
+/** What each family may hear. Where its patient is moved, leaves or gets another number, its page begins anew. */
+function followFamilies(source: DashboardSource) {
+  const placeOf = (page: StreamPage) => {
+    const here = page.familyOf === null ? null : source.whereIs(page.familyOf);
+    return { here, place: JSON.stringify(here) };
+  };
+  const places = new WeakMap<StreamPage, string>();
+  return {
+    begin: (page: StreamPage): StreamMessage => {
+      const { here, place } = placeOf(page);
+      places.set(page, place);
+      return { kind: "picture", picture: familyPicture(source.picture(), here) };
+    },
+    messageFor: (page: StreamPage, message: StreamMessage): StreamMessage | "begin-anew" | null => {
+      const { here, place } = placeOf(page);
+      return places.get(page) === place ? familyMessage(message, here) : "begin-anew";
+    },
+    mayHear: (page: StreamPage): boolean => page.familyOf === null || placeOf(page).here?.bedId === page.bedId,
   };
 }
 

@@ -20,12 +20,18 @@ const endWaitMsMax = 5000;
  * goes on by itself after a restart. The ids themselves are nowhere but in the browsers.
  */
 export interface Sessions {
-  /** Begins a session and returns its id, 256 random bits, base64url. The file follows. */
-  readonly begin: (user: UserId) => string;
+  /**
+   * Begins a session and returns its id, 256 random bits, base64url. The file follows.
+   *
+   * @param lifetimeMs  How long it lasts at most; `sessionHoursMax` where it is left out, and never longer.
+   */
+  readonly begin: (user: UserId, lifetimeMs?: number) => string;
   /** The user of a session id, or null where it is unknown or over. */
   readonly userOf: (sessionId: string) => UserId | null;
   /** Ends a session at once; resolves when the file no longer holds it, or after five seconds of waiting for the disk. */
   readonly end: (sessionId: string) => Promise<void>;
+  /** Ends all sessions of a user at once, because their account was changed; returns how many there were. The file follows. */
+  readonly endAllOf: (user: string) => number;
   /** Stops keeping the file up to date; resolves when what there is to write is written, or cannot be. */
   readonly close: () => Promise<void>;
 }
@@ -45,9 +51,15 @@ interface Session {
  */
 export async function openSessions(
   file: string,
-  parts: { readonly clock: Clock; readonly random: (bytes: number) => Buffer; readonly seal: Seal },
+  parts: {
+    readonly clock: Clock;
+    readonly random: (bytes: number) => Buffer;
+    readonly seal: Seal;
+    /** Told within a minute of each session that ended because its time was over. */
+    readonly onTimeOut?: (user: UserId) => void;
+  },
 ): Promise<Sessions> {
-  const { clock, seal } = parts;
+  const { clock, seal, onTimeOut = () => {} } = parts;
   const lifetimeMs = LIMITS.sessionHoursMax.value * 60 * msPerMinute;
   const read = await readSessions(file, seal);
   const sessions = new Map<string, Session>();
@@ -78,28 +90,39 @@ export async function openSessions(
     const stepped = sessions.size > 0 && Math.abs(aheadMs() - writtenAheadMs) >= steppedMsMin;
     return stepped || kept.hasFailed() ? kept.save() : kept.settled();
   };
-  const looking = clock.every(lookMs, () => void catchUp());
+  const isOver = ({ endsAtMonotonicMs }: Session) => clock.monotonic() >= endsAtMonotonicMs;
+  const looking = clock.every(lookMs, () => {
+    for (const [sessionHash, session] of [...sessions]) {
+      if (!isOver(session)) continue;
+      sessions.delete(sessionHash);
+      onTimeOut(session.user);
+    }
+    void catchUp();
+  });
   return {
-    begin: (user) => {
+    begin: (user, askedMs = lifetimeMs) => {
       const sessionId = parts.random(tokenBytes).toString("base64url");
       const oldest = sessions.size >= LIMITS.pageSessionsMax.value ? sessions.keys().next().value : undefined;
       if (oldest !== undefined) sessions.delete(oldest);
-      sessions.set(hashOf(sessionId), { user, endsAtMonotonicMs: clock.monotonic() + lifetimeMs });
+      sessions.set(hashOf(sessionId), { user, endsAtMonotonicMs: clock.monotonic() + Math.min(askedMs, lifetimeMs) });
       void kept.save();
       return sessionId;
     },
     userOf: (sessionId) => {
       const session = sessions.get(hashOf(sessionId));
-      if (session === undefined) return null;
-      if (clock.monotonic() < session.endsAtMonotonicMs) return session.user;
-      sessions.delete(hashOf(sessionId));
-      return null;
+      return session === undefined || isOver(session) ? null : session.user;
     },
     end: async (sessionId) => {
       if (!sessions.delete(hashOf(sessionId))) return;
       const saved = new AbortController();
       await Promise.race([kept.save(), clock.sleep(endWaitMsMax, saved.signal)]);
       saved.abort();
+    },
+    endAllOf: (user) => {
+      const found = [...sessions].filter(([, session]) => session.user === user);
+      for (const [sessionHash] of found) sessions.delete(sessionHash);
+      if (found.length > 0) void kept.save();
+      return found.length;
     },
     close: () => {
       looking.stop();

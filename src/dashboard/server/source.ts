@@ -1,4 +1,5 @@
-import type { AlertId, BedId, PatientId } from "../../core/ids.ts";
+import type { Act } from "../../core/act.ts";
+import type { AlertId, BedId, PatientId, Seq } from "../../core/ids.ts";
 import type { TrendPoint } from "../../core/ports.ts";
 import type { QuantityName } from "../../core/quantities.ts";
 import type { NoteView, PictureView, StreamMessage, StripWaveView, WaveView } from "../../core/stream.ts";
@@ -6,6 +7,13 @@ import type { WallMs } from "../../core/time.ts";
 
 /** What a source may say to all pages: everything of the stream but the waves, which go by bed, and the pulse, which the server makes. */
 export type SharedMessage = Exclude<StreamMessage, { readonly kind: "waves" } | { readonly kind: "pulse" }>;
+
+/** Where a patient is. */
+export interface Whereabouts {
+  /** The number the patient has now. */
+  readonly patientId: PatientId;
+  readonly bedId: BedId;
+}
 
 /** One question for a trend; times are wall-clock milliseconds, both ends included. */
 export interface TrendQuery {
@@ -31,6 +39,10 @@ export interface DashboardSource {
   readonly wavesOf: (bedId: BedId, listener: (waves: readonly WaveView[]) => void) => () => void;
   /** Oldest first, at most `pointsMax`; may reject when the journal cannot be read, which the page is told. */
   readonly trend: (query: TrendQuery) => Promise<readonly TrendPoint[]>;
+  /** Where the patient of a number is, a former number too; null where they are not here. Quick: it is asked for each message. */
+  readonly whereIs: (patientId: PatientId) => Whereabouts | null;
+  /** Acts with numbers over `afterSeq`, oldest first, at most `limit`; may reject as `trend` does. */
+  readonly acts: (query: { readonly afterSeq: Seq; readonly limit: number }) => Promise<readonly Act[]>;
   /** The newest notes about a patient who is here, oldest first; empty where there are none. */
   readonly notes: (patientId: PatientId) => readonly NoteView[];
   /** The waves around an alert; empty where there are none, or not yet: they follow it by half a minute. May reject as `trend` does. */

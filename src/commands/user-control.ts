@@ -1,0 +1,45 @@
+import { randomBytes } from "node:crypto";
+import { join } from "node:path";
+import { fault } from "../core/errors.ts";
+import type { Actor, PerformAct } from "../core/ports.ts";
+import { fail } from "../core/result.ts";
+import type { Clock } from "../core/time.ts";
+import { openAccounts } from "../dashboard/server/accounts.ts";
+import type { Dashboard } from "../dashboard/server/dashboard.ts";
+import { createUserDesk, parseUserRequest } from "../dashboard/server/user-desk.ts";
+
+/** The file of people's accounts, below the gateway's data folder. */
+export const ACCOUNTS_FILE = "accounts.json";
+
+/** What the control socket's `users` request is answered with. */
+export interface UserControlParts {
+  readonly dataFolder: string;
+  readonly clock: Clock;
+  readonly perform: PerformAct;
+  /** The page while it is served: it knows the accounts and who is signed in. */
+  readonly page: () => Dashboard | null;
+}
+
+/** Who asks through the control socket: its body says so, and only the gateway's own user and root can use the socket. */
+export function commandActor(body: unknown): Actor {
+  const { userId, at } = typeof body === "object" && body !== null ? (body as Readonly<Record<string, unknown>>) : {};
+  const text = (value: unknown) => (typeof value === "string" && value !== "" ? value.slice(0, 128) : null);
+  return { userId: text(userId) ?? "unknown", from: "command-line", at: text(at) };
+}
+
+/** Makes what answers `vigil users` in the running gateway. */
+export function createUserControl(parts: UserControlParts): (body: unknown) => Promise<unknown> {
+  return async (body) => {
+    const asked = typeof body === "object" && body !== null && "request" in body ? body.request : null;
+    const request = parseUserRequest(asked);
+    if (request === null) return fail(fault("request-refused"));
+    const actor = commandActor(body);
+    const page = parts.page();
+    if (page !== null) return page.users(request, actor);
+    // No page is served, so nobody else in this process knows the accounts.
+    const accounts = await openAccounts(join(parts.dataFolder, ACCOUNTS_FILE), randomBytes);
+    if (!accounts.ok) return accounts;
+    const desk = createUserDesk({ accounts: accounts.value, clock: parts.clock });
+    return desk.handle(request, (deed) => void parts.perform(deed, actor).catch(() => undefined));
+  };
+}

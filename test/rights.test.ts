@@ -1,0 +1,552 @@
+import { execFile } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { get } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { createSystemClock } from "../src/clock.ts";
+import type { Deed, Role } from "../src/core/act.ts";
+import { patientId } from "../src/core/ids.ts";
+import { LIMITS } from "../src/core/limits.ts";
+import type { Clock } from "../src/core/time.ts";
+import { type Dashboard, type DashboardOptions, startDashboard } from "../src/dashboard/server/dashboard.ts";
+import { DEED_RIGHTS, ROUTE_RIGHTS } from "../src/dashboard/server/rights.ts";
+import { bedView, createScriptedWard, limitAlert, type ScriptedWard } from "./support/scripted-ward.ts";
+import { createSimulatedClock } from "./support/simulated-clock.ts";
+import { until } from "./support/until.ts";
+
+const PASSWORD = "correct horse 9";
+const ROLES = ["nurse", "engineer", "auditor", "administrator", "family"] as const;
+const THEIRS = patientId("patient-of-bed-1");
+
+let folder = "";
+let ward: ScriptedWard;
+let page: Dashboard;
+let cookies: Readonly<Record<Role | "nobody" | "forged" | "signedOut", string>>;
+const open: Dashboard[] = [];
+
+async function startPage(
+  dataFolder: string,
+  more: Partial<DashboardOptions> & { readonly clock?: Clock; readonly ward?: ScriptedWard } = {},
+): Promise<Dashboard> {
+  const { clock = createSystemClock(), ward: own = ward, ...options } = more;
+  const webFolder = join(folder, "web");
+  const started = await startDashboard(
+    { host: "127.0.0.1", port: 0, dataFolder: join(folder, dataFolder), webFolder, signIn: true, ...options },
+    { clock, source: own.source, perform: own.perform, random: randomBytes },
+  );
+  if (!started.ok) throw new Error(JSON.stringify(started.error));
+  open.push(started.value);
+  return started.value;
+}
+
+/** One request of the real client; the status and the body. */
+function curl(
+  at: Dashboard,
+  path: string,
+  more: readonly string[] = [],
+): Promise<{ readonly status: number; readonly body: string }> {
+  const args = ["-s", "--path-as-is", "-m", "3", "-w", "\n%{http_code}", ...more, new URL("/", at.url).href.slice(0, -1) + path];
+  return new Promise((resolve) => {
+    execFile("curl", args, { maxBuffer: 1 << 24 }, (_error, stdout) => {
+      const cut = stdout.lastIndexOf("\n");
+      resolve({ status: Number(stdout.slice(cut + 1)), body: stdout.slice(0, cut) });
+    });
+  });
+}
+
+const ours = (at: Dashboard) => [
+  "-H",
+  "x-vigil-page: 1",
+  "-H",
+  `origin: ${at.url.slice(0, -1)}`,
+  "-H",
+  "content-type: application/json",
+];
+const post = (at: Dashboard, path: string, body: unknown, cookie = "") =>
+  curl(at, path, [...ours(at), "-H", `cookie: ${cookie}`, "--data-binary", JSON.stringify(body)]);
+
+/** Signs in and returns the cookie. */
+async function signIn(at: Dashboard, name: string, cookie = "", password = PASSWORD): Promise<string> {
+  const { body, status } = await curl(at, "/api/sign-in", [
+    ...ours(at),
+    "-i",
+    "-H",
+    `cookie: ${cookie}`,
+    "-d",
+    JSON.stringify({ name, password }),
+  ]);
+  expect(status, body).toBe(200);
+  return /set-cookie: ([^;]+);/i.exec(body)?.[1] ?? "";
+}
+
+const by = { userId: "root", from: "command-line", at: "/dev/pts/1" } as const;
+
+async function addUsers(at: Dashboard): Promise<void> {
+  const token = at.oneTimeLink?.split("/").at(-1);
+  expect((await post(at, "/api/first-account", { token, name: "administrator", password: PASSWORD })).status).toBe(200);
+  for (const role of ROLES) {
+    if (role === "administrator") continue;
+    const of = role === "family" ? THEIRS : null;
+    const added = await at.users({ verb: "add", name: role, password: PASSWORD, role, patientId: of }, by);
+    expect(added.ok, JSON.stringify(added)).toBe(true);
+  }
+}
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "vigil-rights-"));
+  await mkdir(join(folder, "web"));
+  await writeFile(join(folder, "web", "index.html"), "<!doctype html><title>Vigil</title>");
+  const nowMs = Date.now();
+  ward = createScriptedWard({ nowMs: Date.now, beds: [bedView("bed-1", nowMs), bedView("bed-2", nowMs)] });
+  page = await startPage("data");
+  await addUsers(page);
+  const signedOut = await signIn(page, "nurse");
+  expect((await post(page, "/api/sign-out", {}, signedOut)).status).toBe(200);
+  const entries = await Promise.all(ROLES.map(async (role) => [role, await signIn(page, role)] as const));
+  const name = signedOut.split("=")[0];
+  const forged = `${name}=${randomBytes(32).toString("base64url")}`;
+  cookies = { ...(Object.fromEntries(entries) as Record<Role, string>), nobody: "", forged, signedOut };
+}, 60_000);
+
+afterAll(async () => {
+  await page.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+afterEach(async () => {
+  for (const other of open.splice(0)) if (other !== page) await other.close();
+});
+
+// --------------------------------------------------------------------------------------------------- routes
+
+const NOW = Date.now();
+const trend = (patient: string) => `/api/trend?patient=${patient}&quantity=heartRate&from=${NOW - 60_000}&to=${NOW}&points=10`;
+
+/** What each asks for; where it says so only the own patient is meant. */
+const REQUESTS: Readonly<Record<string, string>> = {
+  picture: "/api/picture",
+  stream: "/api/stream",
+  "stream of their bed": "/api/stream?bed=bed-1",
+  "stream of another bed": "/api/stream?bed=bed-2",
+  "trend of their patient": trend("patient-of-bed-1"),
+  "trend of another patient": trend("patient-of-bed-2"),
+  "strip of their alert": "/api/strip?alert=alert-1",
+  "strip of another's alert": "/api/strip?alert=alert-2",
+  notes: "/api/notes?patient=patient-of-bed-1",
+  audit: "/api/audit",
+  users: "/api/users",
+};
+
+// biome-ignore format: one row a line, so that it reads as the table it is.
+const ROUTE_TABLE: readonly (readonly [request: string, nurse: number, engineer: number, auditor: number, administrator: number, family: number])[] = [
+  ["picture",                  200, 200, 200, 200, 200],
+  ["stream",                   200, 200, 200, 200, 200],
+  ["stream of their bed",      200, 200, 200, 200, 200],
+  ["stream of another bed",    200, 200, 200, 200, 403],
+  ["trend of their patient",   200, 200, 200, 200, 200],
+  ["trend of another patient", 200, 200, 200, 200, 403],
+  ["strip of their alert",     200, 200, 200, 200, 200],
+  ["strip of another's alert", 200, 200, 200, 200, 403],
+  ["notes",                    200, 403, 200, 200, 403],
+  ["audit",                    403, 403, 200, 200, 403],
+  ["users",                    403, 403, 200, 200, 403],
+];
+
+describe("who may read what", () => {
+  beforeAll(() => {
+    ward.setAlert(limitAlert("alert-1", NOW, { bed: "bed-1" }));
+    ward.setAlert(limitAlert("alert-2", NOW, { bed: "bed-2" }));
+  });
+
+  test.each(ROUTE_TABLE)("%s", async (request, ...expected) => {
+    const path = REQUESTS[request] ?? "";
+    const asked = await Promise.all(ROLES.map((role) => curl(page, path, ["-m", "1", "-H", `cookie: ${cookies[role]}`])));
+    expect(Object.fromEntries(ROLES.map((role, index) => [role, asked[index]?.status]))).toEqual(
+      Object.fromEntries(ROLES.map((role, index) => [role, expected[index]])),
+    );
+    for (const who of ["nobody", "forged", "signedOut"] as const) {
+      const answer = await curl(page, path, ["-H", `cookie: ${cookies[who]}`]);
+      expect(answer.status, who).toBe(401);
+      expect(answer.body).not.toContain("patient-of");
+    }
+    for (const [index, answer] of asked.entries())
+      if (answer.status === 403) expect(answer.body, ROLES[index]).toContain("not-allowed");
+  });
+
+  test("the doors that need no sign-in say nothing of a patient", async () => {
+    for (const path of ["/api/healthz", "/api/session", "/healthz", "/"]) {
+      const answer = await curl(page, path);
+      expect(answer.status, path).toBe(200);
+      expect(answer.body).not.toContain("patient");
+    }
+  });
+
+  test("the session says who and as what, and whose family", async () => {
+    const { body } = await curl(page, "/api/session", ["-H", `cookie: ${cookies.family}`]);
+    expect(JSON.parse(body)).toMatchObject({ user: "family", role: "family", familyOf: THEIRS });
+  });
+
+  test("every route of the server is in the table, and one that is not is answered to nobody", async () => {
+    const files = (await readdir("src/dashboard/server")).map((file) => join("src/dashboard/server", file));
+    const sources = await Promise.all(files.map((file) => readFile(file, "utf8")));
+    const routes = sources
+      .flatMap((source) => [...source.matchAll(/app\.(get|post|put|delete|patch|all|route)\("(\/api\/[^"]*)"/g)])
+      .map(([, method, path]) => `${method?.toUpperCase()} ${path}`);
+    expect(routes.sort()).toEqual(Object.keys(ROUTE_RIGHTS).sort());
+    expect((await curl(page, "/api/secrets", ["-H", `cookie: ${cookies.administrator}`])).status).toBe(404);
+    for (const method of ["PUT", "DELETE", "PATCH"])
+      expect((await curl(page, "/api/acts", ["-X", method, "-H", `cookie: ${cookies.administrator}`])).status, method).toBe(404);
+  });
+});
+
+// ---------------------------------------------------------------------------------------------------- deeds
+
+const profile = { kind: "adult", spo2Scale: 1 } as const;
+const DEEDS: readonly Record<string, unknown>[] = [
+  { kind: "admit", patientId: "p", bedId: "bed-1", label: "A", profile, demonstration: false },
+  { kind: "discharge", patientId: "p" },
+  { kind: "transfer", patientId: "p", bedId: "bed-2" },
+  { kind: "merge", patientId: "p", formerPatientId: "q" },
+  { kind: "correct-patient", patientId: "p", label: "B" },
+  { kind: "assign", deviceId: "d", patientId: "p" },
+  { kind: "release", deviceId: "d" },
+  { kind: "confirm-assignment", deviceId: "d", patientId: "p" },
+  { kind: "set-limit", patientId: "p", quantity: "heartRate", low: null, high: null },
+  { kind: "set-profile", patientId: "p", profile },
+  { kind: "enter-consciousness", patientId: "p", consciousness: "A" },
+  { kind: "enter-oxygen", patientId: "p", onOxygen: true },
+  { kind: "note", patientId: "p", text: "x" },
+  { kind: "verdict", alertId: "alert-1", verdict: "relevant" },
+];
+
+describe("who may do what", () => {
+  test("every deed that may be asked for is tried here", () => {
+    expect([...DEEDS.map(({ kind }) => kind), "acknowledge"].sort()).toEqual(Object.keys(DEED_RIGHTS).sort());
+  });
+
+  test.each(DEEDS)("$kind: nurses and administrators", async (deed) => {
+    const before = ward.acts.length;
+    const statuses = await Promise.all(
+      ROLES.map(async (role) => [role, (await post(page, "/api/acts", deed, cookies[role])).status]),
+    );
+    expect(Object.fromEntries(statuses)).toEqual({ nurse: 200, engineer: 403, auditor: 403, administrator: 200, family: 403 });
+    for (const who of ["nobody", "forged", "signedOut"] as const)
+      expect((await post(page, "/api/acts", deed, cookies[who])).status, who).toBe(401);
+    const done = ward.acts.slice(before).map(({ actor }) => [actor.userId, actor.role, actor.from, actor.at]);
+    expect(done.sort()).toEqual([
+      ["administrator", "administrator", "page", "127.0.0.1"],
+      ["nurse", "nurse", "page", "127.0.0.1"],
+    ]);
+  });
+
+  test("acknowledge: nurses and administrators; an engineer a technical alert, and never a patient's", async () => {
+    const statusesFor = async (alertId: string) =>
+      Object.fromEntries(
+        await Promise.all(
+          ROLES.map(async (role) => [
+            role,
+            (await post(page, "/api/acts", { kind: "acknowledge", alertId }, cookies[role])).status,
+          ]),
+        ),
+      );
+    ward.setAlert(limitAlert("alert-3", NOW));
+    ward.setAlert({ ...limitAlert("alert-4", NOW), nature: "technical" });
+    expect(await statusesFor("alert-3")).toEqual({ nurse: 200, engineer: 403, auditor: 403, administrator: 200, family: 403 });
+    expect(await statusesFor("alert-4")).toEqual({ nurse: 200, engineer: 200, auditor: 403, administrator: 200, family: 403 });
+    expect((await post(page, "/api/acts", { kind: "acknowledge", alertId: "unknown" }, cookies.engineer)).status).toBe(403);
+  });
+
+  test("a sign-in or a change of accounts cannot be asked for as an act", async () => {
+    const forgeries: readonly Deed[] = [
+      { kind: "sign-in" },
+      { kind: "account-added", account: "eve", role: "administrator", patientId: null },
+    ];
+    for (const deed of forgeries) expect((await post(page, "/api/acts", deed, cookies.administrator)).status).toBe(400);
+  });
+});
+
+// --------------------------------------------------------------------------------------------------- family
+
+/** The events of a stream until it ends. */
+function listen(at: Dashboard, path: string, cookie: string) {
+  const events: { readonly kind: string; readonly data: string }[] = [];
+  let ended = false;
+  const sent = get(new URL(path, at.url), { headers: { cookie } }, (response) => {
+    let rest = "";
+    response.setEncoding("utf8").on("data", (chunk: string) => {
+      const parts = (rest + chunk).split("\n\n");
+      rest = parts.pop() ?? "";
+      for (const part of parts) {
+        const [, kind = "", data = ""] = /^event: (.*)\ndata: (.*)$/s.exec(part) ?? [];
+        events.push({ kind, data });
+      }
+    });
+    response.on("end", () => {
+      ended = true;
+    });
+  });
+  sent.on("error", () => {});
+  return { events, ended: () => ended, close: () => sent.destroy() };
+}
+
+describe("a family", () => {
+  test("sees its patient's bed and alerts, and nothing of anybody else, in picture and stream", async () => {
+    const { body } = await curl(page, "/api/picture", ["-H", `cookie: ${cookies.family}`]);
+    const picture = JSON.parse(body);
+    expect(picture.beds.map((bed: { bedId: string }) => bed.bedId)).toEqual(["bed-1"]);
+    expect(picture.unassigned).toEqual([]);
+    expect(picture.alerts.every((alert: { subject: { patientId: string } }) => alert.subject.patientId === THEIRS)).toBe(true);
+    expect(picture.alerts.length).toBeGreaterThan(0);
+    const stream = listen(page, "/api/stream", cookies.family);
+    await until("the picture comes", () => stream.events.length > 0);
+    ward.setBed(bedView("bed-2", Date.now()));
+    ward.setAlert(limitAlert("alert-9", Date.now(), { bed: "bed-2" }));
+    ward.setAlert(limitAlert("alert-8", Date.now(), { bed: "bed-1" }));
+    await until("their alert and a pulse come", () =>
+      ["alerts", "pulse"].every((kind) => stream.events.some((event) => event.kind === kind)),
+    );
+    const heard = stream.events.map(({ data }) => data).join("\n");
+    expect(heard).toContain("alert-8");
+    for (const foreign of ["patient-of-bed-2", "bed-2", "alert-9", "monitor-9"]) expect(heard).not.toContain(foreign);
+    stream.close();
+  });
+
+  test("notes and the reason of a limit stay among staff", async () => {
+    const bed = bedView("bed-1", Date.now());
+    const limit = {
+      quantity: "heartRate",
+      low: null,
+      high: null,
+      reason: "said in confidence",
+      setBy: "dr.wu",
+      setAtMs: 1,
+      expiresAtMs: null,
+      expired: false,
+    } as const;
+    const lastNote = { text: "written for staff", by: "dr.wu", atMs: 1 };
+    ward.setBed({ ...bed, patient: bed.patient === null ? null : { ...bed.patient, limits: [limit], noteCount: 1, lastNote } });
+    const { body } = await curl(page, "/api/picture", ["-H", `cookie: ${cookies.family}`]);
+    for (const secret of ["said in confidence", "written for staff", "dr.wu"]) expect(body).not.toContain(secret);
+    const nurse = await curl(page, "/api/picture", ["-H", `cookie: ${cookies.nurse}`]);
+    expect(nurse.body).toContain("said in confidence");
+    ward.setBed(bed);
+  });
+
+  test("goes with its patient to another bed, and hears no wave of the one they left", async () => {
+    const own = createScriptedWard({
+      nowMs: Date.now,
+      beds: [bedView("bed-1", NOW), bedView("bed-2", NOW), bedView("bed-3", NOW)],
+    });
+    const at = await startPage("moved", { ward: own });
+    await addUsers(at);
+    const cookie = await signIn(at, "family");
+    const stream = listen(at, "/api/stream?bed=bed-1", cookie);
+    await until("the picture comes", () => stream.events.length > 0);
+    const bed = bedView("bed-1", NOW);
+    own.setBed({ ...bedView("bed-3", NOW), patient: bed.patient });
+    own.setBed({ ...bed, patient: bedView("bed-7", NOW).patient });
+    own.sendWaves("bed-1", []);
+    await until("the stream ends", stream.ended);
+    const heard = stream.events.map(({ data }) => data).join("\n");
+    expect(heard).not.toContain("patient-of-bed-7");
+    expect(stream.events.map(({ kind }) => kind)).not.toContain("waves");
+    const again = await curl(at, "/api/picture", ["-H", `cookie: ${cookie}`]);
+    expect(JSON.parse(again.body).beds.map((each: { bedId: string }) => each.bedId)).toEqual(["bed-3"]);
+    own.setBed({ ...bedView("bed-3", NOW), patient: null });
+    const gone = JSON.parse((await curl(at, "/api/picture", ["-H", `cookie: ${cookie}`])).body);
+    expect([gone.beds, gone.alerts, gone.unassigned]).toEqual([[], [], []]);
+    expect((await curl(at, trend(THEIRS), ["-H", `cookie: ${cookie}`])).status).toBe(403);
+  });
+});
+
+// ------------------------------------------------------------------------------------------------- sessions
+
+describe("sessions and accounts", () => {
+  test("a session id that was planted before the sign-in opens nothing after it, and the former session is over", async () => {
+    const name = cookies.nurse.split("=")[0];
+    const planted = `${name}=${"A".repeat(43)}`;
+    const cookie = await signIn(page, "nurse", planted);
+    expect(cookie).not.toBe(planted);
+    expect((await curl(page, "/api/picture", ["-H", `cookie: ${planted}`])).status).toBe(401);
+    const next = await signIn(page, "nurse", cookie);
+    expect((await curl(page, "/api/picture", ["-H", `cookie: ${cookie}`])).status).toBe(401);
+    expect((await curl(page, "/api/picture", ["-H", `cookie: ${next}`])).status).toBe(200);
+  });
+
+  test("a session ends by its role's own time, and the act says so", async () => {
+    const clock = createSimulatedClock();
+    const own = createScriptedWard({ nowMs: () => clock.wall(), beds: [bedView("bed-1", clock.wall())] });
+    const sessionMinutes = { nurse: 30, engineer: 20, auditor: 10, administrator: 5, family: 60 };
+    const at = await startPage("timed", { clock, ward: own, sessionMinutes });
+    await addUsers(at);
+    const own_ = { nurse: await signIn(at, "nurse"), administrator: await signIn(at, "administrator") };
+    const status = async (role: "nurse" | "administrator") =>
+      (await curl(at, "/api/picture", ["-H", `cookie: ${own_[role]}`])).status;
+    await clock.advance(5 * 60_000 - 1);
+    expect([await status("nurse"), await status("administrator")]).toEqual([200, 200]);
+    await clock.advance(1);
+    expect([await status("nurse"), await status("administrator")]).toEqual([200, 401]);
+    await clock.advance(60_000);
+    const ended = own.accessActs.filter(({ deed }) => deed.kind === "sign-out");
+    expect(ended[0]).toMatchObject({ deed: { why: "time-out" }, actor: { userId: "administrator" } });
+    await clock.advance(25 * 60_000);
+    expect(await status("nurse")).toBe(401);
+  });
+
+  test("a new password or role, or none, holds at once for who is signed in", async () => {
+    const own = createScriptedWard({ nowMs: Date.now, beds: [bedView("bed-1", NOW)] });
+    const at = await startPage("changed", { ward: own });
+    await addUsers(at);
+    const cookie = await signIn(at, "nurse");
+    const engineer = await signIn(at, "engineer");
+    await at.users({ verb: "passwd", name: "nurse", password: "another horse 9" }, by);
+    expect((await curl(at, "/api/picture", ["-H", `cookie: ${cookie}`])).status).toBe(401);
+    await signIn(at, "nurse", "", "another horse 9");
+    await at.users({ verb: "role", name: "engineer", role: "auditor", patientId: null }, by);
+    expect((await curl(at, "/api/picture", ["-H", `cookie: ${engineer}`])).status).toBe(401);
+    const auditor = await signIn(at, "engineer");
+    expect((await curl(at, "/api/audit", ["-H", `cookie: ${auditor}`])).status).toBe(200);
+    await at.users({ verb: "remove", name: "engineer" }, by);
+    expect((await curl(at, "/api/picture", ["-H", `cookie: ${auditor}`])).status).toBe(401);
+    const told = own.accessActs.map(({ deed, actor }) => [deed.kind, actor.userId, actor.from]);
+    expect(told).toContainEqual(["account-changed", "root", "command-line"]);
+    expect(told).toContainEqual(["account-removed", "root", "command-line"]);
+    expect(told.filter(([kind]) => kind === "sign-out").map(([, user]) => user)).toEqual(["nurse", "engineer", "engineer"]);
+  });
+
+  test("the last administrator can neither be removed nor become something else", async () => {
+    for (const request of [
+      { verb: "remove", name: "administrator" },
+      { verb: "role", name: "administrator", role: "nurse", patientId: null },
+    ] as const)
+      expect(await page.users(request, by)).toMatchObject({ ok: false, error: { facts: { why: "last-administrator" } } });
+  });
+
+  test("accounts of before there were roles are administrators, and stay signed in as long as a nurse", async () => {
+    const data = join(folder, "data", "accounts.json");
+    const stored = JSON.parse(await readFile(data, "utf8"));
+    const old = stored.accounts.map(({ role: _, patientId: __, ...account }: Record<string, unknown>) => account);
+    await mkdir(join(folder, "old"));
+    await writeFile(join(folder, "old", "accounts.json"), JSON.stringify({ version: 1, accounts: old.slice(0, 1) }));
+    const sessionMinutes = { nurse: 600, engineer: 1, auditor: 1, administrator: 1, family: 1 };
+    const at = await startPage("old", { sessionMinutes });
+    const { body } = await curl(at, "/api/sign-in", [
+      ...ours(at),
+      "-i",
+      "-d",
+      JSON.stringify({ name: "administrator", password: PASSWORD }),
+    ]);
+    expect(body).toContain('"role":"administrator"');
+    expect(body).toContain("Max-Age=36000");
+  });
+
+  test("a role nobody knows makes the file a damaged one, and lets nobody in", async () => {
+    const stored = JSON.parse(await readFile(join(folder, "data", "accounts.json"), "utf8"));
+    for (const [index, role] of ["root", null, "family"].entries()) {
+      await mkdir(join(folder, `damaged-${index}`));
+      const accounts = [{ ...stored.accounts[0], role }];
+      await writeFile(join(folder, `damaged-${index}`, "accounts.json"), JSON.stringify({ version: 1, accounts }));
+      await expect(startPage(`damaged-${index}`)).rejects.toThrow("accounts.json is damaged");
+    }
+  });
+
+  test("sign-ins, sign-outs and refusals are acts; refusals together, and never what was typed in place of a name", async () => {
+    const clock = createSimulatedClock();
+    const own = createScriptedWard({ nowMs: () => clock.wall(), beds: [bedView("bed-1", clock.wall())] });
+    const at = await startPage("told", { clock, ward: own });
+    await addUsers(at);
+    const cookie = await signIn(at, "nurse");
+    await post(at, "/api/sign-out", {}, cookie);
+    for (let attempt = 0; attempt < 7; attempt++) await post(at, "/api/sign-in", { name: "nurse", password: "wrong horse 9" });
+    for (const secret of ["my-password-1", "my-password-2"]) await post(at, "/api/sign-in", { name: secret, password: "x" });
+    const refusals = () =>
+      own.accessActs.flatMap(({ deed }) => (deed.kind === "sign-in-refused" ? [[deed.account, deed.why, deed.count]] : []));
+    expect(own.accessActs.filter(({ deed }) => deed.kind === "sign-in").at(-1)?.actor).toMatchObject({
+      userId: "nurse",
+      role: "nurse",
+      at: "127.0.0.1",
+    });
+    expect(own.accessActs.find(({ deed }) => deed.kind === "sign-out")).toMatchObject({
+      deed: { why: "asked" },
+      actor: { userId: "nurse" },
+    });
+    expect(refusals()).toEqual([
+      ["nurse", "wrong-password", 1],
+      ["nurse", "locked", 1],
+      [null, "no-account", 1],
+    ]);
+    await clock.advance(LIMITS.signInRefusedGatherMs.value);
+    expect(refusals().slice(3)).toEqual([
+      ["nurse", "wrong-password", 4],
+      ["nurse", "locked", 1],
+      [null, "no-account", 1],
+    ]);
+    expect(JSON.stringify(own.accessActs)).not.toContain("my-password");
+  });
+});
+
+// ------------------------------------------------------------------------------------------ hostile requests
+
+describe("hostile requests", () => {
+  test("a post of another site is refused with any session, and nothing is done", async () => {
+    const before = ward.acts.length;
+    const deed = JSON.stringify({ kind: "discharge", patientId: "p" });
+    const origin = page.url.slice(0, -1);
+    const json = ["-H", "content-type: application/json"];
+    const tries: readonly (readonly string[])[] = [
+      ["-H", "x-vigil-page: 1", "-H", "origin: http://evil.example", ...json],
+      ["-H", `origin: ${origin}`, ...json],
+      ["-H", "x-vigil-page: 1", ...json],
+      ["-H", "x-vigil-page: 1", "-H", `origin: ${origin}`, "-H", "content-type: text/plain"],
+      ["-H", "x-vigil-page: 1", "-H", `origin: ${origin}`, "-H", "content-type: application/x-www-form-urlencoded"],
+      ["-H", "x-vigil-page: 1", "-H", "origin: null", ...json],
+    ];
+    for (const headers of tries) {
+      const answer = await curl(page, "/api/acts", [...headers, "-H", `cookie: ${cookies.nurse}`, "-d", deed]);
+      expect(answer.status, headers.join(" ")).toBe(403);
+    }
+    const simple = await curl(page, "/api/acts?kind=discharge&patientId=p", ["-H", `cookie: ${cookies.nurse}`]);
+    expect(simple.status).toBe(404);
+    expect(ward.acts.length).toBe(before);
+  });
+
+  test("no path leads out of the folder of the pages", async () => {
+    await writeFile(join(folder, "secret.txt"), "a secret");
+    const ways = ["/../secret.txt", "/..%2fsecret.txt", "/%2e%2e/secret.txt", "/%2e%2e%2fsecret.txt", "/..%5csecret.txt"];
+    const deeper = [
+      "/assets/../../secret.txt",
+      "/./../data/accounts.json",
+      "//../data/accounts.json",
+      "/..%252fsecret.txt",
+      "/..%00/secret.txt",
+    ];
+    for (const path of [...ways, ...deeper]) {
+      const answer = await curl(page, path, ["-H", `cookie: ${cookies.administrator}`]);
+      expect(answer.status, path).toBeGreaterThanOrEqual(400);
+      expect(answer.body).not.toMatch(/a secret|hashBase64/);
+    }
+  });
+
+  test("a body over its bound is refused, also in pieces and before anybody has signed in; the page goes on", async () => {
+    const big = join(folder, "big.json");
+    await writeFile(big, `{"name":"${"x".repeat(20_000_000)}"}`);
+    for (const path of ["/api/sign-in", "/api/first-account", "/api/sign-out", "/api/acts"]) {
+      for (const pieces of [[], ["-H", "transfer-encoding: chunked"]]) {
+        const answer = await curl(page, path, [
+          ...ours(page),
+          ...pieces,
+          "-H",
+          `cookie: ${cookies.nurse}`,
+          "--data-binary",
+          `@${big}`,
+        ]);
+        expect([413, 0], `${path} ${pieces}`).toContain(answer.status);
+      }
+      const stranger = await curl(page, path, [...ours(page), "--data-binary", `@${big}`]);
+      expect([413, 401, 0], path).toContain(stranger.status);
+    }
+    expect((await curl(page, "/api/picture", ["-H", `cookie: ${cookies.nurse}`])).status).toBe(200);
+  });
+});
