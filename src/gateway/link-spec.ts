@@ -48,3 +48,12 @@ function mqttSource(deviceId: string, link: ConfiguredLink<"mqtt">, config: Conf
   assert(access !== undefined, `the configuration was checked: there is a server ${link.server}`);
   return { kind: "server", access, clientId: `vigil-${config.gateway.id}-${deviceId}` };
 }
+
+/** The filters of all devices that come by the own broker, each once. */
+export function embeddedTopics(config: Config, drivers: (id: string) => Driver | null): readonly string[] {
+  const specs = config.devices.flatMap((device) => {
+    const driver = drivers(device.driver);
+    return driver === null ? [] : [linkSpecOf(device, driver, config)];
+  });
+  return [...new Set(specs.flatMap((spec) => (spec.kind === "mqtt" && spec.source.kind === "embedded" ? spec.topics : [])))];
+}

@@ -26,6 +26,9 @@ export interface Plan {
   readonly sounderCommand?: readonly string[];
   readonly journalMegabytes?: number;
   readonly moreDevices?: readonly Readonly<Record<string, unknown>>[];
+  readonly moreBeds?: readonly { readonly id: string; readonly title: string }[];
+  /** Where the gateway's own broker listens on 127.0.0.1. */
+  readonly ownBrokerPort?: number;
 }
 
 /** Files of a gateway. */
@@ -50,7 +53,8 @@ export async function writeConfig(stage: Stage, plan: Plan): Promise<Files> {
     journal: { sizeMegabytesMax: plan.journalMegabytes ?? 2048, waves: wavesOf(plan) },
     dashboard: pagePort === undefined ? { enabled: false } : { enabled: true, port: pagePort },
     supervisor: { sounderCommand: plan.sounderCommand ?? ["true"] },
-    beds: beds.map((bed) => ({ id: bed.bedId, title: bed.bedId })),
+    beds: [...beds.map((bed) => ({ id: bed.bedId, title: bed.bedId })), ...(plan.moreBeds ?? [])],
+    ...(plan.ownBrokerPort === undefined ? {} : { broker: { port: plan.ownBrokerPort } }),
     devices: [
       ...beds.map((bed) => ({
         id: bed.deviceId,

@@ -1,0 +1,127 @@
+import type { Config } from "../../config/schema.ts";
+import { type Broker, type BrokerOptions, type BrokerParts, startBroker } from "../broker/broker.ts";
+import type { Fault } from "../core/errors.ts";
+import { LIMITS } from "../core/limits.ts";
+import type { BrokerInlet, BrokerListener } from "../core/ports.ts";
+import type { Clock, Timer } from "../core/time.ts";
+
+/** The embedded broker, from the configuration to its end: it may fail to start, and is then tried again while everything else runs. */
+export interface DeviceBroker {
+  /** Links may listen from the beginning; they are down until the broker runs. */
+  readonly inlet: BrokerInlet;
+  /** Starts it and lets clients in. Called once, when every link listens. */
+  readonly open: () => void;
+  /** Null while it does not run. */
+  readonly running: () => Broker | null;
+  readonly close: () => Promise<void>;
+}
+
+/** What it needs of the gateway around it. */
+export interface DeviceBrokerParts {
+  readonly clock: Clock;
+  readonly random: BrokerParts["random"];
+  /** The filters of all links through the own broker. */
+  readonly topics: readonly string[];
+  /** Raises a fault in a slot of its own, or ends it. */
+  readonly setFault: (slot: string, reason: Fault | null) => void;
+}
+
+/** Wait before a broker that could not start is tried again. */
+const RETRY_MS = 10_000;
+/** The broker tells what goes on once a minute; what it has not told for so long is over. */
+const PASSING_MS = 150_000;
+
+/** Makes the broker of a configuration, or null where it has none. Nothing is opened yet. */
+export function createDeviceBroker(config: Config, parts: DeviceBrokerParts): DeviceBroker | null {
+  return config.broker === undefined ? null : new ConfiguredBroker(optionsOf(config, config.broker, parts.topics), parts);
+}
+
+function optionsOf(config: Config, given: NonNullable<Config["broker"]>, reservedTopics: readonly string[]): BrokerOptions {
+  const { host, port, tls, connectionsMax, messageBytesMax, messagesPerSecondMax } = given;
+  return {
+    dataFolder: config.gateway.dataFolder,
+    plain: port === null ? null : { host, port },
+    tls: tls === undefined ? null : { ...tls, clientCaFile: tls.clientCaFile ?? null },
+    connectionsMax,
+    messageBytesMax,
+    messagesPerSecondMax,
+    reservedTopics,
+  };
+}
+
+/** One link that listens, whether the broker runs or not. */
+interface Listening {
+  readonly wanted: Parameters<BrokerInlet["listen"]>[0];
+  readonly listener: BrokerListener;
+  stop: () => void;
+}
+
+class ConfiguredBroker implements DeviceBroker {
+  readonly inlet: BrokerInlet;
+  readonly #options: BrokerOptions;
+  readonly #parts: DeviceBrokerParts;
+  readonly #stop = new AbortController();
+  readonly #listening = new Set<Listening>();
+  readonly #passing = new Map<string, Timer>();
+  #broker: Broker | null = null;
+  #opening: Promise<void> = Promise.resolve();
+
+  constructor(options: BrokerOptions, parts: DeviceBrokerParts) {
+    this.#options = options;
+    this.#parts = parts;
+    this.inlet = { listen: (wanted, listener) => this.#listen(wanted, listener) };
+  }
+
+  readonly running = (): Broker | null => this.#broker;
+
+  readonly open = (): void => {
+    this.#opening = this.#tryOften();
+  };
+
+  readonly close = async (): Promise<void> => {
+    this.#stop.abort();
+    await this.#opening;
+    for (const timer of this.#passing.values()) timer.stop();
+    await this.#broker?.close();
+  };
+
+  #listen(wanted: Listening["wanted"], listener: BrokerListener): () => void {
+    const listening: Listening = { wanted, listener, stop: () => {} };
+    this.#listening.add(listening);
+    if (this.#broker === null) listener.down("broker-not-running");
+    else listening.stop = this.#broker.inlet.listen(wanted, listener);
+    return () => {
+      this.#listening.delete(listening);
+      listening.stop();
+    };
+  }
+
+  async #tryOften(): Promise<void> {
+    const { clock, random, setFault } = this.#parts;
+    while (!this.#stop.signal.aborted) {
+      const started = await startBroker(this.#options, { clock, random, report: (reason) => this.#pass(reason) });
+      setFault("broker", started.ok ? null : started.error);
+      if (started.ok) {
+        this.#broker = started.value;
+        for (const one of this.#listening) one.stop = started.value.inlet.listen(one.wanted, one.listener);
+        started.value.admit();
+        return;
+      }
+      await clock.sleep(RETRY_MS, this.#stop.signal);
+    }
+  }
+
+  /** Raises what the broker tells, and ends it when it is not told any more. */
+  #pass(reason: Fault): void {
+    const slot = `broker:${reason.code}:${reason.facts["reason"] ?? ""}:${reason.facts["account"] ?? ""}`;
+    const before = this.#passing.get(slot);
+    if (before === undefined && this.#passing.size >= LIMITS.brokerFaultsMax.value) return;
+    before?.stop();
+    this.#parts.setFault(slot, reason);
+    const over = () => {
+      this.#passing.delete(slot);
+      this.#parts.setFault(slot, null);
+    };
+    this.#passing.set(slot, this.#parts.clock.after(PASSING_MS, over));
+  }
+}
