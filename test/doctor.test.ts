@@ -22,6 +22,7 @@ import { type Clock, wallMs } from "../src/core/time.ts";
 import { createSystemTime } from "../src/gateway/system-time.ts";
 import { collectingIo } from "./support/collecting-io.ts";
 import { type Bench, findingOf, findings, GOOD_DISK, openBench } from "./support/doctor-bench.ts";
+import { startInfluxServer } from "./support/influx-server.ts";
 import { openOrFail } from "./support/journal-folder.ts";
 import { freePort, makeAuthority, mosquittoIsMissing, prepareMosquitto, writePasswords } from "./support/mosquitto.ts";
 import { PROJECT_FOLDER } from "./support/source-file.ts";
@@ -447,6 +448,37 @@ describe.skipIf(mosquittoIsMissing)("faults of the servers upstream", () => {
     const good = outcomes.flatMap(({ kind, check, subject }) => (kind === "well" && check === "server" ? [subject] : []));
     expect(good.map((text) => text.split(" ")[1])).toEqual(["good", "good-tls"]);
   }, 30_000);
+});
+
+describe("faults of a database upstream", () => {
+  test("each is named for what it is, and nothing is written into it", async () => {
+    const history = (name: string, url: string) => ({ name, kind: "influx", url, target: { api: "v1", database: "vigil" } });
+    const scripted = async (status: number) => {
+      const server = await startInfluxServer();
+      stage().defer(() => server.close());
+      server.script(() => ({ kind: "status", status, body: "{}" }));
+      return server;
+    };
+    const [good, denied, missing, failing] = [await scripted(204), await scripted(401), await scripted(404), await scripted(500)];
+    const upstreams = [
+      history("good", good.url),
+      history("denied", denied.url),
+      history("missing", missing.url),
+      history("failing", failing.url),
+      history("nobody", `http://127.0.0.1:${await freePort()}`),
+      history("mute", `http://127.0.0.1:${await listen()}`),
+    ];
+    const outcomes = await bench({ upstreams }).diagnose({ clock: hasty });
+    expect(findings(outcomes).map((text) => text.replace(/ \(.*/, ""))).toEqual([
+      "server-refuses upstream denied",
+      "server-target-missing upstream missing",
+      "server-failing upstream failing",
+      "server-unreachable upstream nobody",
+      "server-silent upstream mute",
+    ]);
+    expect(outcomes).toContainEqual({ kind: "well", check: "server", subject: `upstream good (${good.url})` });
+    expect([...good.stored.keys()]).toEqual([]);
+  });
 });
 
 describe("faults of the gateway's own ports", () => {

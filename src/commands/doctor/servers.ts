@@ -1,7 +1,10 @@
 import { randomBytes } from "node:crypto";
+import type { Config } from "../../../config/schema.ts";
 import type { Fault } from "../../core/errors.ts";
 import type { MqttServer } from "../../core/ports.ts";
+import type { Clock } from "../../core/time.ts";
 import { connectMqtt } from "../../mqtt/connection.ts";
+import { type InfluxServer, openInfluxClient } from "../../sinks/influx-client.ts";
 import { type Examined, type Family, isIdle } from "./examined.ts";
 import type { FindingId } from "./findings.ts";
 import { found, notTried, type Outcome, well } from "./outcome.ts";
@@ -13,63 +16,85 @@ const CERTIFICATE_FINDINGS: readonly { readonly words: RegExp; readonly finding:
   { words: /SELF_SIGNED|ISSUER|UNABLE_TO|UNTRUSTED|INVALID_CA|SIGNATURE/, finding: "server-certificate-unknown" },
 ];
 
-/** Whether the MQTT servers the gateway connects to take it. A running gateway is asked instead: a second connection could cost it its own. */
+/** A comment in InfluxDB's line protocol: the server must let us write, and there is nothing to be written. */
+const NOTHING_TO_WRITE = "# vigil doctor\n";
+
+/** How to try one server: null where it takes us, else why not. */
+interface Server {
+  readonly subject: string;
+  readonly try: (clock: Clock) => Promise<Fault | null>;
+}
+
+/** Whether the servers the gateway connects to take it. A running gateway is asked instead: a second connection could cost it its own. */
 export const examineServers: Family = async (examined) => {
   const { upstreams, mqttServers } = examined.config;
   const servers = [
-    ...upstreams.map((upstream) => ({ title: `upstream ${upstream.name}`, access: mqttAccessOf(upstream) })),
-    ...mqttServers.map((server) => ({ title: `server ${server.name}`, access: server })),
+    ...upstreams.map(upstreamServer),
+    ...mqttServers.map((server) => mqttServer(`server ${server.name} (${server.url})`, server)),
   ];
   return (await Promise.all(servers.map((server) => examineServer(server, examined)))).flat();
 };
 
-/** An upstream's MQTT access, or null where it is reached another way. */
-function mqttAccessOf(upstream: { readonly kind: string; readonly url: string }): MqttServer | null {
-  return /^mqtts?:/.test(upstream.url) ? { protocolVersion: 5, ...upstream } : null;
+function upstreamServer(upstream: Config["upstreams"][number]): Server {
+  const subject = `upstream ${upstream.name} (${upstream.url})`;
+  switch (upstream.kind) {
+    case "mqtt":
+      return mqttServer(subject, upstream);
+    case "influx":
+      return { subject, try: (clock) => tryInflux(upstream, clock) };
+  }
 }
 
-async function examineServer(
-  server: { readonly title: string; readonly access: MqttServer | null },
-  examined: Examined,
-): Promise<readonly Outcome[]> {
-  const { title, access } = server;
-  if (!isIdle(examined))
-    return [
-      notTried("server", title, {
-        en: "the running gateway is connected, and tells how it does",
-        zh: "由运行中的网关连接，其状态由网关给出",
-      }),
-    ];
-  if (access === null)
-    return [
-      notTried("server", title, {
-        en: "this kind of server is tried by the running gateway only",
-        zh: "此类服务器仅由运行中的网关尝试",
-      }),
-    ];
-  const subject = `${title} (${access.url})`;
-  const stop = new AbortController();
-  // A client of its own name, without a session and without a will: nobody's messages are taken and nobody is put out.
+function mqttServer(subject: string, server: MqttServer): Server {
+  return { subject, try: (clock) => tryMqtt(server, clock) };
+}
+
+/** Connects as a client of its own name, without a session and without a will: nobody's messages are taken and nobody is put out. */
+async function tryMqtt(server: MqttServer, clock: Clock): Promise<Fault | null> {
   const session = { clientId: `vigil-doctor-${randomBytes(6).toString("hex")}`, sessionExpirySeconds: 0, will: null };
-  const connected = await connectMqtt(access, session, { clock: examined.probes.clock, onMessage: () => {}, stop: stop.signal });
-  if (!connected.ok) return findingsOf(connected.error, subject);
+  const connected = await connectMqtt(server, session, { clock, onMessage: () => {}, stop: new AbortController().signal });
+  if (!connected.ok) return connected.error;
   await connected.value.close();
-  return [well("server", subject)];
+  return null;
 }
 
-function findingsOf({ code, facts }: Fault, subject: string): readonly Outcome[] {
-  const reason = String(facts["reason"] ?? facts["reasonCode"] ?? code);
+async function tryInflux(server: InfluxServer, clock: Clock): Promise<Fault | null> {
+  const opened = await openInfluxClient(server, clock);
+  if (!opened.ok) return opened.error;
+  const answer = await opened.value.write(NOTHING_TO_WRITE, new AbortController().signal);
+  opened.value.close();
+  // A server that looked at what came, and says that it is nothing, has let us in.
+  return answer.kind === "unavailable" ? answer.fault : null;
+}
+
+async function examineServer(server: Server, examined: Examined): Promise<readonly Outcome[]> {
+  const { subject } = server;
+  if (!isIdle(examined)) return [notTried("server", subject, GATEWAY_IS_CONNECTED)];
+  const fault = await server.try(examined.probes.clock);
+  return fault === null ? [well("server", subject)] : [outcomeOf(fault, subject)];
+}
+
+const GATEWAY_IS_CONNECTED = {
+  en: "the running gateway connects to it, and tells how it does",
+  zh: "由运行中的网关连接，其状态由网关给出",
+} as const;
+
+function outcomeOf({ code, facts }: Fault, subject: string): Outcome {
+  const reason = String(facts["reason"] ?? facts["status"] ?? facts["reasonCode"] ?? code);
   // A file that is missing is told where the files are looked at.
   if (facts["file"] !== undefined)
-    return [notTried("server", subject, { en: `its file ${facts["file"]} cannot be read`, zh: `无法读取文件 ${facts["file"]}` })];
-  if (code === "upstream-denied") return [found("server-refuses", subject, { reason })];
-  if (code === "upstream-slow") return [found("server-silent", subject, { reason })];
+    return notTried("server", subject, { en: `its file ${facts["file"]} cannot be used`, zh: `无法使用文件 ${facts["file"]}` });
+  return found(findingOf(code, reason), subject, { reason });
+}
+
+function findingOf(code: Fault["code"], reason: string): FindingId {
+  if (code === "upstream-denied") return "server-refuses";
+  if (code === "upstream-slow") return "server-silent";
+  if (code === "upstream-target-missing") return "server-target-missing";
+  if (code === "upstream-failing") return "server-failing";
   // The other side does not speak TLS: the system tells it as a broken protocol.
-  if (/^EPROTO$|ERR_SSL/.test(reason)) return [found("server-certificate-bad", subject, { reason })];
-  if (code === "upstream-certificate") {
-    const finding = CERTIFICATE_FINDINGS.find(({ words }) => words.test(reason))?.finding ?? "server-certificate-bad";
-    return [found(finding, subject, { reason })];
-  }
-  if (/ENOTFOUND|EAI_AGAIN/.test(reason)) return [found("server-unknown", subject, { reason })];
-  return [found("server-unreachable", subject, { reason })];
+  if (/^EPROTO$|ERR_SSL/.test(reason)) return "server-certificate-bad";
+  if (code === "upstream-certificate")
+    return CERTIFICATE_FINDINGS.find(({ words }) => words.test(reason))?.finding ?? "server-certificate-bad";
+  return /ENOTFOUND|EAI_AGAIN/.test(reason) ? "server-unknown" : "server-unreachable";
 }
