@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { get } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -47,7 +47,7 @@ function curl(
   path: string,
   more: readonly string[] = [],
 ): Promise<{ readonly status: number; readonly body: string }> {
-  const args = ["-s", "--path-as-is", "-m", "3", "-w", "\n%{http_code}", ...more, new URL("/", at.url).href.slice(0, -1) + path];
+  const args = ["-s", "--path-as-is", "-m", "20", "-w", "\n%{http_code}", ...more, new URL("/", at.url).href.slice(0, -1) + path];
   return new Promise((resolve) => {
     execFile("curl", args, { maxBuffer: 1 << 24 }, (_error, stdout) => {
       const cut = stdout.lastIndexOf("\n");
@@ -92,6 +92,13 @@ async function addUsers(at: Dashboard): Promise<void> {
     const added = await at.users({ verb: "add", name: role, password: PASSWORD, role, patientId: of }, by);
     expect(added.ok, JSON.stringify(added)).toBe(true);
   }
+}
+
+/** Starts a further page with the same accounts; making them anew costs a second of hashing. */
+async function startWithUsers(dataFolder: string, more: Parameters<typeof startPage>[1] = {}): Promise<Dashboard> {
+  await mkdir(join(folder, dataFolder));
+  await copyFile(join(folder, "data", "accounts.json"), join(folder, dataFolder, "accounts.json"));
+  return startPage(dataFolder, more);
 }
 
 beforeAll(async () => {
@@ -339,8 +346,7 @@ describe("a family", () => {
       nowMs: Date.now,
       beds: [bedView("bed-1", NOW), bedView("bed-2", NOW), bedView("bed-3", NOW)],
     });
-    const at = await startPage("moved", { ward: own });
-    await addUsers(at);
+    const at = await startWithUsers("moved", { ward: own });
     const cookie = await signIn(at, "family");
     const stream = listen(at, "/api/stream?bed=bed-1", cookie);
     await until("the picture comes", () => stream.events.length > 0);
@@ -379,8 +385,7 @@ describe("sessions and accounts", () => {
     const clock = createSimulatedClock();
     const own = createScriptedWard({ nowMs: () => clock.wall(), beds: [bedView("bed-1", clock.wall())] });
     const sessionMinutes = { nurse: 30, engineer: 20, auditor: 10, administrator: 5, family: 60 };
-    const at = await startPage("timed", { clock, ward: own, sessionMinutes });
-    await addUsers(at);
+    const at = await startWithUsers("timed", { clock, ward: own, sessionMinutes });
     const own_ = { nurse: await signIn(at, "nurse"), administrator: await signIn(at, "administrator") };
     const status = async (role: "nurse" | "administrator") =>
       (await curl(at, "/api/picture", ["-H", `cookie: ${own_[role]}`])).status;
@@ -397,8 +402,7 @@ describe("sessions and accounts", () => {
 
   test("a new password or role, or none, holds at once for who is signed in", async () => {
     const own = createScriptedWard({ nowMs: Date.now, beds: [bedView("bed-1", NOW)] });
-    const at = await startPage("changed", { ward: own });
-    await addUsers(at);
+    const at = await startWithUsers("changed", { ward: own });
     const cookie = await signIn(at, "nurse");
     const engineer = await signIn(at, "engineer");
     await at.users({ verb: "passwd", name: "nurse", password: "another horse 9" }, by);
@@ -455,8 +459,7 @@ describe("sessions and accounts", () => {
   test("sign-ins, sign-outs and refusals are acts; refusals together, and never what was typed in place of a name", async () => {
     const clock = createSimulatedClock();
     const own = createScriptedWard({ nowMs: () => clock.wall(), beds: [bedView("bed-1", clock.wall())] });
-    const at = await startPage("told", { clock, ward: own });
-    await addUsers(at);
+    const at = await startWithUsers("told", { clock, ward: own });
     const cookie = await signIn(at, "nurse");
     await post(at, "/api/sign-out", {}, cookie);
     for (let attempt = 0; attempt < 7; attempt++) await post(at, "/api/sign-in", { name: "nurse", password: "wrong horse 9" });
