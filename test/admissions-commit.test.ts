@@ -125,6 +125,7 @@ describe("a message that comes again because its answer was lost", () => {
     expect(await ward.hear({ ...ADMIT, header: { 7: "20260101080500" } })).toBe("AA was done before");
     expect(await ward.hear({ ...ADMIT, header: { 3: "OTHER" } })).toBe("AA admitted to bed-1");
     expect(await ward.hear({ ...DISCHARGE, control: "M1" })).toBe("AA discharged from bed-1");
+    expect(await ward.hear({ ...ADMIT, patient: "P8" })).toBe("AA admitted to bed-1");
   });
 
   test("a refused one is judged anew: it may fit now", async () => {

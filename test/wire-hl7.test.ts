@@ -15,6 +15,7 @@ import {
   hl7Segment,
   hl7Text,
   hl7Value,
+  isBefore,
   parseHl7,
   parseHl7Field,
   parseHl7Time,
@@ -207,16 +208,35 @@ describe("both ways", () => {
 });
 
 describe("times", () => {
-  const good: readonly (readonly [string, number, boolean])[] = [
-    ["2026", Date.UTC(2026, 0, 1), false],
-    ["202602", Date.UTC(2026, 1, 1), false],
-    ["20240229", Date.UTC(2024, 1, 29), false],
-    ["198808181126", Date.UTC(1988, 7, 18, 11, 26), false],
-    ["20240101015600+0000", Date.UTC(2024, 0, 1, 1, 56), true],
-    ["20260101080000.125+0800", Date.UTC(2026, 0, 1, 0, 0, 0, 125), true],
-    ["20251231190000-0500", Date.UTC(2026, 0, 1), true],
+  const good: readonly (readonly [string, number, number, boolean])[] = [
+    ["2026", Date.UTC(2026, 0, 1), 366 * 86_400_000, false],
+    ["202602", Date.UTC(2026, 1, 1), 31 * 86_400_000, false],
+    ["20240229", Date.UTC(2024, 1, 29), 86_400_000, false],
+    ["2024022917", Date.UTC(2024, 1, 29, 17), 3_600_000, false],
+    ["198808181126", Date.UTC(1988, 7, 18, 11, 26), 60_000, false],
+    ["20240101015600+0000", Date.UTC(2024, 0, 1, 1, 56), 1000, true],
+    ["20260101080000.125+0800", Date.UTC(2026, 0, 1, 0, 0, 0, 125), 1, true],
+    ["20251231190000-0500", Date.UTC(2026, 0, 1), 1000, true],
   ];
-  test.each(good)("%s", (text, atMs, zoned) => expect(parseHl7Time(text)).toEqual({ atMs, zoned }));
+  test.each(good)("%s", (text, atMs, spanMs, zoned) => expect(parseHl7Time(text)).toEqual({ atMs, spanMs, zoned }));
+
+  const order: readonly (readonly [string, string, boolean])[] = [
+    ["20260101085959", "20260101090000", true],
+    ["20260101090000", "20260101090000", false],
+    ["202601010900", "20260101090030", false],
+    ["202601010859", "20260101090030", true],
+    ["20260101", "20260101090000", false],
+    ["20251231", "20260101090000", true],
+    ["20260101085959+0000", "20260101090000", false],
+    ["20260101085959+0100", "20260101085959+0000", true],
+  ];
+  test.each(order)("%s lies before %s for certain: %s", (time, last, before) => {
+    expect(isBefore(parseHl7Time(time), parseHl7Time(last))).toBe(before);
+  });
+
+  test("nothing lies before a time that nobody knows", () => {
+    expect([isBefore(null, parseHl7Time("2026")), isBefore(parseHl7Time("2026"), null)]).toEqual([false, false]);
+  });
 
   const bad = [
     "",
@@ -235,7 +255,7 @@ describe("times", () => {
   test("what is written is read again", () => {
     const atMs = Date.UTC(2026, 10, 22, 17, 4, 5, 67);
     expect(formatHl7Time(atMs)).toBe("20261122170405.067+0000");
-    expect(parseHl7Time(formatHl7Time(atMs))).toEqual({ atMs, zoned: true });
+    expect(parseHl7Time(formatHl7Time(atMs))).toEqual({ atMs, spanMs: 1, zoned: true });
   });
 });
 

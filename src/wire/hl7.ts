@@ -272,6 +272,8 @@ function meaningOf(delimiters: Hl7Delimiters, name: string): string | null {
 export interface Hl7Time {
   /** Milliseconds since 1970; of a time without a zone as if it were said in UTC. */
   readonly atMs: number;
+  /** How exactly it was said: it means some moment from `atMs` on for so long, such as a day or a minute. */
+  readonly spanMs: number;
   /** Whether it said its zone. Times with and without one cannot be compared. */
   readonly zoned: boolean;
 }
@@ -294,7 +296,16 @@ export function parseHl7Time(text: string): Hl7Time | null {
   const date = new Date(atMs);
   if (date.getUTCMonth() !== month - 1 || date.getUTCDate() !== day) return null;
   const zoneMs = (found[8] === "-" ? -1 : 1) * (zoneHours * 60 + zoneMinutes) * 60_000;
-  return { atMs: atMs + Math.floor(fraction * 1000) - zoneMs, zoned: found[8] !== undefined };
+  const spanMs = SPANS_MS[found.slice(1, 8).findLastIndex((digits) => digits !== undefined)] ?? 1;
+  return { atMs: atMs + Math.floor(fraction * 1000) - zoneMs, spanMs, zoned: found[8] !== undefined };
+}
+
+/** How long a year, a month, a day, an hour, a minute, a second and the smallest fraction are at most. */
+const SPANS_MS: readonly number[] = [366 * 86_400_000, 31 * 86_400_000, 86_400_000, 3_600_000, 60_000, 1000, 1];
+
+/** Whether `time` lies before `last` for certain; false where either is unknown or they cannot be compared. */
+export function isBefore(time: Hl7Time | null, last: Hl7Time | null): boolean {
+  return time !== null && last !== null && time.zoned === last.zoned && time.atMs + time.spanMs <= last.atMs;
 }
 
 /** A moment as HL7 writes it, in UTC, to the millisecond. */
