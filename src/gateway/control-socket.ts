@@ -101,8 +101,10 @@ export async function askGateway(path: string, request: ControlRequest, clock: C
       resolve(fail(fault("control-socket-failed", { path, why: error.code ?? error.message }))),
     );
   });
+  // What is waited for no longer must not hold the command's process.
+  const settled = new AbortController();
   const late = clock
-    .sleep(ANSWER_MS_MAX)
+    .sleep(ANSWER_MS_MAX, settled.signal)
     .then((): Result<unknown, Fault> => fail(fault("control-socket-failed", { path, why: "no answer" })));
   socket.write(`${JSON.stringify(request)}\n`);
   const answered = readLine(socket, LIMITS.controlAnswerBytesMax.value).then(
@@ -112,6 +114,7 @@ export async function askGateway(path: string, request: ControlRequest, clock: C
     },
   );
   const result = await Promise.race([failed, late, answered]);
+  settled.abort();
   socket.destroy();
   return result;
 }

@@ -27,13 +27,13 @@ export interface OperationsRoom {
 }
 
 /** Why the gateway is not watching as it should, in one word; `ready` where it is. */
-export type Readiness = "ready" | "starting" | "stalled" | "journal" | "clock";
+type Readiness = "ready" | "starting" | "stalled" | "journal" | "clock";
 
 /**
  * What a gateway's answer to `/readyz` is: the alert path must have shown within ten seconds that it works, records must reach the disk,
  * and the clock must be believed. The first thing that is wrong is told, the gravest first.
  */
-export function readinessOf(picture: PictureView, { heartbeatAgeMs }: Pick<OperationsView, "heartbeatAgeMs">): Readiness {
+function readinessOf(picture: PictureView, { heartbeatAgeMs }: Pick<OperationsView, "heartbeatAgeMs">): Readiness {
   if (heartbeatAgeMs === null) return "starting";
   if (heartbeatAgeMs >= LIMITS.heartbeatSilenceMsMax.value) return "stalled";
   if (picture.gateway.journal.state === "failing") return "journal";
