@@ -58,6 +58,8 @@ function expectExactly(of: {
 
 const codes = (end: InfluxEnd) => end.faults.map((fault) => fault?.code ?? null);
 const observations = (count: number) => Array.from({ length: count }, () => observationAt);
+/** An alert behind them has the journal commit them at once. */
+const observationsNow = (count: number) => [...observations(count), alertAt];
 
 describe("what arrives", () => {
   test("records of every kind arrive once, receipts are passed by, and the reader is done with all of them", async () => {
@@ -87,7 +89,7 @@ describe("what arrives", () => {
     const v2 = { api: "v2", org: "ward 3", bucket: "vigil", tokenFile: join(folder, "token") } as const;
     for (const target of [v1, v2]) {
       const end = await gateway(influxOptions({ url: `${influx.url}/influx/`, target }));
-      end.append(observations(2));
+      end.append(observationsNow(2));
       await end.drained();
       await end.stop();
     }
@@ -102,7 +104,7 @@ describe("what arrives", () => {
   test("large bodies are packed, small ones are not", async () => {
     const influx = await server();
     const end = await gateway(influxOptions({ url: influx.url }));
-    end.append(observations(200));
+    end.append(observationsNow(200));
     await end.drained();
     const sizes = influx.requests.map(({ wasPacked, lines }) => ({ wasPacked, bytes: lines.join("\n").length + 1 }));
     expect(sizes.filter(({ wasPacked, bytes }) => wasPacked !== bytes > 1000)).toEqual([]);
@@ -236,7 +238,7 @@ describe("a server that answers wrongly loses and doubles nothing, and is told a
     });
     end.append([...observations(30), ...EACH_KIND]);
     await until("it was told", () => end.faults.length > toldBefore);
-    end.append(observations(10));
+    end.append(observationsNow(10));
     await end.drained();
     expectExactly({ influx, records: end.records, options });
     expect(codes(end)[toldBefore]).toBe(code);
@@ -249,7 +251,7 @@ describe("a server that answers wrongly loses and doubles nothing, and is told a
     const [influx, elsewhere] = [await server(), await server()];
     influx.script(() => status(307, { headers: { location: `${elsewhere.url}/write` } }));
     const end = await gateway(influxOptions({ url: influx.url }));
-    end.append(observations(5));
+    end.append(observationsNow(5));
     await until("it was told", () => codes(end).includes("upstream-target-missing"));
     expect(elsewhere.requests).toEqual([]);
   });
@@ -258,7 +260,7 @@ describe("a server that answers wrongly loses and doubles nothing, and is told a
     const port = await freePort();
     const options = influxOptions({ url: `http://127.0.0.1:${port}` });
     const end = await gateway(options);
-    end.append(observations(40));
+    end.append(observationsNow(40));
     await until("it was told", () => codes(end).includes("upstream-unreachable"));
     expect(end.outbox.view().state).toBe("connecting");
   });
@@ -284,7 +286,7 @@ describe("a server that answers wrongly loses and doubles nothing, and is told a
     if (address === null || typeof address === "string") throw new Error("no port");
     const end = await gateway(influxOptions({ url: `http://127.0.0.1:${address.port}` }));
     for (let turn = 0; turn < 40; turn++) {
-      end.append(observations(3));
+      end.append(observationsNow(3));
       await pause(turn);
     }
     await end.drained();
@@ -337,7 +339,7 @@ describe("certificates", () => {
     const influx = await server(secure);
     const options = influxOptions({ url: influx.url, caFile: ours.caFile, ...client });
     const believed = await gateway(options);
-    believed.append(observations(50));
+    believed.append(observationsNow(50));
     await believed.drained();
     expectExactly({ influx, records: believed.records, options });
 
@@ -360,7 +362,7 @@ describe("secrets", () => {
     influx.script(({ headers }) => (headers["authorization"] === "Token right" ? { kind: "normal" } : status(401)));
     const options = influxOptions({ url: influx.url, target: { api: "v2", org: "o", bucket: "b", tokenFile } });
     const end = await gateway(options);
-    end.append(observations(20));
+    end.append(observationsNow(20));
     await until("the missing file is told", () => codes(end).includes("upstream-denied"));
     expect(end.faults[0]).toEqual({ code: "upstream-denied", facts: { file: tokenFile, reason: "ENOENT" } });
     expect(influx.requests).toEqual([]);
@@ -482,7 +484,7 @@ describe("records that a server refuses for good", () => {
   ])("$name: they are named and set aside, all others are stored, in few requests", async ({ poisoned: places, reason }) => {
     const { influx, options, end } = shared();
     const before = { asked: influx.writes().length, setAside: setAside(end), incidents: end.incidents.length };
-    const made = end.append(observations(200));
+    const made = end.append(observationsNow(200));
     const poisoned = places.map((place) => Number(made[place - 1]?.seq));
     influx.poison((line) => (line.measurement === "observation" && poisoned.includes(Number(seqOf(line))) ? reason : null));
     await end.drained();
@@ -505,9 +507,9 @@ describe("records that a server refuses for good", () => {
     const options = influxOptions({ url: influx.url });
     const end = await gateway(options);
     influx.poison((line) => (line.measurement === "observation" && Number(seqOf(line)) <= 150 ? RETENTION : null));
-    end.append(observations(150));
+    end.append(observationsNow(150));
     await until("they are set aside", () => setAside(end).length === 150);
-    end.append(observations(50));
+    end.append(observationsNow(50));
     await end.drained();
     expect(setAside(end)).toHaveLength(150);
     expect(influx.writes().length).toBeLessThan(20);
@@ -533,7 +535,7 @@ describe("records that a server refuses for good", () => {
     const options = influxOptions({ url: influx.url });
     const end = await gateway(options, 40);
     influx.poison((line) => (line.measurement === "observation" ? CONFLICT : null));
-    end.append(observations(300));
+    end.append(observationsNow(300));
     await until("it was told", () => codes(end).includes("upstream-refuses-all"));
     end.append(EACH_KIND.filter((maker) => maker !== observationAt));
     await until("everything else arrives all the same", () => {
@@ -551,10 +553,10 @@ describe("records that a server refuses for good", () => {
     const influx = await server();
     const options = influxOptions({ url: influx.url });
     const end = await gateway(options, 40);
-    end.append(observations(10));
+    end.append(observationsNow(10));
     await end.drained();
     influx.poison((line) => (line.measurement === "observation" ? CONFLICT : null));
-    end.append(observations(3));
+    end.append(observationsNow(3));
     await until("it was told", () => codes(end).includes("upstream-refuses-all"));
     influx.poison(() => null);
     await end.drained();
@@ -583,7 +585,7 @@ describe("records that a server refuses for good", () => {
     const influx = await server();
     const options = influxOptions({ url: influx.url });
     const end = await gateway(options, 40);
-    end.append(observations(5));
+    end.append(observationsNow(5));
     await end.drained();
     const isPoison = (number: number) => number > 5 && number % 8 < 4;
     influx.poison((line) => (line.measurement === "observation" && isPoison(Number(seqOf(line))) ? PARSE : null));
