@@ -22,7 +22,7 @@ const DECLARATION =
 const EMPTY_COLLECTION =
   /^(export\s+)?const\s+\w+\b(?!\s*:\s*[rR]eadonly)(\s*:[^=]*)?\s*=\s*(new\s+(Map|Set|WeakMap|WeakSet|Array)\b(<[^(]*>)?\(\s*\)|\[\s*\]|\{\s*\});?\s*$/;
 const EFFECTS =
-  /\b(await|spawn\w*|fork|exec\w*|fetch|read\w*Sync|write\w*Sync|mkdir\w*|rm\w*Sync|exists\w*Sync|open\w*Sync|listen|connect\w*|createServer|createSystemClock|createLog|randomUUID|randomBytes|setTimeout|setInterval|setImmediate|queueMicrotask|process\.(on|once|exit|stdout|stderr|env)|Date\.now|performance\.now|Math\.random|new\s+(Worker|Date|AbortController|EventEmitter|Database))\b/;
+  /\b(await|spawn\w*|fork|exec\w*|fetch|read\w*Sync|write\w*Sync|mkdir\w*|rm\w*Sync|exists\w*Sync|open\w*Sync|listen|connect\w*(?=\s*\()|createServer|createSystemClock|createLog|randomUUID|randomBytes|setTimeout|setInterval|setImmediate|queueMicrotask|process\.(on|once|exit|stdout|stderr|env)|Date\.now|performance\.now|Math\.random|new\s+(Worker|Date|AbortController|EventEmitter|Database))\b/;
 
 /** What an import of this file would do beyond declaring things: one sentence each. */
 export function workAtImport(file: SourceFile): readonly string[] {
