@@ -8,6 +8,7 @@ import type { BrokerInlet, BrokerListener, Link, LinkEvent, MqttServer } from ".
 import { openLink } from "../src/transports/link.ts";
 import { type LinkWatcher, watchLink } from "./support/link-watcher.ts";
 import { type Mosquitto, mosquittoIsMissing, prepareMosquitto, writePasswords } from "./support/mosquitto.ts";
+import { createSimulatedClock } from "./support/simulated-clock.ts";
 
 type Bytes = Extract<LinkEvent, { kind: "bytes" }>;
 
@@ -267,8 +268,23 @@ describe("a link to the gateway's own broker", () => {
     listener().up();
     link.committed(3);
     expect(thanked).toEqual(["a", "b"]);
-    await watcher.until(() => watcher.story().length === 5, "the story");
-    expect(watcher.story()).toEqual(["down link-down", "up", "bytes", "down link-down", "up"]);
+    await watcher.until(() => watcher.story().length === 4, "the story");
+    expect(watcher.story()).toEqual(["up", "bytes", "down link-down", "up"]);
+  });
+
+  test("a device that is not there yet is told as down ten seconds after the start, and not before", async () => {
+    const simulated = createSimulatedClock();
+    const { inlet } = openInlet();
+    const source = { kind: "embedded", account: "watch" } as const;
+    const parts = { clock: simulated, random: () => 0, stop: new AbortController().signal, inlet };
+    const link = openLink({ kind: "mqtt", topics: ["devices/watch/#"], source }, parts);
+    cleanups.push(() => link.close());
+    const watcher = watchLink(link);
+    await simulated.advance(9_900);
+    expect(watcher.story()).toEqual([]);
+    await simulated.advance(200);
+    await watcher.until(() => watcher.story().length === 1, "the outage");
+    expect(watcher.story()).toEqual(["down link-down"]);
   });
 
   test("what is sent again or was retained is kept; the same message has the same identity, QoS 0 has none", async () => {

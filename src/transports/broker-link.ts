@@ -2,7 +2,7 @@ import { fault } from "../core/errors.ts";
 import { LIMITS } from "../core/limits.ts";
 import type { BrokerArrival, BrokerInlet, Link, LinkSpec } from "../core/ports.ts";
 import { fail } from "../core/result.ts";
-import type { Clock } from "../core/time.ts";
+import type { Clock, Timer } from "../core/time.ts";
 import { createEventQueue } from "./event-queue.ts";
 import { messageIdentity } from "./mqtt.ts";
 
@@ -33,9 +33,16 @@ export function openBrokerLink(
   let isUp: boolean | null = null;
   let owed: ThankLater[] = [];
   let isClosed = false;
+  /** After a start devices need some seconds to come back: that they are not there yet is no trouble. */
+  let coming: Timer | null = null;
+  const goDown = (cause: string) => {
+    isUp = false;
+    queue.push({ kind: "down", fault: fault("link-down", { ...facts, cause }), atMonotonicMs: clock.monotonic() });
+  };
   const close = async () => {
     if (isClosed) return;
     isClosed = true;
+    coming?.stop();
     stopListening();
     queue.end();
   };
@@ -69,15 +76,17 @@ export function openBrokerLink(
       message,
       up: () => {
         if (isUp === true) return;
+        coming?.stop();
         isUp = true;
         // What a former connection is still owed: its sender sends it again.
         owed = [];
         queue.push({ kind: "up", atMonotonicMs: clock.monotonic() });
       },
       down: (cause) => {
-        if (isUp === false) return;
-        isUp = false;
-        queue.push({ kind: "down", fault: fault("link-down", { ...facts, cause }), atMonotonicMs: clock.monotonic() });
+        if (isUp === true) goDown(cause);
+        if (isUp !== null) return;
+        coming?.stop();
+        coming = clock.after(LIMITS.linkOpenMsMax.value, () => goDown(cause));
       },
     },
   );
