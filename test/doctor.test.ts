@@ -1,4 +1,5 @@
 import { execFileSync, spawnSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import {
   chmodSync,
   cpSync,
@@ -15,6 +16,7 @@ import { statfs } from "node:fs/promises";
 import { createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
+import { openBrokerAccounts } from "../src/broker/broker-accounts.ts";
 import { createSystemClock } from "../src/clock.ts";
 import { FINDINGS } from "../src/commands/doctor/findings.ts";
 import { doctorCommand } from "../src/commands/doctor.ts";
@@ -491,6 +493,40 @@ describe("faults of the gateway's own ports", () => {
     // An address of documentation. Source: RFC 5737.
     const foreign = await bench({ dashboard: { host: "203.0.113.7", port: free } }).diagnose();
     expect(findings(foreign)).toEqual([`page-address-foreign 203.0.113.7:${free}`, `page-not-encrypted 203.0.113.7:${free}`]);
+  });
+});
+
+describe("faults of the gateway's own broker", () => {
+  test("a device without an account, with one that has expired, with a good one; an accounts file that cannot be read", async () => {
+    const device = (id: string) => ({ id, driver: "mqtt-zigbee2mqtt", bed: "bed-1", link: { kind: "mqtt" } });
+    const devices = [device("d-none"), device("d-old"), device("d-good")];
+    const { diagnose, dataFolder } = bench({ devices, broker: { port: await freePort() } });
+    const accountsFile = join(dataFolder, "broker-accounts.json");
+    const { wall } = createSystemClock();
+    const opened = await openBrokerAccounts(accountsFile, { now: wall, random: randomBytes });
+    if (!opened.ok) throw new Error(JSON.stringify(opened.error));
+    const nowMs = wall() + 3_600_000;
+    const clock = { ...createSystemClock(), wall: () => wallMs(nowMs) };
+    for (const [name, expiresAtMs] of [
+      ["d-old", nowMs],
+      ["d-good", nowMs + 1],
+    ] as const)
+      expect((await opened.value.add({ name, expiresAtMs })).ok).toBe(true);
+    const outcomes = await diagnose({ clock });
+    expect(findings(outcomes)).toEqual(["device-account-missing d-none", "device-account-expired d-old"]);
+    expect(outcomes).toContainEqual({ kind: "well", check: "device-account", subject: "d-good" });
+    writeFileSync(accountsFile, "{");
+    expect(findings(await diagnose({ clock }))).toEqual([`broker-accounts-unreadable ${accountsFile}`]);
+  });
+
+  test("listens on the network without encryption, at an address that is none of this machine's", async () => {
+    const port = await freePort();
+    // An address of documentation. Source: RFC 5737.
+    const outcomes = await bench({ broker: { host: "203.0.113.7", port } }).diagnose();
+    expect(findings(outcomes)).toEqual([
+      `broker-address-foreign 203.0.113.7:${port}`,
+      `broker-not-encrypted 203.0.113.7:${port}`,
+    ]);
   });
 });
 

@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { type IncomingMessage, request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fastify } from "fastify";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createSystemClock } from "../src/clock.ts";
 import { Histogram } from "../src/core/histogram.ts";
@@ -10,6 +11,7 @@ import { LIMITS } from "../src/core/limits.ts";
 import type { OperationsView } from "../src/core/operations.ts";
 import { type Dashboard, type DashboardOptions, startDashboard } from "../src/dashboard/server/dashboard.ts";
 import { EXPOSITION_TYPE, exposition } from "../src/dashboard/server/exposition.ts";
+import { addOperations } from "../src/dashboard/server/operations-routes.ts";
 import { startOperationsMeter } from "../src/gateway/operations.ts";
 import { parseExposition, seriesValue } from "./support/exposition-parser.ts";
 import { createMemoryJournal } from "./support/memory-journal.ts";
@@ -174,6 +176,29 @@ describe("/metrics", () => {
     await writeFile(join(folder, "empty"), "\n");
     const empty = await start({ metricsTokenFile: join(folder, "empty") });
     expect((await get(empty, "/metrics", { ...elsewhere, authorization: "Bearer " })).status).toBe(401);
+  });
+
+  test.each([
+    ["127.0.0.1", "127.0.0.1:8710", 200],
+    ["::ffff:127.0.0.1", "localhost:8710", 200],
+    ["::1", "[::1]:8710", 200],
+    ["10.1.2.3", "127.0.0.1:8710", 401],
+    ["::ffff:10.1.2.3", "10.9.9.9:8710", 401],
+    ["fe80::1", "localhost", 401],
+    // A proxy on this machine that asks for others, and hands on the name they used.
+    ["127.0.0.1", "ward-3.hospital.example", 401],
+  ])("a request from %s to %s is answered with %d", async (remoteAddress, host, status) => {
+    const app = fastify();
+    const meter = startOperationsMeter({ clock: createSystemClock(), journal: createMemoryJournal() });
+    open.push({ close: meter.stop }, app);
+    addOperations(app, {
+      options: {},
+      parts: { source: ward.source, operations: meter.view },
+      live: { pageCount: () => 0 },
+    });
+    const answer = await app.inject({ url: "/metrics", remoteAddress, headers: { host } });
+    expect(answer.statusCode).toBe(status);
+    expect((await app.inject({ url: "/healthz", remoteAddress, headers: { host } })).statusCode).toBe(200);
   });
 
   test("is not read by a page of another site whose name points here", async () => {

@@ -10,6 +10,7 @@ import type { StartView } from "../gateway/starts.ts";
 import { createSystemTime } from "../gateway/system-time.ts";
 import { CONTROL_SOCKET_NAME } from "./ask.ts";
 import type { Command } from "./command.ts";
+import { examineAccounts } from "./doctor/accounts.ts";
 import { examineAlarms } from "./doctor/alarms.ts";
 import { examineDevices } from "./doctor/devices.ts";
 import type { Examined, Family, GatewayAnswer, GatewayState, Probes } from "./doctor/examined.ts";
@@ -35,6 +36,7 @@ const FAMILIES: readonly Family[] = [
   examineJournal,
   examineRunning,
   examineDevices,
+  examineAccounts,
   examineServers,
   examinePorts,
   examineAlarms,

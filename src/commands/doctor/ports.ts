@@ -12,6 +12,7 @@ export const examinePorts: Family = async (examined) => {
     ...(broker === undefined || broker.port === null ? [] : [{ host: broker.host, port: broker.port }]),
     ...(broker?.tls === undefined ? [] : [{ host: broker.tls.host, port: broker.tls.port }]),
   ];
+  if (broker !== undefined && broker.port !== null) outcomes.push(examineBrokerExposure(broker.host, broker.port));
   for (const at of listeners) outcomes.push(await examineBrokerPort(at, examined));
   return outcomes;
 };
@@ -30,11 +31,17 @@ async function examinePagePort(examined: Examined): Promise<Outcome> {
   return found(cause === "EADDRINUSE" ? "page-port-taken" : "page-address-foreign", subject, { cause });
 }
 
+function examineBrokerExposure(host: string, port: number): Outcome {
+  const subject = `${host}:${port}`;
+  return isLoopback(host) ? well("broker-exposure", subject) : found("broker-not-encrypted", subject);
+}
+
 async function examineBrokerPort(at: Address, examined: Examined): Promise<Outcome> {
   const subject = `${at.host}:${at.port}`;
   if (!isIdle(examined)) return notTried("broker-port", subject, GATEWAY_HAS_IT);
   const cause = await troubleOf(at);
-  return cause === null ? well("broker-port", subject) : found("broker-port-taken", subject, { cause });
+  if (cause === null) return well("broker-port", subject);
+  return found(cause === "EADDRINUSE" ? "broker-port-taken" : "broker-address-foreign", subject, { cause });
 }
 
 const GATEWAY_HAS_IT = { en: "the running gateway listens on it", zh: "运行中的网关正在使用" } as const;
