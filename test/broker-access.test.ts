@@ -34,7 +34,7 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "vigil-certificates-"));
   [ours, theirs] = [await makeAuthority(folder, "ours"), await makeAuthority(folder, "theirs")];
   const server = await ours.issue("localhost");
-  for (const name of ["monitor", "pump", "card"]) certificates[name] = await ours.issue(name);
+  for (const name of ["monitor", "pump", "card", "bridge-a"]) certificates[name] = await ours.issue(name);
   certificates["foreign"] = await theirs.issue("monitor");
   const tls = { host: "127.0.0.1", port: 0, ...server, clientCaFile: ours.caFile, clientCertificates: "optional" } as const;
   stage = await startStage({ tls });
@@ -165,6 +165,8 @@ describe("who gets in over TLS, where a certificate may stand in for a password"
     ["that certificate and another account's name", "card", () => named("monitor"), "card", "out 5"],
     ["that certificate and another account's client id", "monitor", () => named("monitor"), "card", "out 5"],
     ["no certificate for the account that needs one", "card", () => ({ username: "card", password: "x" }), undefined, "out 5"],
+    ["a certificate in the name of one of the account's client ids", "bridge-a", () => named("bridge"), "bridge-a", "in"],
+    ["that certificate and the account's other client id", "bridge-b", () => named("bridge"), "bridge-a", "out 5"],
     ["certificate and password of one account", "monitor", () => named("monitor"), "monitor", "in"],
     ["a certificate without the password that the account has", "monitor", () => ({}), "monitor", "out 4"],
     ["a certificate with a wrong password", "monitor", () => named("monitor", "wrong"), "monitor", "out 4"],

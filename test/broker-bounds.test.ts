@@ -180,6 +180,17 @@ describe("one bad client does not disturb the others", () => {
 });
 
 describe("bounds of one client", () => {
+  test("an address from which a whole fleet signs in again and again is not taken for a bad one", async () => {
+    const names = Array.from({ length: 14 }, (_, index) => `fleet-${index}`);
+    const passwords = await Promise.all(names.map((name) => stage.account(name)));
+    const signInOften = async (name: string, password: string) => {
+      for (let number = 0; number < 50; number++) (await signInRaw(stage, name, password)).socket.destroy();
+    };
+    await Promise.all(names.map((name, index) => signInOften(name, passwords[index] ?? "")));
+    expect(names.length * 50).toBeGreaterThan(LIMITS.brokerConnectsPerMinuteMax.value);
+    expect(stage.broker.view()).toMatchObject({ refused: {}, traffic: { connectionsCount: 700 } });
+  });
+
   test("a client that connects and says nothing is cut when its time is over, and one that says half a word too", async () => {
     const clock = createSimulatedClock();
     const slow = await startStage({}, { clock });

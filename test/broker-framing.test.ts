@@ -93,8 +93,8 @@ describe("what goes out to a client", () => {
   test("loses every PUBACK and PUBREC of the library and nothing else, however it is split", () => {
     const kinds = fc.array(
       fc.oneof(
-        fc.integer({ min: 0, max: 65_535 }).map((id) => packetOf(PACKET.puback << 4, Buffer.from([id >> 8, id & 255]))),
-        fc.integer({ min: 0, max: 65_535 }).map((id) => packetOf(PACKET.pubrec << 4, Buffer.from([id >> 8, id & 255]))),
+        fc.integer({ min: 0, max: 65_535 }).map((id) => packetOf(PACKET.PUBACK << 4, Buffer.from([id >> 8, id & 255]))),
+        fc.integer({ min: 0, max: 65_535 }).map((id) => packetOf(PACKET.PUBREC << 4, Buffer.from([id >> 8, id & 255]))),
         fc.uint8Array({ maxLength: 400 }).map((body) => packetOf(0x30, Buffer.from(body))),
         fc.constantFrom(
           packetOf(0xd0, Buffer.alloc(0)),
@@ -111,9 +111,9 @@ describe("what goes out to a client", () => {
         filter.pass(Buffer.from([0x20, 2, 0, 0]));
         const passed = split(Buffer.concat(sent), at).flatMap((piece) => [...filter.pass(piece)]);
         const typeOf = (bytes: Buffer) => (bytes[0] ?? 0) >> 4;
-        const kept = sent.filter((bytes) => typeOf(bytes) !== PACKET.puback && typeOf(bytes) !== PACKET.pubrec);
+        const kept = sent.filter((bytes) => typeOf(bytes) !== PACKET.PUBACK && typeOf(bytes) !== PACKET.PUBREC);
         expect(Buffer.concat(passed).toString("hex")).toBe(Buffer.concat(kept).toString("hex"));
-        expect(seen).toEqual(sent.filter((bytes) => typeOf(bytes) === PACKET.pubrec).map((bytes) => bytes.readUInt16BE(2)));
+        expect(seen).toEqual(sent.filter((bytes) => typeOf(bytes) === PACKET.PUBREC).map((bytes) => bytes.readUInt16BE(2)));
       }),
       { numRuns: 500, seed: 20_261_122 },
     );

@@ -76,7 +76,7 @@ describe("a map that outlives its process", () => {
     await first.map.settled();
     await first.map.close();
     const whole = await readFile(file);
-    for (let bytes = 0; bytes <= whole.length; bytes += 3) {
+    for (let bytes = 0; bytes <= whole.length; bytes++) {
       await writeFile(file, whole.subarray(0, bytes));
       const { map } = await openMap(file);
       const linesCount = whole

@@ -60,8 +60,8 @@ export interface ConnectionParts {
 
 /** Packets a client may send once it is in. MQTT 3.1.1, table 2.1. */
 const CLIENT_PACKETS: ReadonlySet<number> = new Set([
-  ...[PACKET.puback, PACKET.pubrec, PACKET.pubrel, PACKET.pubcomp],
-  ...[PACKET.subscribe, PACKET.unsubscribe, PACKET.pingreq],
+  ...[PACKET.PUBACK, PACKET.PUBREC, PACKET.PUBREL, PACKET.PUBCOMP],
+  ...[PACKET.SUBSCRIBE, PACKET.UNSUBSCRIBE, PACKET.PINGREQ],
 ]);
 /** Longest answer, ping or disconnect after its fixed header. */
 const SHORT_BYTES_MAX = 2;
@@ -204,9 +204,9 @@ export class Connection {
   }
 
   #bodyBytesMax(type: number): number {
-    if (this.#state === "new") return type === PACKET.connect ? LIMITS.brokerConnectBytesMax.value : 0;
-    if (type === PACKET.publish) return this.#messageBytesMax + LIMITS.brokerTopicBytesMax.value + PUBLISH_HEAD_BYTES;
-    return type === PACKET.subscribe || type === PACKET.unsubscribe ? LIMITS.brokerSubscribeBytesMax.value : SHORT_BYTES_MAX;
+    if (this.#state === "new") return type === PACKET.CONNECT ? LIMITS.brokerConnectBytesMax.value : 0;
+    if (type === PACKET.PUBLISH) return this.#messageBytesMax + LIMITS.brokerTopicBytesMax.value + PUBLISH_HEAD_BYTES;
+    return type === PACKET.SUBSCRIBE || type === PACKET.UNSUBSCRIBE ? LIMITS.brokerSubscribeBytesMax.value : SHORT_BYTES_MAX;
   }
 
   // ------------------------------------------------------------------------------- from the client
@@ -286,7 +286,7 @@ export class Connection {
       this.#takeFirst(framed);
       return;
     }
-    if (framed.type === PACKET.publish) {
+    if (framed.type === PACKET.PUBLISH) {
       this.#takePublish(framed);
       return;
     }
@@ -294,7 +294,7 @@ export class Connection {
       this.#breach("malformed");
       return;
     }
-    if (framed.type === PACKET.disconnect) {
+    if (framed.type === PACKET.DISCONNECT) {
       // Without its last will: the library knows by the packet.
       this.#cause = "disconnected";
       this.stream.push(framed.bytes);
@@ -303,7 +303,7 @@ export class Connection {
   }
 
   #takeFirst(framed: Exclude<Framed, { kind: "broken" }>): void {
-    if (framed.kind === "oversized" || framed.type !== PACKET.connect) {
+    if (framed.kind === "oversized" || framed.type !== PACKET.CONNECT) {
       this.#breach("malformed");
       return;
     }

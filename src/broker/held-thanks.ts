@@ -31,7 +31,7 @@ export class HeldThanks {
 
   /** A message came; call `release` when something about it has changed. */
   add(of: { readonly qos: 1 | 2; readonly messageId: number }): HeldThank {
-    const type = of.qos === 1 ? PACKET.puback : PACKET.pubrec;
+    const type = of.qos === 1 ? PACKET.PUBACK : PACKET.PUBREC;
     const entry: Entry = { type, messageId: of.messageId, isKept: false, owedCount: 0 };
     this.#entries.push(entry);
     return entry;
@@ -39,7 +39,7 @@ export class HeldThanks {
 
   /** The broker has done its part for the oldest message with this identifier that still waits for it. */
   kept(of: { readonly qos: 1 | 2; readonly messageId: number }): void {
-    const type = of.qos === 1 ? PACKET.puback : PACKET.pubrec;
+    const type = of.qos === 1 ? PACKET.PUBACK : PACKET.PUBREC;
     const entry = this.#entries.find((one) => !one.isKept && one.type === type && one.messageId === of.messageId);
     if (entry === undefined) return;
     entry.isKept = true;

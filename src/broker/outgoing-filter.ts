@@ -64,26 +64,26 @@ export class OutgoingFilter {
   }
 
   #lineFor(passed: Buffer[]): Buffer[] {
-    return this.#early === null || this.#type === PACKET.connack ? passed : this.#early;
+    return this.#early === null || this.#type === PACKET.CONNACK ? passed : this.#early;
   }
 
   #isTaken(): boolean {
-    return this.#type === PACKET.puback || this.#type === PACKET.pubrec;
+    return this.#type === PACKET.PUBACK || this.#type === PACKET.PUBREC;
   }
 
   #isLookedInto(): boolean {
-    return (this.#type === PACKET.connack || this.#type === PACKET.pubrec) && this.#answer.length < ANSWER_BYTES;
+    return (this.#type === PACKET.CONNACK || this.#type === PACKET.PUBREC) && this.#answer.length < ANSWER_BYTES;
   }
 
   #end(passed: Buffer[]): void {
     const [first = 0, second = 0] = this.#answer;
     this.#answer = [];
-    if (this.#type === PACKET.connack) {
+    if (this.#type === PACKET.CONNACK) {
       passed.push(...(this.#early ?? []));
       this.#early = null;
       this.#watcher.onConnack(second);
     }
-    if (this.#type === PACKET.pubrec) this.#watcher.onPubrec(first * 0x100 + second);
-    if (this.#type === PACKET.publish) this.#watcher.onPublish();
+    if (this.#type === PACKET.PUBREC) this.#watcher.onPubrec(first * 0x100 + second);
+    if (this.#type === PACKET.PUBLISH) this.#watcher.onPublish();
   }
 }
