@@ -28,7 +28,16 @@ export const ALERT_DEFAULTS: AlertSettings = {
   acknowledgedReminderSeconds: { high: 600, medium: 1800, low: 1800 },
   endHoldSeconds: 5,
   rebuiltWindowSeconds: 300,
-  keptUntilAcknowledged: ["gateway-restarted", "journal-damaged", "upstream-rejected"],
+  keptUntilAcknowledged: [
+    ...(["gateway-restarted", "journal-damaged", "upstream-rejected"] as const),
+    ...([
+      "admissions-unreadable",
+      "admissions-unknown-bed",
+      "admissions-refused",
+      "admissions-differ",
+      "admissions-child",
+    ] as const),
+  ],
 };
 
 /** An open alert and what its life still depends on; times are monotonic. */

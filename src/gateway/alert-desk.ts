@@ -29,6 +29,13 @@ const FAULT_PRIORITY: Readonly<Partial<Record<ErrorCode, Priority>>> = {
   "sounder-failed": "medium",
   "safe-mode": "medium",
   "gateway-restarted": "medium",
+  "mllp-port-failed": "medium",
+  "admissions-unreadable": "medium",
+  "admissions-unknown-bed": "medium",
+  "admissions-refused": "medium",
+  "admissions-differ": "medium",
+  "admissions-child": "medium",
+  "admissions-silent": "medium",
 };
 
 /** Faults that happened once and have no end of their own: acknowledging them is their end. */
@@ -39,6 +46,12 @@ const ENDED_BY_ACKNOWLEDGEMENT: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "upstream-left-behind",
   "upstream-begins-anew",
   "upstream-series-many",
+  "admissions-stranger",
+  "admissions-unreadable",
+  "admissions-unknown-bed",
+  "admissions-refused",
+  "admissions-differ",
+  "admissions-child",
 ]);
 
 /** Nobody and nothing: the subject of a fault of the gateway as a whole. */
