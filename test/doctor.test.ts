@@ -111,7 +111,7 @@ describe("a machine where everything is well", () => {
 
 describe("what the doctor is", () => {
   test("has each finding in both languages with a remedy, and each is planted by a test", () => {
-    const tests = ["doctor", "doctor-gateway"].map((name) =>
+    const tests = ["doctor", "system/doctor"].map((name) =>
       readFileSync(join(PROJECT_FOLDER, "test", `${name}.test.ts`), "utf8"),
     );
     for (const [id, { says, remedy }] of Object.entries(FINDINGS)) {
