@@ -38,6 +38,11 @@ async function startedStage(): Promise<BrokerStage> {
   return stage;
 }
 
+async function renewed(stage: BrokerStage, name: string): Promise<string> {
+  const answer = await stage.broker.renewPassword(name);
+  return answer.ok ? answer.value.password : "";
+}
+
 describe("accounts in their file", () => {
   test("an account is on disk when its password is told, the password is not, and only the gateway's user can read the file", async () => {
     const accounts = await open();
@@ -145,18 +150,36 @@ describe("accounts in a running broker", () => {
     expect(await trySignIn(clientOptions(stage, "pump-1", password))).toMatch(/^out [45]$/);
   });
 
-  test("a removed account's connections end, and what is kept for it is forgotten", async () => {
+  test("a removed account's connections end and what is kept for it is forgotten, removed by the gateway, by a command, or while none ran", async () => {
     const stage = await startedStage();
-    const password = await stage.account("a");
-    const client = await connectClient(stage, "a", password, { clean: false });
-    await client.subscribeAsync("devices/a/commands/#", { qos: 1 });
-    await stage.broker.removeAccount("a");
-    await until("its connection is ended", () => !client.connected);
-    expect(stage.broker.listAccounts()).toEqual([]);
-    await until(
-      "the session is forgotten",
-      async () => !(await readFile(join(stage.folder, "broker-sessions.log"), "utf8")).includes("never"),
+    const file = join(stage.folder, "broker-accounts.json");
+    const sender = await connectClient(
+      stage,
+      "sender",
+      await stage.account("sender", { rights: [{ access: "publish", filter: "#" }] }),
     );
+    const keep = async (name: string) => {
+      const client = await connectClient(stage, name, await stage.account(name), { clean: false });
+      await client.subscribeAsync(`devices/${name}/commands/x`, { qos: 1 });
+      return client;
+    };
+    const clients = [await keep("a"), await keep("b"), await keep("c")];
+    await clients[2]?.endAsync();
+    for (const name of ["a", "b", "c"]) await sender.publishAsync(`devices/${name}/commands/x`, "1", { qos: 1 });
+    expect((await stage.broker.removeAccount("a")).ok).toBe(true);
+    await (await open(file)).remove("b");
+    await until("their connections are ended", () => clients.every(({ connected }) => !connected));
+    for (const name of ["a", "b", "c"]) await sender.publishAsync(`devices/${name}/commands/x`, "2", { qos: 1 });
+    await until("two are forgotten", () => stage.broker.view().kept.queuedCount === 2);
+    await stage.broker.close();
+    await (await open(file)).remove("c");
+    await stage.restart();
+    expect(stage.broker.listAccounts().map(({ name }) => name)).toEqual(["sender"]);
+    expect(stage.broker.view().kept.queuedCount).toBe(0);
+    const again = await connectClient(stage, "sender", await renewed(stage, "sender"));
+    await again.publishAsync("devices/a/commands/x", "3", { qos: 1 });
+    expect(stage.broker.view().kept.queuedCount).toBe(0);
+    await again.endAsync();
   });
 
   test("a renewed password opens, the former one does not, and who came in with it is out", async () => {

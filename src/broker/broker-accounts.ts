@@ -62,8 +62,8 @@ export interface BrokerAccounts {
   readonly renewPassword: (name: string) => Promise<Result<{ readonly password: string }, Fault>>;
   /** Takes over what another process has written; the accounts stay as they were where the file cannot be read. */
   readonly refresh: () => Promise<Result<void, Fault>>;
-  /** Calls back with each account that was changed or removed, and returns how to stop that. */
-  readonly onChanged: (listener: (name: string) => void) => () => void;
+  /** Calls back with each account as it was before it was changed or removed, and returns how to stop that. */
+  readonly onChanged: (listener: (former: BrokerAccount) => void) => () => void;
 }
 
 /** What the accounts are made of. */
@@ -101,7 +101,7 @@ class AccountsFile {
   byClientId: ReadonlyMap<string, BrokerAccount> = new Map();
   readonly #file: string;
   readonly #parts: BrokerAccountsParts;
-  readonly #listeners = new Set<(name: string) => void>();
+  readonly #listeners = new Set<(former: BrokerAccount) => void>();
   #stamp = "unread";
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -110,7 +110,7 @@ class AccountsFile {
     this.#parts = parts;
   }
 
-  onChanged(listener: (name: string) => void): () => void {
+  onChanged(listener: (former: BrokerAccount) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
@@ -223,7 +223,7 @@ class AccountsFile {
     for (const [name, account] of former) {
       const present = this.byName.get(name);
       if (present !== undefined && JSON.stringify(present) === JSON.stringify(account)) continue;
-      for (const listener of this.#listeners) listener(name);
+      for (const listener of this.#listeners) listener(account);
     }
   }
 }

@@ -5,7 +5,7 @@ import type { BrokerInlet } from "../core/ports.ts";
 import { fail, type Result, succeed } from "../core/result.ts";
 import type { Clock, Timer, WallMs } from "../core/time.ts";
 import { Admission } from "./admission.ts";
-import { type BrokerAccounts, type NewBrokerAccount, openBrokerAccounts } from "./broker-accounts.ts";
+import { type BrokerAccount, type BrokerAccounts, type NewBrokerAccount, openBrokerAccounts } from "./broker-accounts.ts";
 import { type BrokerDoor, openDoor, type PlainDoorSpec, type TlsDoorSpec } from "./broker-door.ts";
 import { ClientRoom, type TrafficCounts } from "./client-room.ts";
 import { DurableMap } from "./durable-map.ts";
@@ -149,6 +149,8 @@ async function furnish(of: {
   const onFailure = () => report(fault("broker-store-failed", { reason: "library" }));
   const library = await startLibrary({ ...room.libraryOwner(), onFailure });
   const store = await SessionStore.attach(map, library.persistence, room.storeOwner());
+  // Of accounts that were removed while no broker ran.
+  for (const clientId of store.clientIds()) if (accounts.findByClientId(clientId) === null) await store.forget(clientId);
   const switchboard = new Switchboard({
     clock,
     retained: (filters) => store.retained(filters),
@@ -209,7 +211,7 @@ class RunningBroker implements Broker {
     this.inlet = of.inside.switchboard.inlet;
     this.ports = { plain: of.doors.plain?.port ?? null, tls: of.doors.tls?.port ?? null };
     const { clock } = of.parts;
-    this.#accounts.onChanged((name) => this.#accountChanged(name));
+    this.#accounts.onChanged((former) => this.#accountChanged(former));
     this.#timers = [
       clock.every(LIMITS.brokerAccountsLookMs.value, () => void this.#lookAtAccounts()),
       clock.after(LIMITS.brokerWillGraceMs.value, () => this.#inside.room.publishOrphanWills()),
@@ -222,12 +224,7 @@ class RunningBroker implements Broker {
 
   readonly addAccount: Broker["addAccount"] = (account) => this.#accounts.add(account);
 
-  readonly removeAccount: Broker["removeAccount"] = async (name) => {
-    const clientIds = this.#accounts.find(name)?.clientIds ?? [];
-    const removed = await this.#accounts.remove(name);
-    if (removed.ok) for (const clientId of clientIds) await this.#inside.store.forget(clientId);
-    return removed;
-  };
+  readonly removeAccount: Broker["removeAccount"] = (name) => this.#accounts.remove(name);
 
   readonly renewPassword: Broker["renewPassword"] = (name) => this.#accounts.renewPassword(name);
 
@@ -261,9 +258,14 @@ class RunningBroker implements Broker {
     await Promise.all(this.#doors.all.map((door) => atMost(this.#parts.clock, door.close())));
   };
 
-  #accountChanged(name: string): void {
+  /** By us or by a command that wrote the file. */
+  #accountChanged({ name, clientIds }: BrokerAccount): void {
+    const isGone = this.#accounts.find(name) === null;
     this.#inside.admission.forget(name);
-    this.#inside.room.endAccount(name, "account-removed");
+    this.#inside.room.endAccount(name, isGone ? "account-removed" : "account-changed");
+    for (const clientId of clientIds) {
+      if (this.#accounts.findByClientId(clientId) === null) void this.#inside.store.forget(clientId);
+    }
   }
 
   async #lookAtAccounts(): Promise<void> {

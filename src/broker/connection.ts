@@ -17,6 +17,7 @@ export type EndCause =
   | "closed-by-peer"
   | "keep-alive"
   | "taken-over"
+  | "account-changed"
   | "broker-stopped"
   | "refused";
 

@@ -140,6 +140,12 @@ export class SessionStore {
     return wills;
   }
 
+  /** Clients of which something is kept. */
+  clientIds(): readonly string[] {
+    const clientKeys = [...this.#map.keys()].filter((key) => !key.startsWith("r "));
+    return [...new Set(clientKeys.map((key) => key.split(" ")[1] ?? ""))];
+  }
+
   /** Forgets everything of a client that will not come back. */
   async forget(clientId: string): Promise<void> {
     const client = { id: clientId };
