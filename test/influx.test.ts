@@ -119,7 +119,7 @@ describe("what arrives", () => {
     expect(influx.requests.every(({ isHeartbeat }) => isHeartbeat)).toBe(true);
     const betweenMs = (((third?.atMs ?? 0) - (first?.atMs ?? 0)) / 2) * 20;
     expect(betweenMs).toBeGreaterThan(8000);
-    expect(betweenMs).toBeLessThan(20_000);
+    expect(betweenMs).toBeLessThan(60_000);
     expect(first?.lines[0]).toMatch(/^gateway_heartbeat,gateway=ward-3 committed_seq=\d+i,state="working" \d{19}$/);
   });
 });

@@ -17,7 +17,7 @@ import { type ParsedLine, parseLine, pointIdentity } from "./influx-line-parser.
 import { until } from "./until.ts";
 import { hurry } from "./upstream-records.ts";
 
-export const INFLUX_READER = "upstream:history";
+const INFLUX_READER = "upstream:history";
 const GATEWAY = "ward-3";
 const TEXT_OF: AlertWords = (alert) => ({ en: `Oxygen saturation low ${alert.seq}`, zh: `血氧低 ${alert.seq}` });
 

@@ -34,7 +34,7 @@ export function predictionAt(number: number): Prediction {
 }
 
 /** What a minute brought. */
-export function tallyAt(number: number): Tally {
+function tallyAt(number: number): Tally {
   const counts = { bytes: 5400, messages: 60, readings: 180, repeats: 2, observations: 178, waves: 60 };
   return {
     kind: "tally",
