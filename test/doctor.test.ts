@@ -19,7 +19,7 @@ import { afterEach, describe, expect, test } from "vitest";
 import { openBrokerAccounts } from "../src/broker/broker-accounts.ts";
 import { createSystemClock } from "../src/clock.ts";
 import { FINDINGS } from "../src/commands/doctor/findings.ts";
-import { doctorCommand } from "../src/commands/doctor.ts";
+import { doctorCommand, exitCodeOf } from "../src/commands/doctor.ts";
 import { type Clock, wallMs } from "../src/core/time.ts";
 import { createSystemTime } from "../src/gateway/system-time.ts";
 import { collectingIo } from "./support/collecting-io.ts";
@@ -105,6 +105,7 @@ describe("a machine where everything is well", () => {
     const outcomes = await bench().diagnose();
     expect(findings(outcomes)).toEqual([]);
     expect(findingOf(outcomes, "gateway-never-ran")).toMatchObject({ gravity: "advice" });
+    expect(exitCodeOf(outcomes)).toBe(0);
     expect(outcomes.filter(({ kind }) => kind === "well").length).toBeGreaterThan(10);
   });
 });

@@ -62,9 +62,14 @@ Exit 0: all well (advice may be given); 1: something is wrong; 2: wrong usage.
     const outcomes = await diagnose(question, systemProbes());
     if (question.json) printLines(outcomes, io.stdout);
     else printWords(outcomes, io.stderr);
-    return outcomes.some((outcome) => outcome.kind === "found" && outcome.gravity !== "advice") ? 1 : 0;
+    return exitCodeOf(outcomes);
   },
 };
+
+/** 0 where nothing is wrong but advice is given at most, else 1. */
+export function exitCodeOf(outcomes: readonly Outcome[]): 0 | 1 {
+  return outcomes.some((outcome) => outcome.kind === "found" && outcome.gravity !== "advice") ? 1 : 0;
+}
 
 /** What to look at. */
 export interface Question {

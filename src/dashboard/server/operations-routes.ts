@@ -4,6 +4,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { LIMITS } from "../../core/limits.ts";
 import type { OperationsView } from "../../core/operations.ts";
 import type { PictureView } from "../../core/stream.ts";
+import type { Clock } from "../../core/time.ts";
 import { EXPOSITION_TYPE, exposition } from "./exposition.ts";
 import { metricsOf } from "./metrics.ts";
 import { isLoopback } from "./request-guard.ts";
@@ -11,6 +12,8 @@ import { isLoopback } from "./request-guard.ts";
 /** Shorter tokens are as good as none. */
 const TOKEN_CHARACTERS_MIN = 16;
 const TOKEN_BYTES_MAX = 4096;
+/** Nobody signs in for it, so that whoever asks more often must not cost a picture of the whole ward each time. */
+const READINESS_MS = 500;
 
 /** What those who watch over the gateway itself may ask for. */
 export interface OperationsRoom {
@@ -19,6 +22,7 @@ export interface OperationsRoom {
     readonly metricsTokenFile?: string | null;
   };
   readonly parts: {
+    readonly clock: Clock;
     readonly source: { readonly picture: () => PictureView };
     /** Left out where the gateway does not say: then there are no metrics and no readiness. */
     readonly operations?: () => OperationsView;
@@ -49,8 +53,12 @@ export function addOperations(app: FastifyInstance, room: OperationsRoom): void 
   app.get("/healthz", (_request, reply) => plain(reply, 200, "alive\n"));
   if (operations === undefined) return;
 
+  let looked: { readonly atMs: number; readonly readiness: Readiness } | null = null;
   app.get("/readyz", (_request, reply) => {
-    const readiness = readinessOf(source.picture(), operations());
+    const nowMs = room.parts.clock.monotonic();
+    if (looked === null || nowMs - looked.atMs >= READINESS_MS)
+      looked = { atMs: nowMs, readiness: readinessOf(source.picture(), operations()) };
+    const { readiness } = looked;
     return plain(reply, readiness === "ready" ? 200 : 503, `${readiness}\n`);
   });
 
@@ -75,7 +83,7 @@ function isFromHere({ socket, headers }: FastifyRequest): boolean {
 /** Compares hashes, so that neither the length nor the time tells anything of the token. */
 async function hasToken({ headers }: FastifyRequest, file: string | null): Promise<boolean> {
   const given = /^Bearer +([\x21-\x7e]+)$/i.exec(headers.authorization ?? "")?.[1];
-  const wanted = file === null ? null : await readToken(file);
+  const wanted = given === undefined || file === null ? null : await readToken(file);
   if (given === undefined || wanted === null) return false;
   const hash = (text: string) => createHash("sha256").update(text).digest();
   return timingSafeEqual(hash(given), hash(wanted));
