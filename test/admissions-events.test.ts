@@ -150,7 +150,7 @@ describe("what does not fit is refused, changes nothing, and a person is told", 
       "\rERR||PV1^1^3|204^Unknown key identifier^HL70357|E|unknown-bed^^99VIGIL|||the bed is not known to this gateway\r",
     );
     expect(ward.beds()).toEqual({});
-    expect(ward.faults.get("admissions:place:3E^301^9")).toEqual({
+    expect(ward.faults.get("admissions:refused:1")).toEqual({
       code: "admissions-unknown-bed",
       facts: { event: "A01", said: "20260101080000", from: "HIS", why: "unknown-bed", place: "3E^301^9" },
     });
@@ -163,20 +163,25 @@ describe("what does not fit is refused, changes nothing, and a person is told", 
     expect(answer).toContain("\rERR|PV1^1^3^204&Unknown key identifier&HL70357\r");
   });
 
-  test("a bed in which another lies; when a message about it fits the trouble is over", async () => {
+  test("a bed in which another lies; the trouble is over when the refused patient's message fits, not when the bed is free", async () => {
     const ward = await start();
     await ward.say(say({ event: "A01", patient: "P7", place: "3E^301^1" }));
     expect(await ward.hear(say({ event: "A01", patient: "P8", place: "3E^301^1" }))).toBe("AE another patient lies in this bed");
     await ward.say(say({ event: "A01", patient: "P9", place: "3E^301^2" }));
     expect(await ward.hear(say({ event: "A02", patient: "P9", place: "3E^301^1" }))).toBe("AE another patient lies in this bed");
     expect(ward.beds()).toEqual({ "bed-1": "P7", "bed-2": "P9" });
-    expect(ward.faults.get("admissions:bed:bed-1")).toMatchObject({
-      code: "admissions-refused",
-      facts: { why: "bed-occupied", bed: "bed-1" },
-    });
+    const told = [...ward.faults.values()];
+    expect(told).toMatchObject([
+      { code: "admissions-refused", facts: { event: "A01", why: "bed-occupied", bed: "bed-1" } },
+      { code: "admissions-refused", facts: { event: "A02", why: "bed-occupied", bed: "bed-1" } },
+    ]);
     await ward.say(say({ event: "A03", patient: "P7", place: "3E^301^1" }));
-    expect(ward.faults.size).toBe(0);
+    await ward.say(say({ event: "A08", patient: "P8", place: "3E^301^1" }));
+    expect([...ward.faults.values()]).toEqual(told);
     expect(await ward.hear(say({ event: "A01", patient: "P8", place: "3E^301^1" }))).toBe("AA admitted to bed-1");
+    expect([...ward.faults.values()]).toEqual(told.slice(1));
+    expect(await ward.hear(say({ event: "A02", patient: "P9", place: "9W^1^1" }))).toBe("AA left the beds of this gateway");
+    expect(ward.faults.size).toBe(0);
   });
 
   test("a discharge from another place than where the patient lies, but for the same stay it is one", async () => {
@@ -350,16 +355,32 @@ describe("what is not understood is rejected", () => {
     expect(codes(ward)).toEqual(["admissions-stranger"]);
   });
 
+  test("a system that sends what cannot be read again and again leaves room for other troubles", async () => {
+    const ward = await start({ clock: createSimulatedClock() });
+    for (let count = 0; count < 2 * LIMITS.admissionsTroublesPerMinuteMax.value; count++) await ward.say("junk");
+    await ward.say(say({ event: "A01", patient: "P7", place: "3E^309^1" }));
+    expect(codes(ward)).toEqual(["admissions-unreadable", "admissions-unknown-bed"]);
+  });
+
   test("so many troubles are told in a minute and no more", async () => {
     const clock = createSimulatedClock();
     const ward = await start({ clock });
     const countMax = LIMITS.admissionsTroublesPerMinuteMax.value;
-    for (let bed = 0; bed <= countMax; bed++) await ward.say(say({ event: "A01", patient: "P7", place: `3E^400^${bed}` }));
+    for (let count = 0; count <= countMax; count++)
+      await ward.say(say({ event: "A01", patient: `P${count}`, place: "3E^400^1" }));
     expect(ward.faults.size).toBe(countMax);
     await clock.advance(60_000);
-    for (let bed = 0; bed < 50; bed++) await ward.say(say({ event: "A01", patient: "P7", place: `3E^500^${bed}` }));
-    expect(ward.faults.size).toBe(LIMITS.admissionsTroublesMax.value + 1);
-    expect(ward.faults.get("admissions:more")).toMatchObject({ facts: { place: "3E^500^49" } });
+    // What was too much then is told when it comes again.
+    await ward.say({ event: "A01", patient: `P${countMax}`, place: "3E^400^1", control: `C${controls}` });
+    expect(ward.faults.size).toBe(countMax + 1);
+    for (let count = 1; count < 50; count++) await ward.say(say({ event: "A01", patient: `Q${count}`, place: "3E^400^1" }));
+    expect(ward.faults.size).toBe(countMax + 50);
+    // Of the oldest ones no message is known any more to have been refused: their alerts are for a person to end.
+    const known = LIMITS.admissionsTroublesMax.value;
+    await ward.say(say({ event: "A01", patient: "P0", place: "9W^1^1" }));
+    expect(ward.faults.size).toBe(countMax + 50);
+    await ward.say(say({ event: "A01", patient: `P${countMax + 51 - known}`, place: "9W^1^1" }));
+    expect(ward.faults.size).toBe(countMax + 49);
   });
 });
 

@@ -80,7 +80,10 @@ describe("admissions in a gateway", () => {
     await ward.act({ kind: "acknowledge", alertId: alert.id });
     await ward.clock.advance(HOLD_MS);
     expect(ward.gateway.openAlerts().filter(({ rule }) => rule.includes("admissions"))).toEqual([]);
-    await hear({ ...ADMIT, place: "3E^309^1" });
+    // The same message once more tells nothing new, another one does.
+    expect(await hear({ ...ADMIT, place: "3E^309^1" })).toMatch(/^AE/);
+    expect(ward.gateway.openAlerts().filter(({ rule }) => rule.includes("admissions"))).toEqual([]);
+    await hear({ ...ADMIT, place: "3E^309^1", control: "M2" });
     expect(ward.gateway.openAlerts().filter(({ rule }) => rule.includes("admissions"))).toHaveLength(1);
   });
 
@@ -98,13 +101,16 @@ describe("admissions in a gateway", () => {
     expect(open()).toEqual([]);
   });
 
-  test("a bed in which another lies is a technical alert at that bed until a message about it fits", async () => {
+  test("a bed in which another lies is a technical alert at that bed until the refused patient is there", async () => {
     const { ward, hear } = await start(await startSmallWard());
     await hear(ADMIT);
     expect(await hear({ ...ADMIT, patient: "P8", control: "M2" })).toMatch(/^AE/);
     const open = () => ward.gateway.openAlerts().filter(({ rule }) => rule === "fault.admissions-refused");
     expect(open().map(({ subject }) => subject.bedId)).toEqual(["bed-1"]);
     await hear({ event: "A03", patient: "P7", place: "3E^301^1", control: "M3" });
+    await ward.clock.advance(HOLD_MS);
+    expect(open()).toHaveLength(1);
+    await hear({ ...ADMIT, patient: "P8", control: "M4" });
     await ward.clock.advance(HOLD_MS);
     expect(open()).toEqual([]);
   });

@@ -1,6 +1,7 @@
 import type { Subject } from "../core/alert.ts";
 import { type Fault, fault } from "../core/errors.ts";
-import { type PatientId, type Seq, seq } from "../core/ids.ts";
+import { type BedId, type PatientId, type Seq, seq } from "../core/ids.ts";
+import { LIMITS } from "../core/limits.ts";
 import type { Actor, Journal, MllpArrival, MllpRefusal, PerformAct } from "../core/ports.ts";
 import type { Clock, WallMs } from "../core/time.ts";
 import { type CharacterSet, createTextWriter, decodeText, type TextWriter } from "../wire/character-set.ts";
@@ -49,6 +50,12 @@ interface Sender {
   readonly characterSetName: string;
 }
 
+/** A patient who had trouble here: the number of its places, and the message that was refused last. */
+interface Troubled {
+  readonly number: number;
+  refused: string | null;
+}
+
 /** Who asks for something. */
 interface RequestedBy {
   readonly header: MessageHeader;
@@ -76,6 +83,9 @@ export class AdmissionsDesk {
   readonly #underWay = new Map<string, Promise<Judged>>();
   readonly #writers = new Map<CharacterSet, TextWriter>();
   readonly #counts = { receivedCount: 0, acceptedCount: 0, refusedCount: 0, unreadableCount: 0, repeatedCount: 0 };
+  /** Patients whose troubles were told, each under a number of its own. */
+  readonly #troubled = new Map<PatientId, Troubled>();
+  #troubledCount = 0;
   #answerCount = 0;
   #lastHeardMs: number;
   #lastHeardAtMs: WallMs | null = null;
@@ -210,22 +220,41 @@ export class AdmissionsDesk {
     const failed = performed.find(({ result }) => !result.ok)?.result;
     if (failed === undefined || failed.ok) return accepted(plan.text, afterSeq);
     const why = String(failed.error.facts["why"] ?? failed.error.code);
-    this.#troubles.tell(placeOf(plan.bedId, ""), fault("admissions-refused", this.#facts(adt, header, why)), plan.bedId);
+    this.#tellRefused(adt, fault("admissions-refused", this.#facts(adt, header, why)), plan.bedId);
     return { outcome: { code: "AE", text: why, error: { code: "207", why, place: "" } }, afterSeq };
   }
 
-  /** What a person should know beside what is done; a trouble at the bed is over when a message about it fits. */
+  /** What a person should know beside what is done. A patient's trouble is over when a later message about the same patient fits. */
   #tellOf(adt: AdtMessage, plan: Exclude<AdmissionPlan, { kind: "refuse" }>): void {
-    if (plan.bedId !== null) {
-      this.#troubles.clear(placeOf(plan.bedId, ""));
-      if (plan.differs === null) this.#troubles.clear(`differs:${plan.bedId}`);
+    const moves = meaningOf(adt.event) !== "update";
+    const known = this.#troubled.get(adt.patientId);
+    if (known !== undefined && moves) {
+      this.#troubles.clear(`refused:${known.number}`);
+      known.refused = null;
     }
+    if (known !== undefined && plan.differs === null && (moves || adt.place !== null))
+      this.#troubles.clear(`differs:${known.number}`);
     if (plan.differs !== null) {
       const facts = { event: adt.event, said: adt.saidAt ?? "", bed: plan.differs.bedId, place: plan.differs.place };
-      this.#troubles.tell(`differs:${plan.differs.bedId}`, fault("admissions-differ", facts), plan.differs.bedId);
+      const { number } = this.#troubledAs(adt.patientId);
+      this.#troubles.tell(`differs:${number}`, fault("admissions-differ", facts), plan.differs.bedId);
     }
-    if (plan.kind === "act" && plan.isChild && plan.bedId !== null)
-      this.#troubles.tell(`child:${plan.bedId}`, fault("admissions-child", { bed: plan.bedId }), plan.bedId);
+    if (plan.kind === "act" && plan.isChild && plan.bedId !== null) {
+      const { number } = this.#troubledAs(adt.patientId);
+      this.#troubles.tell(`child:${number}`, fault("admissions-child", { bed: plan.bedId }), plan.bedId);
+    }
+  }
+
+  /** A patient's troubles have places of their own, which do not name the patient. */
+  #troubledAs(id: PatientId): Troubled {
+    const known = this.#troubled.get(id);
+    if (known !== undefined) return known;
+    const [oldest] = this.#troubled.keys();
+    if (this.#troubled.size >= LIMITS.admissionsTroublesMax.value && oldest !== undefined) this.#troubled.delete(oldest);
+    this.#troubledCount += 1;
+    const begun: Troubled = { number: this.#troubledCount, refused: null };
+    this.#troubled.set(id, begun);
+    return begun;
   }
 
   #refuse(adt: AdtMessage, header: MessageHeader, { why, bedId, place }: Extract<AdmissionPlan, { kind: "refuse" }>): Judged {
@@ -235,9 +264,15 @@ export class AdmissionsDesk {
       ...(bedId === null ? {} : { bed: bedId }),
       ...(place === "" ? {} : { place }),
     };
-    const told = fault(why === "unknown-bed" ? "admissions-unknown-bed" : "admissions-refused", facts);
-    this.#troubles.tell(placeOf(bedId, place), told, bedId);
+    this.#tellRefused(adt, fault(why === "unknown-bed" ? "admissions-unknown-bed" : "admissions-refused", facts), bedId);
     return { outcome: { code: "AE", text, error: { code, why, place: at } }, afterSeq: NOTHING_TO_WAIT_FOR };
+  }
+
+  /** A refused message that comes again and again is told once: somebody may have seen it meanwhile. */
+  #tellRefused(adt: AdtMessage, told: Fault, bedId: BedId | null): void {
+    const troubled = this.#troubledAs(adt.patientId);
+    if (troubled.refused === adt.identity) return;
+    if (this.#troubles.tell(`refused:${troubled.number}`, told, bedId)) troubled.refused = adt.identity;
   }
 
   #refuseIncomplete(header: MessageHeader, { why, place }: AdtProblem): Judged {
@@ -309,11 +344,6 @@ const REFUSALS: Readonly<Record<AdmissionRefusal, RefusalWords>> = {
   "two-beds": { text: "both numbers lie in beds of this gateway", code: "207", at: "MRG^1^1" },
   "swap-by-hand": { text: "a swap is done by hand at the beds", code: "201", at: "MSH^1^9" },
 };
-
-/** Where a trouble belongs: a later message about the same bed ends it. */
-function placeOf(bedId: string | null, place: string): string {
-  return bedId === null ? `place:${place}` : `bed:${bedId}`;
-}
 
 function accepted(text: string, afterSeq: Seq = NOTHING_TO_WAIT_FOR): Judged {
   return { outcome: { code: "AA", text }, afterSeq };

@@ -30,7 +30,7 @@ export const LIMITS = {
   mllpConnectionsPerAddressMax: bound(8, "connections per address", "A further one is ended at once and told."),
   admissionsMessagesKnownMax: bound(10_000, "messages", "The oldest is forgotten; should it come again it is judged anew by who lies where."),
   admissionsPatientsKnownMax: bound(10_000, "patients", "Of the one that moved longest ago it is forgotten when that was: an older message is then not known as such."),
-  admissionsTroublesMax: bound(100, "open troubles", "Further ones share one technical alert, which says the newest."),
+  admissionsTroublesMax: bound(100, "open troubles", "The alert of the oldest is no longer ended by a later message, only by a person."),
   admissionsTroublesPerMinuteMax: bound(60, "troubles/min", "Further ones of that minute are answered and not told as alerts."),
   refusalsPerSecondMax: bound(20, "refusals/s per device", "Further refusals of that second are only counted."),
   linkQueueBytesMax: bound(65536, "bytes per link", "Reading from the link pauses; the serial port or TCP window holds the rest."),
