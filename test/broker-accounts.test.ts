@@ -121,6 +121,18 @@ describe("accounts in their file", () => {
     },
   );
 
+  test.each(["name", "clientIds"] as const)("a file in which two accounts have the same %s is damage", async (field) => {
+    const accounts = await open();
+    for (const name of ["a", "b"]) await accounts.add({ name });
+    const [a, b] = accounts.list();
+    await writeFile(file, JSON.stringify({ version: 1, accounts: [a, { ...b, [field]: a?.[field] }] }));
+    expect(await accounts.refresh()).toEqual({
+      ok: false,
+      error: { code: "broker-accounts-unreadable", facts: { reason: "damaged" } },
+    });
+    expect(accounts.list()).toEqual([a, b]);
+  });
+
   test("two that change the file in turn lose nothing of each other", async () => {
     const [one, other] = [await open(), await open()];
     await one.add({ name: "a" });
@@ -180,6 +192,19 @@ describe("accounts in a running broker", () => {
     await again.publishAsync("devices/a/commands/x", "3", { qos: 1 });
     expect(stage.broker.view().kept.queuedCount).toBe(0);
     await again.endAsync();
+  });
+
+  test("accounts that are made meanwhile keep nobody out who is signing in", async () => {
+    const stage = await startedStage();
+    const passwords = await Promise.all(Array.from({ length: 20 }, (_, index) => stage.account(`old-${index}`)));
+    const signIns = passwords.map((password, index) => trySignIn(clientOptions(stage, `old-${index}`, password)));
+    const offline = await open(join(stage.folder, "broker-accounts.json"));
+    for (let number = 0; number < 10; number++) {
+      await offline.add({ name: `new-${number}` });
+      await stage.broker.addAccount({ name: `newer-${number}` });
+    }
+    expect(new Set(await Promise.all(signIns))).toEqual(new Set(["in"]));
+    expect(stage.broker.listAccounts()).toHaveLength(40);
   });
 
   test("a renewed password opens, the former one does not, and who came in with it is out", async () => {

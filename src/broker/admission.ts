@@ -62,14 +62,17 @@ export class Admission {
     const byPassword = await this.#passwordRejection(applicant, account);
     if (byPassword !== null) return fail(byPassword);
     if (account === null) return fail({ reason: "unknown-account", account: null, returnCode: BAD_PASSWORD });
-    const { name, expiresAtMs, clientIds } = account;
+    const { name } = account;
     const reject = (reason: RefusalReason, returnCode: Rejection["returnCode"]) => fail({ reason, account: name, returnCode });
-    // The password took its time: the account may be gone by now.
-    if (this.#parts.accounts.find(name) !== account) return reject("account-removed", NOT_AUTHORISED);
+    // The password took its time: the account may be another one by now.
+    const present = this.#parts.accounts.find(name);
+    if (present?.password?.hashBase64 !== account.password?.hashBase64) return reject("account-removed", NOT_AUTHORISED);
+    if (present === null) return reject("account-removed", NOT_AUTHORISED);
+    const { expiresAtMs, clientIds } = present;
     if (expiresAtMs !== null && this.#parts.clock.wall() >= expiresAtMs) return reject("account-expired", NOT_AUTHORISED);
     if (!clientIds.includes(applicant.clientId)) return reject("client-id-not-allowed", IDENTIFIER_REJECTED);
     if (!this.#keepsPace(applicant.clientId)) return reject("too-many-connects", SERVER_UNAVAILABLE);
-    return succeed(account);
+    return succeed(present);
   }
 
   /** The account is gone or changed. */

@@ -253,10 +253,17 @@ function accountsOf(text: string): readonly BrokerAccount[] | null {
     const parsed: unknown = JSON.parse(text);
     if (typeof parsed !== "object" || parsed === null || !("accounts" in parsed) || !Array.isArray(parsed.accounts)) return null;
     if (!("version" in parsed) || parsed.version !== 1) return null;
-    return parsed.accounts.every(isAccount) ? parsed.accounts : null;
+    const accounts: readonly unknown[] = parsed.accounts;
+    return accounts.every(isAccount) && isEachOnce(accounts) ? accounts : null;
   } catch {
     return null;
   }
+}
+
+/** Two accounts of one name or client id would take each other's connections. */
+function isEachOnce(accounts: readonly BrokerAccount[]): boolean {
+  const clientIds = accounts.flatMap((account) => account.clientIds);
+  return new Set(accounts.map(({ name }) => name)).size === accounts.length && new Set(clientIds).size === clientIds.length;
 }
 
 function isAccount(value: unknown): value is BrokerAccount {
