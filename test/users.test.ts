@@ -15,6 +15,8 @@ import { collectingIo } from "./support/collecting-io.ts";
 import { until } from "./support/until.ts";
 
 const MAIN = join(import.meta.dirname, "..", "src", "main.ts");
+/** Runs a command at a terminal of its own. Source: script(1), of Debian's bsdutils. */
+const TERMINAL = "/usr/bin/script";
 const children: ChildProcess[] = [];
 let folder = "";
 let config = "";
@@ -177,7 +179,7 @@ describe("a password at a terminal", () => {
   /** Runs the command at a terminal of its own and types what is asked for. */
   async function typed(args: readonly string[], answers: readonly string[]) {
     const command = [process.execPath, MAIN, "users", ...args, "--config", config].map((word) => `'${word}'`).join(" ");
-    const child = spawn("script", ["-qec", command, "/dev/null"], { stdio: ["pipe", "pipe", "pipe"] });
+    const child = spawn(TERMINAL, ["-qec", command, "/dev/null"], { stdio: ["pipe", "pipe", "pipe"] });
     children.push(child);
     let shown = "";
     child.stdout.setEncoding("utf8").on("data", (chunk: string) => {

@@ -191,7 +191,7 @@ async function open(config: Config, circumstances: Circumstances, io: CommandIo)
   listenToSupervisor(gateway);
   const page = config.dashboard.enabled ? servePage(config, { clock, gateway, io, meter }) : null;
   const { dataFolder } = config.gateway;
-  const users = createUserControl({ dataFolder, clock, perform: gateway.perform, page: () => page?.served() ?? null });
+  const users = createUserControl({ dataFolder, clock, perform: gateway.perform, page: page === null ? null : page.served });
   const socket = await openControl(config, { gateway, journal, view, users });
   const closePage = page?.close ?? (async () => {});
   return succeed({ gateway, journal, outboxes, stopOutboxes, closePage, socket });

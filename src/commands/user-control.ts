@@ -1,12 +1,13 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
+import type { AccessDeed } from "../core/act.ts";
 import { fault } from "../core/errors.ts";
 import type { Actor, PerformAct } from "../core/ports.ts";
 import { fail } from "../core/result.ts";
 import type { Clock } from "../core/time.ts";
 import { openAccounts } from "../dashboard/server/accounts.ts";
 import type { Dashboard } from "../dashboard/server/dashboard.ts";
-import { createUserDesk, parseUserRequest } from "../dashboard/server/user-desk.ts";
+import { createUserDesk, parseUserRequest, waitingActor } from "../dashboard/server/user-desk.ts";
 
 /** The file of people's accounts, below the gateway's data folder. */
 export const ACCOUNTS_FILE = "accounts.json";
@@ -16,8 +17,8 @@ export interface UserControlParts {
   readonly dataFolder: string;
   readonly clock: Clock;
   readonly perform: PerformAct;
-  /** The page while it is served: it knows the accounts and who is signed in. */
-  readonly page: () => Dashboard | null;
+  /** The page while it is served: it knows the accounts and who is signed in. Null where none is to be served. */
+  readonly page: (() => Dashboard | null) | null;
 }
 
 /** Who asks through the control socket: its body says so, and only the gateway's own user and root can use the socket. */
@@ -27,19 +28,31 @@ export function commandActor(body: unknown): Actor {
   return { userId: text(userId) ?? "unknown", from: "command-line", at: text(at) };
 }
 
-/** Makes what answers `vigil users` in the running gateway. */
+/** Makes what answers `vigil users` in the running gateway. Where no page is to be served it records what was changed before. */
 export function createUserControl(parts: UserControlParts): (body: unknown) => Promise<unknown> {
+  // Without a page nobody else in this process knows the accounts.
+  const open = () => openAccounts(join(parts.dataFolder, ACCOUNTS_FILE), randomBytes);
+  const perform = (deed: AccessDeed, actor: Actor) => parts.perform(deed, actor).catch(() => undefined);
+  const recordWaiting = async () => {
+    const accounts = await open();
+    if (accounts.ok) await accounts.value.tellWaitingChanges((change) => perform(change.deed, waitingActor(change)));
+  };
+  // One after the other: two who write the same file would undo each other's changes.
+  let turn: Promise<unknown> = parts.page === null ? recordWaiting() : Promise.resolve();
   return async (body) => {
     const asked = typeof body === "object" && body !== null && "request" in body ? body.request : null;
     const request = parseUserRequest(asked);
     if (request === null) return fail(fault("request-refused"));
     const actor = commandActor(body);
-    const page = parts.page();
+    const page = parts.page?.() ?? null;
     if (page !== null) return page.users(request, actor);
-    // No page is served, so nobody else in this process knows the accounts.
-    const accounts = await openAccounts(join(parts.dataFolder, ACCOUNTS_FILE), randomBytes);
-    if (!accounts.ok) return accounts;
-    const desk = createUserDesk({ accounts: accounts.value, clock: parts.clock });
-    return desk.handle(request, (deed) => void parts.perform(deed, actor).catch(() => undefined));
+    const answer = turn.then(async () => {
+      const accounts = await open();
+      if (!accounts.ok) return accounts;
+      const desk = createUserDesk({ accounts: accounts.value, clock: parts.clock });
+      return desk.handle(request, (deed) => void perform(deed, actor));
+    });
+    turn = answer.catch(() => undefined);
+    return answer;
   };
 }

@@ -2,7 +2,7 @@ import type { Act, Deed, Role } from "./act.ts";
 import { QUANTITIES, type Text } from "./quantities.ts";
 
 /** Roles as a person reads them. */
-export const ROLE_TEXTS: Readonly<Record<Role, Text>> = {
+const ROLE_TEXTS: Readonly<Record<Role, Text>> = {
   nurse: { en: "nurse", zh: "护士" },
   engineer: { en: "engineer", zh: "工程师" },
   auditor: { en: "auditor", zh: "审计员" },
@@ -29,7 +29,7 @@ const REFUSALS = {
 } as const satisfies Readonly<Record<string, Text>>;
 
 /** What was done, in both languages, without who and when. Holds what the act holds: patients' numbers and labels too, so it belongs in no log. */
-export function deedText(deed: Deed): Text {
+function deedText(deed: Deed): Text {
   switch (deed.kind) {
     case "admit":
       return both(

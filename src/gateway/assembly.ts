@@ -1,7 +1,8 @@
 import type { Config } from "../../config/schema.ts";
 import { type AlertBook, rebuildAlerts } from "../alerts/life-cycle.ts";
-import type { Alert } from "../core/alert.ts";
-import { bedId, type DeviceId, deviceId, type Seq, seq } from "../core/ids.ts";
+import type { Act } from "../core/act.ts";
+import type { Alert, ConditionChange } from "../core/alert.ts";
+import { bedId, type DeviceId, deviceId, type PatientId, type Seq, seq } from "../core/ids.ts";
 import type { Timeline } from "../core/mended-time.ts";
 import type { Driver, Journal, Link, LinkSpec, PerformAct } from "../core/ports.ts";
 import type { Text } from "../core/quantities.ts";
@@ -28,7 +29,7 @@ import { linkSpecOf } from "./link-spec.ts";
 import { trendOfPatient } from "./mended-trend.ts";
 import { createPageFeed } from "./page-feed.ts";
 import { createPictures, type DeviceTag } from "./picture.ts";
-import { EMPTY_PLANT, whereIs } from "./plant.ts";
+import { EMPTY_PLANT, type PlantState, whereIs } from "./plant.ts";
 import {
   acknowledgedAgoMs,
   agedActs,
@@ -77,6 +78,8 @@ export interface Gateway {
   readonly addLoss: (loss: Omit<Loss, "kind" | "seq" | "atMs">) => Seq;
   /** The last number given to any record. */
   readonly lastSeq: () => Seq;
+  /** Who lies where now. */
+  readonly patients: () => PlantState["patients"];
   readonly gatewayChanged: () => void;
   readonly openAlerts: () => readonly Alert[];
   /** Whether the wall clock may be believed now. */
@@ -125,6 +128,7 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
       return number;
     },
     lastSeq: joined.lastSeq,
+    patients: () => door.plant().patients,
     gatewayChanged: shared.feed.gatewayChanged,
     openAlerts: shared.desk.open,
     clockTrust: wallClock.trust,
@@ -219,17 +223,8 @@ function join(parts: GatewayParts, begun: Begun): Joined {
     openAlerts: desk.open,
     beforeAct: begun.look,
     onAct: (act, before, after) => {
-      const { deed } = act;
       assignments.note(act, clock.monotonic());
-      if (deed.kind === "acknowledge") desk.acknowledge(deed.alertId, act.by);
-      const merged = deed.kind === "merge" ? { fromId: deed.formerPatientId, toId: deed.patientId } : null;
-      settle(tellWatch(watch, plan, { before, after, merged, isOver: limits.isOver }));
-      limits.renew();
-      desk.renewBeds(pictures.bedOf);
-      // Who signed in or was refused changes nothing at the bedside.
-      if (before === after && deed.kind !== "acknowledge") return;
-      for (const bed of config.beds) feed.bedChanged(bedId(bed.id));
-      feed.devicesChanged();
+      actTaken(act, { before, after }, { shared, plan, limits, beds: config.beds });
     },
   });
   const limits = createLimitKeeper({
@@ -237,11 +232,7 @@ function join(parts: GatewayParts, begun: Begun): Joined {
     watch,
     plan,
     plant: door.plant,
-    onExpired: (patient, changes) => {
-      settle(changes);
-      const bed = door.plant().patients.get(patient)?.bedId;
-      if (bed !== undefined) feed.bedChanged(bed);
-    },
+    onExpired: (...told) => limitEnded(shared, ...told),
   });
   const lastGiven = () => seq(lastSeq);
   const lines = openLines(parts, { door, assignments, begun, lastSeq: lastGiven });
@@ -263,6 +254,36 @@ function join(parts: GatewayParts, begun: Begun): Joined {
   const { recordWaves } = journal;
   const shared = { clock, watch, desk, feed, pictures, tally, record, recordTally, recordWaves, nextSeq, settle, bedOfPatient };
   return { shared, probe, door, lines, plan, limits, lastSeq: lastGiven };
+}
+
+/** A limit that was set for a time has gone back to the ward's own. */
+function limitEnded({ settle, feed, bedOfPatient }: Route, patient: PatientId, changes: readonly ConditionChange[]): void {
+  settle(changes);
+  const bed = bedOfPatient(patient);
+  if (bed !== null) feed.bedChanged(bed);
+}
+
+/** What follows of an act beside the plant: alerts, watch, limits and pages. */
+function actTaken(
+  { deed, by }: Act,
+  change: { readonly before: PlantState; readonly after: PlantState },
+  at: {
+    readonly shared: Route;
+    readonly plan: WatchPlan;
+    readonly limits: LimitKeeper;
+    readonly beds: Config["beds"];
+  },
+): void {
+  const { desk, watch, settle, feed, pictures } = at.shared;
+  if (deed.kind === "acknowledge") desk.acknowledge(deed.alertId, by);
+  const merged = deed.kind === "merge" ? { fromId: deed.formerPatientId, toId: deed.patientId } : null;
+  settle(tellWatch(watch, at.plan, { ...change, merged, isOver: at.limits.isOver }));
+  at.limits.renew();
+  desk.renewBeds(pictures.bedOf);
+  // Who signed in or was refused changes nothing at the bedside.
+  if (change.before === change.after && deed.kind !== "acknowledge") return;
+  for (const bed of at.beds) feed.bedChanged(bedId(bed.id));
+  feed.devicesChanged();
 }
 
 /** How records reach the journal: counted for the tally and for whoever watches over the gateway. */

@@ -194,9 +194,13 @@ export function applyAct(plant: PlantState, act: Act): PlantState {
         formerNumbers: new Map(),
       });
     case "transfer":
-      return changePatient(plant, deed.patientId, (patient) => ({ ...patient, bedId: deed.bedId }));
     case "correct-patient":
-      return changePatient(plant, deed.patientId, (patient) => ({ ...patient, label: deed.label }));
+    case "set-limit":
+    case "note":
+    case "enter-consciousness":
+    case "enter-oxygen":
+    case "set-profile":
+      return changePatient(plant, deed.patientId, (patient) => patientAfter(patient, act, deed));
     case "merge":
       return merged(plant, deed, act.seq);
     case "discharge": {
@@ -220,35 +224,11 @@ export function applyAct(plant: PlantState, act: Act): PlantState {
     case "confirm-assignment":
       if (plant.assignments.get(deed.deviceId) !== deed.patientId) return plant;
       return { ...plant, confirmations: new Map(plant.confirmations).set(deed.deviceId, act.seq) };
-    case "set-limit":
-      return changePatient(plant, deed.patientId, (patient) => ({
-        ...patient,
-        limits: new Map(patient.limits).set(deed.quantity, setLimitOf(act, deed)),
-      }));
-    case "note":
-      return changePatient(plant, deed.patientId, (patient) => ({
-        ...patient,
-        notes: [...patient.notes, { text: deed.text, by: act.by, atMs: act.atMs, seq: act.seq }].slice(
-          -LIMITS.notesKeptMax.value,
-        ),
-      }));
     case "verdict":
       return {
         ...plant,
         verdicts: withVerdict(plant.verdicts, deed.alertId, { verdict: deed.verdict, by: act.by, atMs: act.atMs }),
       };
-    case "enter-consciousness":
-      return changePatient(plant, deed.patientId, (patient) => ({
-        ...patient,
-        consciousness: { value: deed.consciousness, enteredAtMs: act.atMs, seq: act.seq },
-      }));
-    case "enter-oxygen":
-      return changePatient(plant, deed.patientId, (patient) => ({
-        ...patient,
-        onOxygen: { value: deed.onOxygen, enteredAtMs: act.atMs, seq: act.seq },
-      }));
-    case "set-profile":
-      return changePatient(plant, deed.patientId, (patient) => ({ ...patient, profile: deed.profile }));
     case "acknowledge":
     case "sign-in":
     case "sign-out":
@@ -259,6 +239,38 @@ export function applyAct(plant: PlantState, act: Act): PlantState {
     case "device-account-added":
     case "device-account-removed":
       return plant;
+  }
+}
+
+/** Kinds of deeds that change one patient and nobody else. */
+type PatientDeedKind =
+  | "transfer"
+  | "correct-patient"
+  | "set-limit"
+  | "note"
+  | "enter-consciousness"
+  | "enter-oxygen"
+  | "set-profile";
+
+function patientAfter(patient: PatientState, act: Act, deed: Extract<Deed, { kind: PatientDeedKind }>): PatientState {
+  const { seq, atMs, by } = act;
+  switch (deed.kind) {
+    case "transfer":
+      return { ...patient, bedId: deed.bedId };
+    case "correct-patient":
+      return { ...patient, label: deed.label };
+    case "set-limit":
+      return { ...patient, limits: new Map(patient.limits).set(deed.quantity, setLimitOf(act, deed)) };
+    case "note": {
+      const notes = [...patient.notes, { text: deed.text, by, atMs, seq }];
+      return { ...patient, notes: notes.slice(-LIMITS.notesKeptMax.value) };
+    }
+    case "enter-consciousness":
+      return { ...patient, consciousness: { value: deed.consciousness, enteredAtMs: atMs, seq } };
+    case "enter-oxygen":
+      return { ...patient, onOxygen: { value: deed.onOxygen, enteredAtMs: atMs, seq } };
+    case "set-profile":
+      return { ...patient, profile: deed.profile };
   }
 }
 

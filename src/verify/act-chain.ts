@@ -8,7 +8,7 @@ import { isInWindow, type TimeWindow } from "./window.ts";
  * The hash of an act: SHA-256, hexadecimal, over the hash of the act before it, a line end, and the canonical JSON of the act itself
  * without its own hash, in UTF-8. So each hash stands for all acts before it too.
  */
-export function hashOfAct(act: Act, previousHash: string): string {
+function hashOfAct(act: Act, previousHash: string): string {
   const { hash: _own, ...rest } = act;
   return hash("sha256", `${previousHash}\n${canonicalJson(rest)}`, "hex");
 }

@@ -174,6 +174,17 @@ function tick(state: WatchState): readonly Omit<Prediction, "seq">[] {
   return predictions;
 }
 
+function setLimits(state: WatchState, limits: WatchLimits): void {
+  const patient = state.patients.get(limits.patientId);
+  if (patient !== undefined) applyLimits(state, patient, limits);
+}
+
+function restore(state: WatchState, { observations, openAlerts }: Parameters<Watch["restore"]>[0]): void {
+  for (const patient of state.patients.values()) patient.live = false;
+  restoreObservations(state, observations);
+  restoreAlerts(state, openAlerts);
+}
+
 /** The number of a quantity to show: the newest that is present and not old, else the newest of any kind. */
 function numberOf(state: WatchState, quantity: QuantityState): NumberView | null {
   const { rhythm } = QUANTITIES[quantity.quantity];
@@ -271,8 +282,7 @@ export function createWatch(
       return drain();
     },
     setLimits: (limits) => {
-      const patient = state.patients.get(limits.patientId);
-      if (patient !== undefined) applyLimits(state, patient, limits);
+      setLimits(state, limits);
       return drain();
     },
     enter: (entry) => enter(state, entry),
@@ -297,10 +307,8 @@ export function createWatch(
       const predictions = tick(state);
       return { changes: drain(), predictions };
     },
-    restore: ({ observations, openAlerts }) => {
-      for (const patient of state.patients.values()) patient.live = false;
-      restoreObservations(state, observations);
-      restoreAlerts(state, openAlerts);
+    restore: (from) => {
+      restore(state, from);
       return drain();
     },
     recall: (observations) => recall(state, observations),

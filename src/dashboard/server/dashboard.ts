@@ -27,7 +27,7 @@ import {
   type SignInGate,
 } from "./sessions.ts";
 import type { DashboardSource, Whereabouts } from "./source.ts";
-import { createUserDesk, type UserDesk } from "./user-desk.ts";
+import { createUserDesk, type UserDesk, waitingActor } from "./user-desk.ts";
 
 /** Where and how the page is served. */
 export interface DashboardOptions {
@@ -113,8 +113,7 @@ export async function startDashboard(options: DashboardOptions, parts: Dashboard
   };
   const sealed = { ...parts, seal: accounts.value.seal, onTimeOut: timedOut };
   const sessions = await openSessions(join(options.dataFolder, "sessions.json"), sealed);
-  for (const { deed, by, at, atMs } of await accounts.value.takeWaitingChanges())
-    await parts.perform(deed, { userId: by, from: "command-line", at: `${at ?? "?"} ${new Date(atMs).toISOString()}` });
+  await accounts.value.tellWaitingChanges((change) => parts.perform(change.deed, waitingActor(change)));
   const refusals = createRefusalBook({
     clock: parts.clock,
     tell: (refused, at) => tell(refused, { userId: refused.account ?? "unknown", at }),
@@ -149,6 +148,7 @@ export async function startDashboard(options: DashboardOptions, parts: Dashboard
     guard(app, room);
     addSignIn(app, room);
     addReading(app, room);
+    addHistory(app, room);
     addActs(app, room);
     addOperations(app, room);
     await app.register(fastifyStatic, { root: options.webFolder, index: "index.html", setHeaders: setCaching });
@@ -339,7 +339,7 @@ function addSignIn(app: FastifyInstance, room: Room): void {
   });
 }
 
-/** What pages read: the picture, the live stream, trends, strips, notes, acts and accounts. The table of rights was asked before. */
+/** What pages read as it is now: the picture and the live stream. The table of rights was asked before. */
 function addReading(app: FastifyInstance, room: Room): void {
   const { source } = room.parts;
   app.get("/api/picture", (request, reply) => {
@@ -376,7 +376,11 @@ function addReading(app: FastifyInstance, room: Room): void {
     });
     return reply;
   });
+}
 
+/** What pages read of before: trends, strips, notes and acts; and the accounts. */
+function addHistory(app: FastifyInstance, room: Room): void {
+  const { source } = room.parts;
   app.get("/api/trend", async (request, reply) => {
     const signed = signedIn(request, room) ?? anybody;
     const patient = queryText(request, "patient");

@@ -77,33 +77,10 @@ function readDeed(body: Fields): BedsideDeed {
     case "set-limit":
       return readLimit(body);
     case "transfer":
-      only(body, ["kind", "patientId", "bedId"]);
-      return {
-        kind,
-        patientId: patientId(text(body, "patientId", idCharactersMax)),
-        bedId: bedId(text(body, "bedId", idCharactersMax)),
-      };
     case "merge":
-      only(body, ["kind", "patientId", "formerPatientId"]);
-      return {
-        kind,
-        patientId: patientId(text(body, "patientId", idCharactersMax)),
-        formerPatientId: patientId(text(body, "formerPatientId", idCharactersMax)),
-      };
     case "correct-patient":
-      only(body, ["kind", "patientId", "label"]);
-      return {
-        kind,
-        patientId: patientId(text(body, "patientId", idCharactersMax)),
-        label: text(body, "label", labelCharactersMax),
-      };
     case "confirm-assignment":
-      only(body, ["kind", "deviceId", "patientId"]);
-      return {
-        kind,
-        deviceId: deviceId(text(body, "deviceId", idCharactersMax)),
-        patientId: patientId(text(body, "patientId", idCharactersMax)),
-      };
+      return readMove(body, kind);
     case "note":
       only(body, ["kind", "patientId", "text"]);
       return { kind, patientId: patientId(text(body, "patientId", idCharactersMax)), text: noteText(body) };
@@ -126,6 +103,25 @@ function readDeed(body: Fields): BedsideDeed {
     case "set-profile":
       only(body, ["kind", "patientId", "profile"]);
       return { kind, patientId: patientId(text(body, "patientId", idCharactersMax)), profile: readProfile(body["profile"]) };
+  }
+}
+
+/** Who lies where under which number and name, and what is on them. */
+function readMove(body: Fields, kind: "transfer" | "merge" | "correct-patient" | "confirm-assignment"): BedsideDeed {
+  const patient = () => patientId(text(body, "patientId", idCharactersMax));
+  switch (kind) {
+    case "transfer":
+      only(body, ["kind", "patientId", "bedId"]);
+      return { kind, patientId: patient(), bedId: bedId(text(body, "bedId", idCharactersMax)) };
+    case "merge":
+      only(body, ["kind", "patientId", "formerPatientId"]);
+      return { kind, patientId: patient(), formerPatientId: patientId(text(body, "formerPatientId", idCharactersMax)) };
+    case "correct-patient":
+      only(body, ["kind", "patientId", "label"]);
+      return { kind, patientId: patient(), label: text(body, "label", labelCharactersMax) };
+    case "confirm-assignment":
+      only(body, ["kind", "deviceId", "patientId"]);
+      return { kind, deviceId: deviceId(text(body, "deviceId", idCharactersMax)), patientId: patient() };
   }
 }
 

@@ -48,46 +48,38 @@ export function createLiveStream(parts: { readonly clock: Clock; readonly source
     }
     if (page.bedId !== null && ![...pages.keys()].some((other) => other.bedId === page.bedId)) waves.leave(page.bedId);
   };
+  const cutOff = (page: StreamPage) => {
+    leave(page);
+    page.response.destroy();
+  };
   const send = (page: StreamPage, bytes: Buffer) => {
     const unreadBytes = page.response.writableLength;
     const pictureBytes = pages.get(page) ?? 0;
-    if (unreadBytes + bytes.length > LIMITS.pageStreamBytesMax.value + pictureBytes) {
-      leave(page);
-      page.response.destroy();
-      return;
-    }
+    if (unreadBytes + bytes.length > LIMITS.pageStreamBytesMax.value + pictureBytes) return cutOff(page);
     if (pictureBytes > 0 && unreadBytes === 0) pages.set(page, 0);
     page.response.write(bytes);
   };
+  const end = (page: StreamPage) => {
+    leave(page);
+    page.response.end();
+  };
   const families = followFamilies(parts.source);
   const sendAll = (message: StreamMessage) => {
-    if (pages.size === 0) return;
     let bytes: Buffer | null = null;
     for (const page of [...pages.keys()]) {
-      if (page.familyOf === null) {
-        bytes ??= eventBytes(message);
-        send(page, bytes);
-        continue;
-      }
       const theirs = families.messageFor(page, message);
-      if (theirs === "begin-anew") {
-        leave(page);
-        page.response.end();
-      } else if (theirs !== null) send(page, eventBytes(theirs));
+      if (theirs === message) bytes ??= eventBytes(message);
+      if (theirs === "begin-anew") end(page);
+      else if (theirs !== null) send(page, theirs === message && bytes !== null ? bytes : eventBytes(theirs));
     }
   };
   const waves = followWaves(parts.source, (bedId, message) => {
     const bytes = eventBytes(message);
     for (const page of [...pages.keys()]) if (page.bedId === bedId && families.mayHear(page)) send(page, bytes);
   });
-
   const wasSet = watchSteps(parts.clock);
   const pulse = parts.clock.every(pulseMs, () => {
-    for (const page of [...pages.keys()]) {
-      if (page.mayListen()) continue;
-      leave(page);
-      page.response.end();
-    }
+    for (const page of [...pages.keys()]) if (!page.mayListen()) end(page);
     // A page reads ages off the pulse. One that goes back would look long on its way, and the page would call the gateway dead.
     if (wasSet()) sendAll({ kind: "picture", picture: parts.source.picture() });
     else sendAll({ kind: "pulse", nowMs: parts.clock.wall() });
@@ -100,9 +92,7 @@ export function createLiveStream(parts: { readonly clock: Clock; readonly source
       page.response.on("error", () => leave(page));
       // Only while somebody looks: a ward without pages costs nothing here.
       stopListening ??= parts.source.subscribe(sendAll);
-      const first: StreamMessage =
-        page.familyOf === null ? { kind: "picture", picture: parts.source.picture() } : families.begin(page);
-      const picture = eventBytes(first);
+      const picture = eventBytes(families.begin(page));
       page.response.write(picture);
       pages.set(page, picture.length);
       if (page.bedId !== null) waves.follow(page.bedId);
@@ -111,15 +101,12 @@ export function createLiveStream(parts: { readonly clock: Clock; readonly source
     pageCount: () => pages.size,
     close: () => {
       pulse.stop();
-      for (const page of [...pages.keys()]) {
-        leave(page);
-        page.response.end();
-      }
+      for (const page of [...pages.keys()]) end(page);
     },
   };
 }
 
-/** What each family may hear. Where its patient is moved, leaves or gets another number, its page begins anew. */
+/** What each page may hear: everything, or as a family what is told of its patient. Where its patient is moved, leaves or gets another number, its page begins anew. */
 function followFamilies(source: DashboardSource) {
   const placeOf = (page: StreamPage) => {
     const here = page.familyOf === null ? null : source.whereIs(page.familyOf);
@@ -128,11 +115,13 @@ function followFamilies(source: DashboardSource) {
   const places = new WeakMap<StreamPage, string>();
   return {
     begin: (page: StreamPage): StreamMessage => {
+      if (page.familyOf === null) return { kind: "picture", picture: source.picture() };
       const { here, place } = placeOf(page);
       places.set(page, place);
       return { kind: "picture", picture: familyPicture(source.picture(), here) };
     },
     messageFor: (page: StreamPage, message: StreamMessage): StreamMessage | "begin-anew" | null => {
+      if (page.familyOf === null) return message;
       const { here, place } = placeOf(page);
       return places.get(page) === place ? familyMessage(message, here) : "begin-anew";
     },

@@ -2,7 +2,7 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import type { UserId } from "../../core/ids.ts";
 import { LIMITS } from "../../core/limits.ts";
 import type { Clock } from "../../core/time.ts";
-import { createSessionFile, readSessions, type Seal } from "./session-file.ts";
+import { createSessionFile, readSessions, type Seal, type StoredSession } from "./session-file.ts";
 
 const tokenBytes = 32;
 const msPerMinute = 60_000;
@@ -36,6 +36,15 @@ export interface Sessions {
   readonly close: () => Promise<void>;
 }
 
+/** What sessions need from outside. */
+export interface SessionsParts {
+  readonly clock: Clock;
+  readonly random: (bytes: number) => Buffer;
+  readonly seal: Seal;
+  /** Told within a minute of each session that ended because its time was over. */
+  readonly onTimeOut?: (user: UserId) => void;
+}
+
 interface Session {
   readonly user: UserId;
   readonly endsAtMonotonicMs: number;
@@ -49,24 +58,11 @@ interface Session {
  * @param file        Full path of `sessions.json`; missing or damaged means that nobody is signed in.
  * @param parts.seal  The seal of the accounts: sessions of accounts that are gone are over.
  */
-export async function openSessions(
-  file: string,
-  parts: {
-    readonly clock: Clock;
-    readonly random: (bytes: number) => Buffer;
-    readonly seal: Seal;
-    /** Told within a minute of each session that ended because its time was over. */
-    readonly onTimeOut?: (user: UserId) => void;
-  },
-): Promise<Sessions> {
+export async function openSessions(file: string, parts: SessionsParts): Promise<Sessions> {
   const { clock, seal, onTimeOut = () => {} } = parts;
   const lifetimeMs = LIMITS.sessionHoursMax.value * 60 * msPerMinute;
   const read = await readSessions(file, seal);
-  const sessions = new Map<string, Session>();
-  for (const { sessionHash, user, endsAtMs } of read.sessions) {
-    const leftMs = endsAtMs - clock.wall();
-    if (leftMs > 0 && leftMs <= lifetimeMs) sessions.set(sessionHash, { user, endsAtMonotonicMs: clock.monotonic() + leftMs });
-  }
+  const sessions = sessionsLeft(read.sessions, clock, lifetimeMs);
   const aheadMs = () => clock.wall() - clock.monotonic();
   let writtenAheadMs = aheadMs();
   const kept = createSessionFile({
@@ -91,12 +87,13 @@ export async function openSessions(
     return stepped || kept.hasFailed() ? kept.save() : kept.settled();
   };
   const isOver = ({ endsAtMonotonicMs }: Session) => clock.monotonic() >= endsAtMonotonicMs;
+  const take = (chosen: (session: Session) => boolean) => {
+    const taken = [...sessions].filter(([, session]) => chosen(session));
+    for (const [sessionHash] of taken) sessions.delete(sessionHash);
+    return taken.map(([, session]) => session);
+  };
   const looking = clock.every(lookMs, () => {
-    for (const [sessionHash, session] of [...sessions]) {
-      if (!isOver(session)) continue;
-      sessions.delete(sessionHash);
-      onTimeOut(session.user);
-    }
+    for (const { user } of take(isOver)) onTimeOut(user);
     void catchUp();
   });
   return {
@@ -119,16 +116,25 @@ export async function openSessions(
       saved.abort();
     },
     endAllOf: (user) => {
-      const found = [...sessions].filter(([, session]) => session.user === user);
-      for (const [sessionHash] of found) sessions.delete(sessionHash);
-      if (found.length > 0) void kept.save();
-      return found.length;
+      const { length } = take((session) => session.user === user);
+      if (length > 0) void kept.save();
+      return length;
     },
     close: () => {
       looking.stop();
       return catchUp();
     },
   };
+}
+
+/** What goes on of the sessions of the last life; one that would end too far ahead was written by a clock that was stepped. */
+function sessionsLeft(stored: readonly StoredSession[], clock: Clock, lifetimeMs: number): Map<string, Session> {
+  const sessions = new Map<string, Session>();
+  for (const { sessionHash, user, endsAtMs } of stored) {
+    const leftMs = endsAtMs - clock.wall();
+    if (leftMs > 0 && leftMs <= lifetimeMs) sessions.set(sessionHash, { user, endsAtMonotonicMs: clock.monotonic() + leftMs });
+  }
+  return sessions;
 }
 
 /** The one-time link of a gateway without accounts. */

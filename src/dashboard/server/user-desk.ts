@@ -1,9 +1,11 @@
 import type { AccessDeed, Role } from "../../core/act.ts";
 import type { Fault } from "../../core/errors.ts";
 import { type PatientId, patientId } from "../../core/ids.ts";
+import type { Actor } from "../../core/ports.ts";
 import { type Result, succeed } from "../../core/result.ts";
 import type { Clock } from "../../core/time.ts";
 import type { Accounts, AccountView } from "./accounts.ts";
+import type { WaitingChange } from "./accounts-file.ts";
 import { ROLES } from "./rights.ts";
 
 /** What may be asked about accounts. */
@@ -35,6 +37,11 @@ export function parseUserRequest(body: unknown): UserRequest | null {
   if (known === undefined || (known === "family") !== (of !== null)) return null;
   if (verb === "role") return { verb, name, role: known, patientId: of };
   return verb === "add" && typeof password === "string" ? { verb, name, password, role: known, patientId: of } : null;
+}
+
+/** Who made a change while no gateway ran; when that was goes with the place, since the act is made now. */
+export function waitingActor({ by, at, atMs }: WaitingChange): Actor {
+  return { userId: by, from: "command-line", at: `${at ?? "?"} ${new Date(atMs).toISOString()}` };
 }
 
 /** Changes accounts, and tells what was changed. */
