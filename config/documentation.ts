@@ -149,9 +149,9 @@ function measurementsSection(): readonly string[] {
   return [
     "## InfluxDB 时序库",
     "",
-    "What an upstream of kind `influx` writes. The time of a point is the record's own in nanoseconds, `ms * 1,000,000 + number mod 1,000,000`: records of one millisecond stay apart, and a record sent twice is the same point. Tags are few and bounded; each combination is a series, at most `influxSeriesMax` with patients in one run. VictoriaMetrics keeps milliseconds only and no texts; start it with `-dedup.minScrapeInterval=1ms`. Dashboards for Grafana 10 and later, in InfluxQL, are in `grafana/`. Who acted, names on the wall, notes, reasons and a device's own words are never written.",
+    "What an upstream of kind `influx` writes. The time of a point is the record's own in nanoseconds, `ms * 1,000,000 + number mod 1,000,000`: records of one millisecond stay apart, and a record sent twice is the same point. Tags are few and bounded; each combination is a series, at most `influxSeriesMax` with patients in one run. VictoriaMetrics keeps milliseconds only and no texts, drops without a word what is older than its `-retentionPeriod` (one month where nothing is said) and says yes before it writes, so that a killed one may lose its last seconds; start it with `-dedup.minScrapeInterval=1ms`. Dashboards for Grafana 10 and later, in InfluxQL, are in `grafana/`. Who acted, names on the wall, notes, reasons and a device's own words are never written.",
     "",
-    "`influx` 类上级写入的内容。数据点时间为记录自身的时间（纳秒，`毫秒 × 1,000,000 + 序号 mod 1,000,000`）：同一毫秒的记录互不覆盖，重复发送的记录仍是同一个点。标签取值有限；每种组合为一个序列，每次运行中带患者的序列不超过 `influxSeriesMax`。VictoriaMetrics 只保留毫秒且不保存文字，请以 `-dedup.minScrapeInterval=1ms` 启动。`grafana/` 中有适用于 Grafana 10 及以上版本的仪表板（InfluxQL）。操作者、床头姓名、备注、原因及设备自身文字从不写入。",
+    "`influx` 类上级写入的内容。数据点时间为记录自身的时间（纳秒，`毫秒 × 1,000,000 + 序号 mod 1,000,000`）：同一毫秒的记录互不覆盖，重复发送的记录仍是同一个点。标签取值有限；每种组合为一个序列，每次运行中带患者的序列不超过 `influxSeriesMax`。VictoriaMetrics 只保留毫秒且不保存文字，会不加提示地丢弃早于 `-retentionPeriod`（默认一个月）的数据，并且在落盘之前就确认，被强制结束时可能丢失最后几秒；请以 `-dedup.minScrapeInterval=1ms` 启动。`grafana/` 中有适用于 Grafana 10 及以上版本的仪表板（InfluxQL）。操作者、床头姓名、备注、原因及设备自身文字从不写入。",
     "",
     ...table(["name", "kind", "meaning 含义"], rows),
   ];
