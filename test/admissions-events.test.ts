@@ -200,6 +200,16 @@ describe("what does not fit is refused, changes nothing, and a person is told", 
     expect(await ward.hear(say({ event: "A03", patient: "P7", place: "ED^^2", visit: "V1" }))).toBe("AA discharged from bed-1");
   });
 
+  test("another stay of the same person elsewhere changes nothing here", async () => {
+    const ward = await start();
+    await ward.say(say({ event: "A01", patient: "P7", place: "3E^301^1", visit: "V1" }));
+    for (const event of ["A01", "A02", "A13"])
+      expect(await ward.hear(say({ event, patient: "P7", place: "ED^^2", visit: "V2" }))).toBe(
+        "AA another stay than the one here",
+      );
+    expect([ward.beds(), codes(ward)]).toEqual([{ "bed-1": "P7" }, []]);
+  });
+
   test("a discharge that names no place, or only the ward, is one", async () => {
     const ward = await start();
     for (const place of ["", "3E"]) {
