@@ -7,7 +7,15 @@ import { Thanks } from "../src/gateway/thanks.ts";
 
 function openThanks() {
   const thanked: number[] = [];
-  return { thanks: new Thanks((upToPosition) => thanked.push(upToPosition)), thanked };
+  const now = { ms: 0, hurries: 0 };
+  const thanks = new Thanks({
+    thank: (upToPosition) => thanked.push(upToPosition),
+    clock: { monotonic: () => monotonicMs(now.ms) },
+    hurry: () => {
+      now.hurries += 1;
+    },
+  });
+  return { thanks, thanked, now };
 }
 
 function chunk(position: number, identity?: string, kept?: boolean): Extract<LinkEvent, { kind: "bytes" }> {
@@ -67,5 +75,33 @@ describe("a message that is delivered again", () => {
     for (let number = 0; number <= most; number++) thanks.isRepeat(chunk(number, `${number}`), seq(0));
     expect(thanks.isRepeat(chunk(most + 1, "1", true), seq(0))).toBe(true);
     expect(thanks.isRepeat(chunk(most + 2, "0", true), seq(0))).toBe(false);
+  });
+});
+
+describe("a sender that waits for our thanks before it sends the next", () => {
+  const take = ({ thanks }: ReturnType<typeof openThanks>, number: number) =>
+    thanks.owe({ position: number, from: seq(number), to: seq(number) });
+
+  test("has its records committed without waiting for company, as long as it sends at once after each", () => {
+    const opened = openThanks();
+    take(opened, 1);
+    expect(opened.now.hurries).toBe(0);
+    opened.thanks.committed(seq(1));
+    opened.now.ms += LIMITS.linkEagerMsMax.value;
+    take(opened, 2);
+    expect(opened.now.hurries).toBe(1);
+    opened.thanks.committed(seq(2));
+    opened.now.ms += LIMITS.linkEagerMsMax.value + 1;
+    take(opened, 3);
+    expect(opened.now.hurries).toBe(1);
+  });
+
+  test("one that sends without waiting hurries nobody", () => {
+    const opened = openThanks();
+    take(opened, 1);
+    take(opened, 2);
+    opened.thanks.committed(seq(1));
+    take(opened, 3);
+    expect(opened.now.hurries).toBe(0);
   });
 });

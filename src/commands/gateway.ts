@@ -4,6 +4,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { type Config, loadConfig, type UpstreamConfig } from "../../config/schema.ts";
 import { findDriver } from "../../drivers/index.ts";
+import { type Admissions, startAdmissions } from "../admissions/admissions.ts";
 import { createSystemClock } from "../clock.ts";
 import type { Deed } from "../core/act.ts";
 import type { Alert, Subject } from "../core/alert.ts";
@@ -19,7 +20,10 @@ import { parseDeed } from "../dashboard/server/deed-parser.ts";
 import { pagesFolder } from "../dashboard/server/pages-build.ts";
 import { type Gateway, startGateway } from "../gateway/assembly.ts";
 import { type ControlSocket, openControlSocket } from "../gateway/control-socket.ts";
+import { createDeviceBroker, type DeviceBroker } from "../gateway/device-broker.ts";
+import { embeddedTopics } from "../gateway/link-spec.ts";
 import { type OperationsMeter, startOperationsMeter } from "../gateway/operations.ts";
+import { type RetriedStart, startWithRetries } from "../gateway/retried-start.ts";
 import { startsSince } from "../gateway/starts.ts";
 import { createSystemTime } from "../gateway/system-time.ts";
 import { openJournal } from "../journal/journal.ts";
@@ -31,6 +35,7 @@ import { type Outbox, startOutbox } from "../sinks/outbox.ts";
 import { openReceiptBook } from "../sinks/receipt-book.ts";
 import { type GatewayMessage, parseSupervisorMessage, SUPERVISOR_VARIABLES } from "../supervisor/messages.ts";
 import { openLink } from "../transports/link.ts";
+import { startMllpServer } from "../transports/mllp.ts";
 import type { ScoreModel } from "../watch/score-model.ts";
 import { loadScoreModel } from "../watch/score-table.ts";
 import { CONTROL_SOCKET_NAME } from "./ask.ts";
@@ -57,6 +62,8 @@ interface Circumstances {
 interface Running {
   readonly gateway: Gateway;
   readonly journal: Journal;
+  readonly broker: DeviceBroker | null;
+  readonly admissions: RetriedStart<Admissions> | null;
   readonly outboxes: readonly Outbox[];
   readonly stopOutboxes: AbortController;
   readonly closePage: () => Promise<void>;
@@ -161,13 +168,20 @@ async function open(config: Config, circumstances: Circumstances, io: CommandIo)
   const outboxes: Outbox[] = [];
   const view = gatewayViewer({ config, journal, circumstances, outboxes, clock });
   const meter = startOperationsMeter({ clock, journal });
+  const broker = createDeviceBroker(config, {
+    clock,
+    random: randomBytes,
+    topics: embeddedTopics(config, findDriver),
+    setFault: (slot, reason) => gateway.setFault(slot, reason),
+  });
+  const linkParts = { clock, random: Math.random, stop: new AbortController().signal };
   const gateway = await startGateway({
     config,
     clock,
     journal,
     models,
     drivers: findDriver,
-    openLink: (spec) => openLink(spec, { clock, random: Math.random, stop: new AbortController().signal }),
+    openLink: (spec) => openLink(spec, { ...linkParts, ...(broker === null ? {} : { inlet: broker.inlet }) }),
     onAlert: (alert) => {
       for (const outbox of outboxes) outbox.urgent(alert);
       logTechnical(log, alert);
@@ -187,6 +201,8 @@ async function open(config: Config, circumstances: Circumstances, io: CommandIo)
   // In safe mode as well: an alert that nobody upstream gets is no alert.
   for (const upstream of config.upstreams)
     outboxes.push(openUpstream(upstream, { config, clock, journal, gateway, io, stop: stopOutboxes.signal, view }));
+  broker?.open();
+  const admissions = receiveAdmissions(config, { clock, journal, gateway });
   tellStartFaults(gateway, { journal, modelFaults, circumstances });
   listenToSupervisor(gateway);
   const page = config.dashboard.enabled ? servePage(config, { clock, gateway, io, meter }) : null;
@@ -194,7 +210,7 @@ async function open(config: Config, circumstances: Circumstances, io: CommandIo)
   const users = createUserControl({ dataFolder, clock, perform: gateway.perform, page: page === null ? null : page.served });
   const socket = await openControl(config, { gateway, journal, view, users });
   const closePage = page?.close ?? (async () => {});
-  return succeed({ gateway, journal, outboxes, stopOutboxes, closePage, socket });
+  return succeed({ gateway, journal, broker, admissions, outboxes, stopOutboxes, closePage, socket });
 }
 
 function waveSettings({ journal: { waves } }: Config): WaveSettings {
@@ -286,6 +302,28 @@ interface UpstreamParts {
   readonly io: CommandIo;
   readonly stop: AbortSignal;
   readonly view: () => GatewayView;
+}
+
+/** Where the hospital's own system says who lies where, it is listened to. */
+function receiveAdmissions(
+  config: Config,
+  { clock, journal, gateway }: { readonly clock: Clock; readonly journal: Journal; readonly gateway: Gateway },
+): RetriedStart<Admissions> | null {
+  const { admissions } = config;
+  if (admissions === undefined) return null;
+  const { perform, patients: stays, lastSeq, setFault } = gateway;
+  return startWithRetries({
+    clock,
+    start: () =>
+      startAdmissions(
+        { ...admissions, gatewayId: config.gateway.id },
+        {
+          ...{ clock, journal, perform, stays, lastSeq, setFault },
+          serve: (spec, owner) => startMllpServer(spec, { clock, owner }),
+        },
+      ),
+    tell: (reason) => setFault("admissions", reason),
+  });
 }
 
 function openUpstream(upstream: UpstreamConfig, parts: UpstreamParts): Outbox {
@@ -471,6 +509,7 @@ async function openControl(
 /** Closes in the order that loses nothing: first what brings data in, then what carries it away, last the journal. */
 async function close(running: Running, clock: Clock): Promise<void> {
   const inOrder = async () => {
+    await Promise.all([running.broker?.close(), running.admissions?.close()]);
     await running.gateway.stop();
     running.stopOutboxes.abort();
     await Promise.all([running.closePage(), running.socket?.close(), ...running.outboxes.map((outbox) => outbox.finished)]);

@@ -410,6 +410,8 @@ export interface Journal {
   readonly faultsAtOpen: readonly Fault[];
   /** Queues records in rising order of `seq`; never waits, never throws for what the disk does. */
   readonly append: (records: readonly JournalRecord[]) => void;
+  /** Somebody waits for what is queued now before they go on: it waits for company no longer than `journalHurriedGroupMsMax`. */
+  readonly hurry: () => void;
   /** Everything up to here is on disk. */
   readonly committedSeq: () => Seq;
   /**

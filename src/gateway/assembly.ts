@@ -386,7 +386,7 @@ function openLines(
       patientAt: (atMonotonicMs) => assignments.patientAt(id, atMonotonicMs),
     });
     const link = parts.openLink(linkSpecOf(device, driver, parts.config));
-    lines.set(id, createDeviceLine({ intake, link, clock: parts.clock, lastSeq, stamp }));
+    lines.set(id, createDeviceLine({ intake, link, clock: parts.clock, lastSeq, stamp, hurry: parts.journal.hurry }));
   }
   return lines;
 }

@@ -4,6 +4,7 @@ import type { Fault } from "../core/errors.ts";
 import { LIMITS } from "../core/limits.ts";
 import type { BrokerInlet, BrokerListener } from "../core/ports.ts";
 import type { Clock, Timer } from "../core/time.ts";
+import { type RetriedStart, startWithRetries } from "./retried-start.ts";
 
 /** The embedded broker, from the configuration to its end: it may fail to start, and is then tried again while everything else runs. */
 export interface DeviceBroker {
@@ -26,8 +27,6 @@ export interface DeviceBrokerParts {
   readonly setFault: (slot: string, reason: Fault | null) => void;
 }
 
-/** Wait before a broker that could not start is tried again. */
-const RETRY_MS = 10_000;
 /** The broker tells what goes on once a minute; what it has not told for so long is over. */
 const PASSING_MS = 150_000;
 
@@ -60,11 +59,9 @@ class ConfiguredBroker implements DeviceBroker {
   readonly inlet: BrokerInlet;
   readonly #options: BrokerOptions;
   readonly #parts: DeviceBrokerParts;
-  readonly #stop = new AbortController();
   readonly #listening = new Set<Listening>();
   readonly #passing = new Map<string, Timer>();
-  #broker: Broker | null = null;
-  #opening: Promise<void> = Promise.resolve();
+  #start: RetriedStart<Broker> | null = null;
 
   constructor(options: BrokerOptions, parts: DeviceBrokerParts) {
     this.#options = options;
@@ -72,43 +69,36 @@ class ConfiguredBroker implements DeviceBroker {
     this.inlet = { listen: (wanted, listener) => this.#listen(wanted, listener) };
   }
 
-  readonly running = (): Broker | null => this.#broker;
+  readonly running = (): Broker | null => this.#start?.running() ?? null;
 
   readonly open = (): void => {
-    this.#opening = this.#tryOften();
+    const { clock, random, setFault } = this.#parts;
+    this.#start = startWithRetries({
+      clock,
+      start: () => startBroker(this.#options, { clock, random, report: (reason) => this.#pass(reason) }),
+      tell: (reason) => setFault("broker", reason),
+      onRunning: (broker) => {
+        for (const one of this.#listening) one.stop = broker.inlet.listen(one.wanted, one.listener);
+        broker.admit();
+      },
+    });
   };
 
   readonly close = async (): Promise<void> => {
-    this.#stop.abort();
-    await this.#opening;
+    await this.#start?.close();
     for (const timer of this.#passing.values()) timer.stop();
-    await this.#broker?.close();
   };
 
   #listen(wanted: Listening["wanted"], listener: BrokerListener): () => void {
     const listening: Listening = { wanted, listener, stop: () => {} };
     this.#listening.add(listening);
-    if (this.#broker === null) listener.down("broker-not-running");
-    else listening.stop = this.#broker.inlet.listen(wanted, listener);
+    const broker = this.running();
+    if (broker === null) listener.down("broker-not-running");
+    else listening.stop = broker.inlet.listen(wanted, listener);
     return () => {
       this.#listening.delete(listening);
       listening.stop();
     };
-  }
-
-  async #tryOften(): Promise<void> {
-    const { clock, random, setFault } = this.#parts;
-    while (!this.#stop.signal.aborted) {
-      const started = await startBroker(this.#options, { clock, random, report: (reason) => this.#pass(reason) });
-      setFault("broker", started.ok ? null : started.error);
-      if (started.ok) {
-        this.#broker = started.value;
-        for (const one of this.#listening) one.stop = started.value.inlet.listen(one.wanted, one.listener);
-        started.value.admit();
-        return;
-      }
-      await clock.sleep(RETRY_MS, this.#stop.signal);
-    }
   }
 
   /** Raises what the broker tells, and ends it when it is not told any more. */

@@ -29,18 +29,23 @@ export interface DeviceLine {
   readonly close: () => Promise<void>;
 }
 
-/** Joins a link to a device's intake: bytes in, judgements out, and the driver's own bytes back when they are due. */
-export function createDeviceLine(parts: {
+/** What a line is made of. */
+export interface DeviceLineParts {
   readonly intake: DeviceIntake;
   readonly link: Link;
   readonly clock: Clock;
   /** The last number that was given to any record. */
   readonly lastSeq: () => Seq;
+  /** Asks the journal not to wait for company; left out: it is never asked. */
+  readonly hurry?: () => void;
   /** The wall time of a reception as the clock stands when its records are numbered; the link's own where this is left out. */
   readonly stamp?: (receivedMonotonicMs: MonotonicMs) => WallMs;
-}): DeviceLine {
+}
+
+/** Joins a link to a device's intake: bytes in, judgements out, and the driver's own bytes back when they are due. */
+export function createDeviceLine(parts: DeviceLineParts): DeviceLine {
   const { intake, link, clock, lastSeq, stamp } = parts;
-  const thanks = new Thanks((upToPosition) => link.committed(upToPosition));
+  const thanks = new Thanks({ clock, thank: (upToPosition) => link.committed(upToPosition), hurry: parts.hurry ?? (() => {}) });
   let up = false;
   let lastHeardMs: MonotonicMs | null = null;
   let refusedCount = 0;

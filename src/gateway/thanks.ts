@@ -2,6 +2,7 @@ import type { Seq } from "../core/ids.ts";
 import { LIMITS } from "../core/limits.ts";
 import type { LinkEvent } from "../core/ports.ts";
 import type { SeqSpan } from "../core/record.ts";
+import type { Clock } from "../core/time.ts";
 
 type Chunk = Extract<LinkEvent, { kind: "bytes" }>;
 
@@ -16,15 +17,25 @@ interface Owed extends SeqSpan {
  */
 export class Thanks {
   readonly #thank: (upToPosition: number) => void;
+  readonly #clock: Pick<Clock, "monotonic">;
+  readonly #hurry: () => void;
   readonly #owed: Owed[] = [];
   /** Messages that were handed over in this life, of senders that deliver again until they are thanked. */
   readonly #taken = new Set<string>();
   #committedUpTo = 0;
   #withheld = false;
+  #thankedMs = Number.NEGATIVE_INFINITY;
 
-  /** @param thank  Called with the position up to which everything is on disk. */
-  constructor(thank: (upToPosition: number) => void) {
-    this.#thank = thank;
+  constructor(parts: {
+    /** Called with the position up to which everything is on disk. */
+    readonly thank: (upToPosition: number) => void;
+    readonly clock: Pick<Clock, "monotonic">;
+    /** Called where the sender waits for our thanks before it goes on: what was kept while we were away would come at the pace of commits. */
+    readonly hurry: () => void;
+  }) {
+    this.#thank = parts.thank;
+    this.#clock = parts.clock;
+    this.#hurry = parts.hurry;
   }
 
   /** A new connection: the sender sends again what it was not thanked for. */
@@ -50,9 +61,15 @@ export class Thanks {
   owe(chunk: Owed): void {
     if (this.#withheld) return;
     const last = this.#owed.at(-1);
-    if (chunk.from <= chunk.to && chunk.to > this.#committedUpTo) this.#owed.push(chunk);
-    else if (last === undefined) this.#thank(chunk.position);
-    else last.position = chunk.position;
+    if (chunk.from <= chunk.to && chunk.to > this.#committedUpTo) {
+      this.#owed.push(chunk);
+      const isEager = last === undefined && this.#clock.monotonic() - this.#thankedMs <= LIMITS.linkEagerMsMax.value;
+      if (isEager) this.#hurry();
+    } else if (last === undefined) {
+      this.#thank(chunk.position);
+    } else {
+      last.position = chunk.position;
+    }
   }
 
   /** Everything up to here is on disk. */
@@ -63,7 +80,9 @@ export class Thanks {
       thankedTo = first.position;
       this.#owed.shift();
     }
-    if (thankedTo !== null) this.#thank(thankedTo);
+    if (thankedTo === null) return;
+    this.#thankedMs = this.#clock.monotonic();
+    this.#thank(thankedTo);
   }
 
   /** These numbers will never be on disk: nothing after them is thanked for on this connection, and what is delivered again counts. */

@@ -141,6 +141,7 @@ class JournalKeeper implements Journal {
   #committedSeq: Seq;
   #oldestWaitingMs: number | null = null;
   #groupTimer: Timer | null = null;
+  #isHurried = false;
   #retryTimer: Timer | null = null;
   #answerTimer: Timer | null = null;
   #cursorTimer: Timer | null = null;
@@ -249,14 +250,22 @@ class JournalKeeper implements Journal {
     this.#groupTimer = null;
     this.#tellDropped();
     this.#inFlight = this.#waiting.take(LIMITS.journalBatchRecordsMax.value);
+    this.#isHurried &&= this.#waiting.length > 0;
     this.#inFlightDropped = this.#unowed;
     this.#unowed = [];
     if (this.#waiting.length === 0) this.#oldestWaitingMs = null;
     this.#sendInFlight();
   }
 
+  readonly hurry = (): void => {
+    if (this.#waiting.length === 0) return;
+    this.#isHurried = true;
+    this.#sendSoon();
+  };
+
   /** Each commit writes whole pages whatever it holds, so few records wait longer for company. */
   #groupMs(): number {
+    if (this.#isHurried) return LIMITS.journalHurriedGroupMsMax.value;
     const isSmall = this.#waiting.length < LIMITS.journalSmallGroupRecordsMax.value;
     return isSmall ? LIMITS.journalSmallGroupCommitMsMax.value : LIMITS.journalGroupCommitMsMax.value;
   }

@@ -3,7 +3,7 @@ import { LIMITS } from "../core/limits.ts";
 import type { BrokerArrival, BrokerInlet, Link, LinkSpec } from "../core/ports.ts";
 import { fail } from "../core/result.ts";
 import type { Clock, Timer } from "../core/time.ts";
-import { createEventQueue } from "./event-queue.ts";
+import { createEventQueue, type EventQueue } from "./event-queue.ts";
 import { messageIdentity } from "./mqtt.ts";
 
 type EmbeddedSource = Extract<Extract<LinkSpec, { kind: "mqtt" }>["source"], { kind: "embedded" }>;
@@ -27,78 +27,110 @@ interface ThankLater {
  */
 export function openBrokerLink(
   spec: { readonly topics: readonly string[]; readonly source: EmbeddedSource },
-  { clock, inlet, stop }: BrokerLinkParts,
+  parts: BrokerLinkParts,
 ): Link {
-  let position = 0;
-  let isUp: boolean | null = null;
-  let owed: ThankLater[] = [];
-  let isClosed = false;
+  const link = new BrokerLink(spec, parts);
+  const { stop } = parts;
+  if (stop.aborted) void link.close();
+  else stop.addEventListener("abort", () => void link.close(), { once: true });
+  return {
+    events: link.events,
+    write: async () => fail(fault("link-down", { ...link.facts, cause: "read-only" })),
+    committed: (upToPosition) => link.committed(upToPosition),
+    close: () => link.close(),
+  };
+}
+
+class BrokerLink {
+  readonly facts: Readonly<Record<string, string>>;
+  readonly #clock: Clock;
+  readonly #queue: EventQueue;
+  readonly #stopListening: () => void;
+  #position = 0;
+  #owed: ThankLater[] = [];
+  /** Null before the device was there or was missed. */
+  #isUp: boolean | null = null;
   /** After a start devices need some seconds to come back: that they are not there yet is no trouble. */
-  let coming: Timer | null = null;
-  const goDown = (cause: string) => {
-    isUp = false;
-    queue.push({ kind: "down", fault: fault("link-down", { ...facts, cause }), atMonotonicMs: clock.monotonic() });
-  };
-  const close = async () => {
-    if (isClosed) return;
-    isClosed = true;
-    coming?.stop();
-    stopListening();
-    queue.end();
-  };
-  const queue = createEventQueue({
-    bytesMax: LIMITS.linkQueueBytesMax.value,
-    onRoom: () => {},
-    onLeave: () => void close(),
-  });
-  const facts = { account: spec.source.account ?? "broker" };
-  const message = (arrival: BrokerArrival, thank: () => void): boolean => {
-    if (queue.isFull()) return false;
-    position += 1;
-    owed.push({ position, thank });
+  #coming: Timer | null = null;
+  #isClosed = false;
+
+  constructor(
+    { topics, source: { account } }: { readonly topics: readonly string[]; readonly source: EmbeddedSource },
+    { clock, inlet }: BrokerLinkParts,
+  ) {
+    this.facts = { account: account ?? "broker" };
+    this.#clock = clock;
+    this.#queue = createEventQueue({
+      bytesMax: LIMITS.linkQueueBytesMax.value,
+      onRoom: () => {},
+      onLeave: () => void this.close(),
+    });
+    this.#stopListening = inlet.listen(
+      { topics, account },
+      {
+        message: (arrival, thank) => this.#take(arrival, thank),
+        up: () => this.#comeUp(),
+        down: (cause) => {
+          if (this.#isUp === true) this.#goDown(cause);
+          else if (this.#isUp === null) this.#missSoon(cause);
+        },
+      },
+    );
+  }
+
+  get events(): Link["events"] {
+    return this.#queue.events;
+  }
+
+  committed(upToPosition: number): void {
+    const thanked = this.#owed.findIndex((one) => one.position > upToPosition);
+    for (const one of this.#owed.splice(0, thanked < 0 ? this.#owed.length : thanked)) one.thank();
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#coming?.stop();
+    this.#stopListening();
+    this.#queue.end();
+  }
+
+  #take(arrival: BrokerArrival, thank: () => void): boolean {
+    if (this.#queue.isFull()) return false;
+    this.#position += 1;
+    this.#owed.push({ position: this.#position, thank });
     const identity = messageIdentity(arrival);
-    queue.push({
+    this.#queue.push({
       kind: "bytes",
-      position,
+      position: this.#position,
       channel: arrival.topic,
       bytes: arrival.payload,
-      receivedAtMs: clock.wall(),
-      receivedMonotonicMs: clock.monotonic(),
+      receivedAtMs: this.#clock.wall(),
+      receivedMonotonicMs: this.#clock.monotonic(),
       ...(arrival.retained || arrival.again ? { kept: true } : {}),
       ...(arrival.retained ? { retained: true } : {}),
       ...(identity === null ? {} : { identity }),
     });
     return true;
-  };
-  const stopListening = inlet.listen(
-    { topics: spec.topics, account: spec.source.account },
-    {
-      message,
-      up: () => {
-        if (isUp === true) return;
-        coming?.stop();
-        isUp = true;
-        // What a former connection is still owed: its sender sends it again.
-        owed = [];
-        queue.push({ kind: "up", atMonotonicMs: clock.monotonic() });
-      },
-      down: (cause) => {
-        if (isUp === true) goDown(cause);
-        if (isUp !== null) return;
-        coming?.stop();
-        coming = clock.after(LIMITS.linkOpenMsMax.value, () => goDown(cause));
-      },
-    },
-  );
-  if (stop.aborted) void close();
-  else stop.addEventListener("abort", () => void close(), { once: true });
-  return {
-    events: queue.events,
-    write: async () => fail(fault("link-down", { ...facts, cause: "read-only" })),
-    committed: (upToPosition) => {
-      const thanked = owed.findIndex((one) => one.position > upToPosition);
-      for (const one of owed.splice(0, thanked < 0 ? owed.length : thanked)) one.thank();
-    },
-    close,
-  };
+  }
+
+  #comeUp(): void {
+    if (this.#isUp === true) return;
+    this.#coming?.stop();
+    this.#isUp = true;
+    // What a former connection is still owed: its sender sends it again.
+    this.#owed = [];
+    this.#queue.push({ kind: "up", atMonotonicMs: this.#clock.monotonic() });
+  }
+
+  #missSoon(cause: string): void {
+    this.#coming?.stop();
+    this.#coming = this.#clock.after(LIMITS.linkOpenMsMax.value, () => this.#goDown(cause));
+  }
+
+  #goDown(cause: string): void {
+    this.#isUp = false;
+    const reason = fault("link-down", { ...this.facts, cause });
+    this.#queue.push({ kind: "down", fault: reason, atMonotonicMs: this.#clock.monotonic() });
+  }
 }

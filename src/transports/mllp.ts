@@ -43,10 +43,13 @@ export async function startMllpServer(
     socket.setKeepAlive(true, LIMITS.linkKeepAliveMs.value);
     // A sender counts from here on, also while it still shakes hands.
     if (tls.value === null) serve(shared, socket);
-    else tls.value.emit("connection", socket);
+    else tls.value.server.emit("connection", socket);
   });
   const why = await listen(server, spec);
-  if (why !== null) return fail(fault("mllp-port-failed", { ...facts, why }));
+  if (why !== null) {
+    tls.value?.close();
+    return fail(fault("mllp-port-failed", { ...facts, why }));
+  }
   server.on("error", (error: NodeJS.ErrnoException) =>
     parts.owner.refused({ kind: "connection", why: "too-many", cause: error.code ?? error.message, address: spec.host }),
   );
@@ -55,6 +58,7 @@ export async function startMllpServer(
     port: typeof address === "object" && address !== null ? address.port : spec.port,
     connectionCount: () => shared.connections.size,
     close: async () => {
+      tls.value?.close();
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       const ending = [...shared.connections];
       for (const connection of ending) connection.end();
@@ -75,19 +79,16 @@ function listen(server: Server, spec: MllpSpec): Promise<string | null> {
 }
 
 /** A server that only shakes hands: it is given connections that were let in. */
-async function openTls(files: NonNullable<MllpSpec["tls"]>, shared: Shared): Promise<Result<TlsServer, string>> {
+interface TlsGate {
+  readonly server: TlsServer;
+  readonly close: () => void;
+}
+
+async function openTls(files: NonNullable<MllpSpec["tls"]>, shared: Shared): Promise<Result<TlsGate, string>> {
   try {
-    const [cert, key, ca] = await Promise.all([
-      readFile(files.certFile),
-      readFile(files.keyFile),
-      files.clientCaFile === undefined ? undefined : readFile(files.clientCaFile),
-    ]);
-    const wantsCertificate = ca === undefined ? {} : { ca, requestCert: true, rejectUnauthorized: true };
+    const wantsCertificate = files.clientCaFile === undefined ? {} : { requestCert: true, rejectUnauthorized: true };
     const server = createTlsServer(
-      {
-        ...{ cert, key, minVersion: "TLSv1.2", allowHalfOpen: true, ...wantsCertificate },
-        handshakeTimeout: LIMITS.mllpMessageMsMax.value,
-      },
+      { ...(await readTls(files)), ...wantsCertificate, allowHalfOpen: true, handshakeTimeout: LIMITS.mllpMessageMsMax.value },
       (socket) => {
         socket.on("error", () => socket.destroy());
         serve(shared, socket);
@@ -98,10 +99,28 @@ async function openTls(files: NonNullable<MllpSpec["tls"]>, shared: Shared): Pro
       shared.owner.refused({ kind: "connection", why: "certificate", cause: error.code ?? error.message, address });
       socket.destroy();
     });
-    return succeed(server);
+    const timer = shared.clock.every(LIMITS.mllpCertificatesLookMs.value, () => void renewTls(server, files));
+    return succeed({ server, close: timer.stop });
   } catch (error) {
-    const code = error instanceof Error && "code" in error ? String(error.code) : "certificate";
-    return fail(code);
+    return fail(error instanceof Error && "code" in error ? String(error.code) : "certificate");
+  }
+}
+
+async function readTls(files: NonNullable<MllpSpec["tls"]>): Promise<SecureContextOptions> {
+  const [cert, key, ca] = await Promise.all([
+    readFile(files.certFile),
+    readFile(files.keyFile),
+    files.clientCaFile === undefined ? undefined : readFile(files.clientCaFile),
+  ]);
+  return { cert, key, minVersion: "TLSv1.2", ...(ca === undefined ? {} : { ca }) };
+}
+
+/** Certificates are renewed while the gateway runs. Files that are half written or do not belong together wait for the next look. */
+async function renewTls(server: TlsServer, files: NonNullable<MllpSpec["tls"]>): Promise<void> {
+  try {
+    server.setSecureContext(await readTls(files));
+  } catch {
+    // The ones in use stay in use.
   }
 }
 

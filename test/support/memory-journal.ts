@@ -92,6 +92,7 @@ export function createMemoryJournal(
     endedBefore: lastSeqAtOpen === 0 ? "first" : disk.closed ? "closed" : "cut-off",
     leftOutAtOpen: disk.closed ? null : { from: seq(lastSeqAtOpen + 1), to: seq(lastSeqAtOpen + RESERVED) },
     faultsAtOpen: [],
+    hurry: () => {},
     append: (records) => {
       waiting.push(...records);
       if (committing) queueMicrotask(commit);
