@@ -1,8 +1,15 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { patientsCommand } from "../src/commands/patients.ts";
 import type { Deed } from "../src/core/act.ts";
 import { alertId, bedId, deviceId, patientId, seq, userId } from "../src/core/ids.ts";
 import { wallMs } from "../src/core/time.ts";
+import { parseDeed } from "../src/dashboard/server/deed-parser.ts";
+import { openControlSocket } from "../src/gateway/control-socket.ts";
 import { applyAct, EMPTY_PLANT } from "../src/gateway/plant.ts";
+import { collectingIo } from "./support/collecting-io.ts";
 import { monitorBytes, type SmallWard, startSmallWard } from "./support/small-ward.ts";
 
 const WELL = { heartRate: 72, respiratoryRate: 14, oxygenSaturation: 97 };
@@ -327,4 +334,33 @@ describe("what is said of alerts, devices and patients", () => {
       high: { value: 140 },
     });
   });
+});
+
+test("vigil patients asks a gateway for each of these deeds, and for none that lacks what it needs", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "vigil-deeds-"));
+  const config = join(folder, "ward.yaml");
+  await writeFile(config, `gateway: { id: g, dataFolder: ${folder} }\n`);
+  const asked: unknown[] = [];
+  const socket = await openControlSocket(join(folder, "control.sock"), async ({ body }) => {
+    const deed = parseDeed((body as { readonly deed: unknown }).deed);
+    if (deed.ok) asked.push(deed.value);
+    return deed;
+  });
+  const run = (...args: readonly string[]) => patientsCommand.run([...args, "--config", config], collectingIo());
+  expect(await run("transfer", "p1", "--bed", "bed-2")).toBe(0);
+  expect(await run("merge", "p1", "--former", "p2")).toBe(0);
+  expect(await run("correct", "p1", "--label", "A. B.")).toBe(0);
+  expect(await run("note", "p1", "--text", "slept well")).toBe(0);
+  expect(await run("discharge", "p1")).toBe(0);
+  expect(asked).toEqual([
+    { kind: "transfer", patientId: "p1", bedId: "bed-2" },
+    { kind: "merge", patientId: "p1", formerPatientId: "p2" },
+    { kind: "correct-patient", patientId: "p1", label: "A. B." },
+    { kind: "note", patientId: "p1", text: "slept well" },
+    { kind: "discharge", patientId: "p1" },
+  ]);
+  for (const wrong of [["transfer", "p1"], ["merge", "p1"], ["correct", "p1"], ["note", "p1"], ["discharge"], ["paint", "p1"]])
+    expect(await run(...wrong), wrong.join(" ")).toBe(2);
+  if (socket.ok) await socket.value.close();
+  await rm(folder, { recursive: true, force: true });
 });

@@ -12,6 +12,7 @@ import { LIMITS } from "../src/core/limits.ts";
 import type { Clock } from "../src/core/time.ts";
 import { type Dashboard, type DashboardOptions, startDashboard } from "../src/dashboard/server/dashboard.ts";
 import { DEED_RIGHTS, ROUTE_RIGHTS } from "../src/dashboard/server/rights.ts";
+import { createSignInGate } from "../src/dashboard/server/sessions.ts";
 import { bedView, createScriptedWard, limitAlert, type ScriptedWard } from "./support/scripted-ward.ts";
 import { createSimulatedClock } from "./support/simulated-clock.ts";
 import { until } from "./support/until.ts";
@@ -398,6 +399,19 @@ describe("sessions and accounts", () => {
     expect(ended[0]).toMatchObject({ deed: { why: "time-out" }, actor: { userId: "administrator" } });
     await clock.advance(25 * 60_000);
     expect(await status("nurse")).toBe(401);
+  });
+
+  test("signing in over and over is refused at the bound, and an hour later it is not", async () => {
+    const clock = createSimulatedClock();
+    const gate = createSignInGate({ clock, known: () => true });
+    for (let time = 0; time < LIMITS.signInsPerHourMax.value; time++)
+      expect(gate.admit("nurse") && gate.enter("nurse")).toBe(true);
+    expect(gate.enter("nurse")).toBe(false);
+    expect(gate.enter("engineer")).toBe(true);
+    await clock.advance(3_600_000 - 1);
+    expect(gate.enter("nurse")).toBe(false);
+    await clock.advance(1);
+    expect(gate.enter("nurse")).toBe(true);
   });
 
   test("a new password or role, or none, holds at once for who is signed in", async () => {

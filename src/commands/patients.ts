@@ -1,12 +1,18 @@
 import { parseArgs } from "node:util";
+import type { Deed } from "../core/act.ts";
 import { bedId, patientId } from "../core/ids.ts";
 import { performThroughSocket, pictureThroughSocket } from "./ask.ts";
 import type { Command } from "./command.ts";
 
 const USAGE = `usage: vigil patients list --config FILE
        vigil patients admit PATIENT --bed BED [--label TEXT] [--spo2-scale 1|2] [--demonstration] --config FILE
+       vigil patients transfer PATIENT --bed BED --config FILE
+       vigil patients merge PATIENT --former NUMBER --config FILE
+       vigil patients correct PATIENT --label TEXT --config FILE
+       vigil patients note PATIENT --text TEXT --config FILE
        vigil patients discharge PATIENT --config FILE
-Acts on the running gateway through its control socket. A demonstration patient may be alarmed for by data that is not measured.`;
+Acts on the running gateway through its control socket. A demonstration patient may be alarmed for by data that is not measured.
+transfer keeps the devices on the patient. merge: both numbers are one person, and PATIENT is the number that stays.`;
 
 /** `vigil patients`: who lies where. */
 export const patientsCommand: Command = {
@@ -25,8 +31,8 @@ export const patientsCommand: Command = {
       for (const bed of picture.beds) if (bed.patient !== null) io.stdout(JSON.stringify({ bedId: bed.bedId, ...bed.patient }));
       return 0;
     }
-    if (verb === "discharge" && patient !== undefined)
-      return performThroughSocket(parsed.config, { kind: "discharge", patientId: patientId(patient) }, io);
+    const change = patient === undefined ? null : changeOf(verb, patient, values);
+    if (change !== null) return performThroughSocket(parsed.config, change, io);
     const scale = values["spo2-scale"] ?? "1";
     if (verb !== "admit" || patient === undefined || values.bed === undefined || (scale !== "1" && scale !== "2")) {
       io.stderr(USAGE);
@@ -47,6 +53,17 @@ export const patientsCommand: Command = {
   },
 };
 
+/** A deed about a patient who is here; null where it is none, or lacks what it needs. */
+function changeOf(verb: string, patient: string, values: NonNullable<ReturnType<typeof parse>>["values"]): Deed | null {
+  const { bed, label, former, text } = values;
+  const of = patientId(patient);
+  if (verb === "discharge") return { kind: "discharge", patientId: of };
+  if (verb === "transfer" && bed !== undefined) return { kind: "transfer", patientId: of, bedId: bedId(bed) };
+  if (verb === "merge" && former !== undefined) return { kind: "merge", patientId: of, formerPatientId: patientId(former) };
+  if (verb === "correct" && label !== undefined) return { kind: "correct-patient", patientId: of, label };
+  return verb === "note" && text !== undefined ? { kind: "note", patientId: of, text } : null;
+}
+
 function parse(args: readonly string[]) {
   try {
     const { values, positionals } = parseArgs({
@@ -56,6 +73,8 @@ function parse(args: readonly string[]) {
         config: { type: "string" },
         bed: { type: "string" },
         label: { type: "string" },
+        former: { type: "string" },
+        text: { type: "string" },
         "spo2-scale": { type: "string" },
         demonstration: { type: "boolean" },
       },

@@ -324,7 +324,7 @@ function addSignIn(app: FastifyInstance, room: Room): void {
       room.refusals.note({ account, why: account === null ? "no-account" : "wrong-password" }, request.ip);
       return refuse(reply, 401, fault("sign-in-refused"));
     }
-    room.gate.forgive(name);
+    if (!room.gate.enter(name)) return refuse(reply, 429, fault("sign-in-locked"));
     return beginSession(request, reply, room);
   });
 

@@ -170,8 +170,8 @@ export function createOneTimeToken(parts: { readonly clock: Clock; readonly rand
 export interface SignInGate {
   /** Counts one attempt under a name; false where the name has had its attempts for this minute. */
   readonly admit: (name: string) => boolean;
-  /** Forgets the attempts under a name, after the right password. */
-  readonly forgive: (name: string) => void;
+  /** Counts a right password, and forgets the attempts before it; false where the account has had its sign-ins for this hour. */
+  readonly enter: (name: string) => boolean;
 }
 
 /**
@@ -180,6 +180,8 @@ export interface SignInGate {
  */
 export function createSignInGate(parts: { readonly clock: Clock; readonly known: (name: string) => boolean }): SignInGate {
   const attempts = new Map<string, number[]>();
+  /** Only accounts have right passwords, and they are few. */
+  const entries = new Map<string, number[]>();
   const keyOf = (name: string) =>
     parts.known(name) ? `known ${name}` : `stranger ${digest(name).readUInt8(0) % strangerBuckets}`;
   return {
@@ -192,7 +194,15 @@ export function createSignInGate(parts: { readonly clock: Clock; readonly known:
       attempts.set(key, recent);
       return admitted;
     },
-    forgive: (name) => void attempts.delete(keyOf(name)),
+    enter: (name) => {
+      const nowMs = parts.clock.monotonic();
+      const recent = (entries.get(name) ?? []).filter((atMs) => nowMs - atMs < 60 * msPerMinute);
+      entries.set(name, recent);
+      if (recent.length >= LIMITS.signInsPerHourMax.value) return false;
+      recent.push(nowMs);
+      attempts.delete(keyOf(name));
+      return true;
+    },
   };
 }
 
