@@ -25,7 +25,7 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
 });
 
-async function gateway(options: InfluxSinkOptions, factor = 20): Promise<InfluxEnd> {
+async function gateway(options: InfluxSinkOptions, factor = 5): Promise<InfluxEnd> {
   const started = await startInfluxEnd({ options, factor });
   cleanups.push(started.stop);
   return started;
@@ -105,10 +105,8 @@ describe.skipIf(influxIsMissing)("InfluxDB 1.6", () => {
     // Of a refused record the server keeps the fields that do fit.
     const whole = stored.filter(({ ns }) => ns > 1_775_000_000_000_000_000n);
     expect(whole.map(comparable).sort()).toEqual(wanted.map(comparable).sort());
-    expect(end.losses.map(({ fromSeq, toSeq }) => [fromSeq, toSeq])).toEqual([
-      [81, 81],
-      [142, 143],
-    ]);
+    const lost = end.losses.map(({ fromSeq, toSeq }) => `${fromSeq} to ${toSeq}`);
+    expect(lost.sort()).toEqual(["142 to 143", "81 to 81"]);
     expect(end.incidents[0]?.facts["reason"]).toBe("field-type");
     expect(end.faults).toEqual([]);
   });
@@ -141,7 +139,7 @@ describe.skipIf(influxIsMissing)("InfluxDB 1.6", () => {
     await writeFile(passwordFile, "wrong\n");
     const target = { api: "v1", database: "later", retentionPolicy: "later", username: "vigil", passwordFile } as const;
     const options = influxOptions({ url: influx.url, target });
-    const end = await gateway(options);
+    const end = await gateway(options, 20);
     end.append(many(120));
     const codes = () => end.faults.map((fault) => fault?.code ?? null);
     await until("the password is told", () => codes().includes("upstream-denied"));

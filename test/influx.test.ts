@@ -65,7 +65,7 @@ describe("what arrives", () => {
   test("records of every kind arrive once, receipts are passed by, and the reader is done with all of them", async () => {
     const influx = await server();
     const options = influxOptions({ url: influx.url });
-    const end = await gateway(options);
+    const end = await gateway(options, 5);
     end.append([...observations(250), ...EACH_KIND, ...EACH_KIND]);
     await end.drained();
     expectExactly({ influx, records: end.records, options });
@@ -103,7 +103,7 @@ describe("what arrives", () => {
 
   test("large bodies are packed, small ones are not", async () => {
     const influx = await server();
-    const end = await gateway(influxOptions({ url: influx.url }));
+    const end = await gateway(influxOptions({ url: influx.url }), 5);
     end.append(observationsNow(200));
     await end.drained();
     const sizes = influx.requests.map(({ wasPacked, lines }) => ({ wasPacked, bytes: lines.join("\n").length + 1 }));
@@ -284,7 +284,7 @@ describe("a server that answers wrongly loses and doubles nothing, and is told a
     cleanups.push(() => new Promise((resolve) => closing.close(resolve)));
     const address = closing.address();
     if (address === null || typeof address === "string") throw new Error("no port");
-    const end = await gateway(influxOptions({ url: `http://127.0.0.1:${address.port}` }));
+    const end = await gateway(influxOptions({ url: `http://127.0.0.1:${address.port}` }), 5);
     for (let turn = 0; turn < 40; turn++) {
       end.append(observationsNow(3));
       await pause(turn);
@@ -474,7 +474,7 @@ describe("records that a server refuses for good", () => {
   const setAside = (end: InfluxEnd) =>
     end.losses.flatMap(({ fromSeq, toSeq }) => Array.from({ length: toSeq - fromSeq + 1 }, (_, index) => fromSeq + index));
 
-  const shared = sharedEnds(20);
+  const shared = sharedEnds(5);
   test.each([
     { name: "one in the middle", poisoned: [77], reason: PARSE },
     { name: "the first", poisoned: [1], reason: CONFLICT },
@@ -520,7 +520,7 @@ describe("records that a server refuses for good", () => {
   test("a poisoned tally is set aside whole, an alert beside it arrives", async () => {
     const influx = await server();
     const options = influxOptions({ url: influx.url });
-    const end = await gateway(options);
+    const end = await gateway(options, 5);
     influx.poison((line) => (line.measurement === "device_tally" && line.tags.get("device") === "clip-4" ? CONFLICT : null));
     const made = end.append(EACH_KIND);
     await end.drained();
