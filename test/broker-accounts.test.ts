@@ -1,7 +1,9 @@
+import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { startBroker } from "../src/broker/broker.ts";
 import { type BrokerAccounts, openBrokerAccounts } from "../src/broker/broker-accounts.ts";
@@ -11,7 +13,7 @@ import { LIMITS } from "../src/core/limits.ts";
 import { wallMs } from "../src/core/time.ts";
 import { type BrokerStage, clientOptions, connectClient, startStage, trySignIn } from "./support/broker-stage.ts";
 import { createSimulatedClock } from "./support/simulated-clock.ts";
-import { until } from "./support/until.ts";
+import { pause, until } from "./support/until.ts";
 
 const cleanups: (() => unknown)[] = [];
 let folder: string;
@@ -141,6 +143,37 @@ describe("accounts in their file", () => {
     const added = await other.add({ name: "c", clientIds: ["a"] });
     expect(added.ok).toBe(true);
     expect((await open()).list().map(({ name }) => name)).toEqual(["b", "c"]);
+  });
+
+  test("four processes that each make accounts at the same time lose none", async () => {
+    const program = new URL("./support/account-maker.ts", import.meta.url).pathname;
+    const run = promisify(execFile);
+    await Promise.all(["a", "b", "c", "d"].map((prefix) => run(process.execPath, [program, file, prefix, "8"])));
+    const names = (await open()).list().map(({ name }) => name);
+    expect(names.sort()).toEqual(
+      ["a", "b", "c", "d"].flatMap((prefix) => [0, 1, 2, 3, 4, 5, 6, 7].map((number) => `${prefix}${number}`)),
+    );
+  });
+
+  test("a lock that a process left when it died is taken away, one that is held is waited for and then said", async () => {
+    let nowMs = Date.now();
+    const opened = await openBrokerAccounts(file, { now: () => wallMs(nowMs), random: randomBytes });
+    if (!opened.ok) throw new Error(opened.error.code);
+    const max = LIMITS.brokerAccountsLockMsMax.value;
+    await writeFile(`${file}.lock`, "");
+    await utimes(`${file}.lock`, new Date(), new Date(Date.now() - max - 5000));
+    expect((await opened.value.add({ name: "a" })).ok).toBe(true);
+    await writeFile(`${file}.lock`, "");
+    const held = opened.value.add({ name: "b" });
+    await pause(50);
+    expect(opened.value.find("b")).toBeNull();
+    await rm(`${file}.lock`);
+    expect((await held).ok).toBe(true);
+    await writeFile(`${file}.lock`, "");
+    const never = opened.value.add({ name: "c" });
+    await pause(50);
+    nowMs += max + 1;
+    expect(await never).toEqual({ ok: false, error: { code: "broker-accounts-unreadable", facts: { reason: "locked" } } });
   });
 
   test("a folder that cannot be written is said", async () => {

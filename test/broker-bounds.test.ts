@@ -77,10 +77,10 @@ describe("one bad client does not disturb the others", () => {
     const one = publishPacket("devices/bad/x", "flood");
     const longestMs = await longestDelayWhile(good, async () => {
       const startMs = performance.now();
-      bad.socket.write(Buffer.concat(Array<Buffer>(3000).fill(one)));
-      await until("the flood has come", () => flood.arrivals.length === 3000);
-      // 3000 messages at 500 a second, of which 1000 may come at once.
-      expect(performance.now() - startMs).toBeGreaterThan(3000);
+      bad.socket.write(Buffer.concat(Array<Buffer>(2000).fill(one)));
+      await until("the flood has come", () => flood.arrivals.length === 2000);
+      // 2000 messages at 500 a second, of which 1000 may come at once.
+      expect(performance.now() - startMs).toBeGreaterThan(1800);
     });
     expect(longestMs).toBeLessThan(DELAY_MS_MAX);
     bad.socket.destroy();

@@ -369,13 +369,13 @@ async function makeAccounts(): Promise<(name: string, rights?: typeof READ_ALL) 
 }
 
 describe("kill -9", () => {
-  test("in the middle of it: what was acknowledged is retained and queued, five times over", async () => {
+  test("in the middle of it: what was acknowledged is retained and queued, three times over", async () => {
     const account = await makeAccounts();
     const [screen, monitor] = [await account("screen", READ_ALL), await account("monitor")];
     const acknowledged: number[] = [];
     const got = new Set<number>();
     let next = 0;
-    for (let life = 0; life < 5; life++) {
+    for (let life = 0; life < 3; life++) {
       const broker = await startProcess();
       const reader = await connectKeeping(broker, "screen", screen);
       await reader.client.subscribeAsync("devices/monitor/queue", { qos: 1 });
@@ -414,7 +414,7 @@ describe("kill -9", () => {
       for (const line of reader.seen) got.add(Number(line.split(" ")[1]));
       return acknowledged.every((number) => got.has(number));
     });
-    expect(acknowledged.length).toBeGreaterThan(250);
+    expect(acknowledged.length).toBeGreaterThan(150);
     const retained: string[] = [];
     reader.client.on("message", (topic, _payload, { retain }) => void (retain && retained.push(topic)));
     await reader.client.subscribeAsync("devices/monitor/state/#", { qos: 0 });

@@ -1,4 +1,5 @@
 import { readFile, stat } from "node:fs/promises";
+import { withFileLock } from "../accounts/file-lock.ts";
 import { HASH_BYTES, hashPassword, type PasswordCost, SALT_BYTES } from "../accounts/password-hash.ts";
 import { writePrivateFile } from "../accounts/private-file.ts";
 import { type Fault, fault } from "../core/errors.ts";
@@ -120,9 +121,7 @@ class AccountsFile {
   }
 
   add(wanted: NewBrokerAccount): Promise<Result<{ readonly password: string | null }, Fault>> {
-    return this.#inTurn(async () => {
-      const read = await this.#read();
-      if (!read.ok) return read;
+    return this.#change(async () => {
       const { name, clientIds = [name], rights = DEVICE_RIGHTS, expiresAtMs = null, certificateOnly = false } = wanted;
       const problem = this.#problemOf({ name, clientIds, rights, expiresAtMs });
       if (problem !== null) return fail(problem);
@@ -135,23 +134,31 @@ class AccountsFile {
   }
 
   remove(name: string): Promise<Result<void, Fault>> {
-    return this.#inTurn(async () => {
-      const read = await this.#read();
-      if (!read.ok) return read;
+    return this.#change(async () => {
       if (!this.byName.has(name)) return fail(fault("broker-account-refused", { field: "name", reason: "unknown", name }));
       return this.#write([...this.byName.values()].filter((account) => account.name !== name));
     });
   }
 
   renewPassword(name: string): Promise<Result<{ readonly password: string }, Fault>> {
-    return this.#inTurn(async () => {
-      const read = await this.#read();
-      if (!read.ok) return read;
+    return this.#change(async () => {
       if (!this.byName.has(name)) return fail(fault("broker-account-refused", { field: "name", reason: "unknown", name }));
       const made = await this.#makePassword();
       const renewed = [...this.byName.values()].map((one) => (one.name === name ? { ...one, password: made.hash } : one));
       const written = await this.#write(renewed);
       return written.ok ? succeed({ password: made.password }) : written;
+    });
+  }
+
+  /** Changes what is on disk now, while no other process does. */
+  #change<Value>(work: () => Promise<Result<Value, Fault>>): Promise<Result<Value, Fault>> {
+    return this.#inTurn(async () => {
+      const lockParts = { now: this.#parts.now, ageMsMax: LIMITS.brokerAccountsLockMsMax.value };
+      const done = await withFileLock(this.#file, lockParts, async () => {
+        const read = await this.#read();
+        return read.ok ? work() : read;
+      });
+      return done.ok ? done.value : fail(fault("broker-accounts-unreadable", { reason: done.error }));
     });
   }
 
