@@ -346,6 +346,62 @@ describe("TLS", () => {
     expect(ward.arrivals).toHaveLength(3);
     expect(ward.refusals.map((refusal) => refusal.kind === "connection" && refusal.why)).toEqual(Array(3).fill("certificate"));
   });
+
+  test("a certificate that is renewed is shown within the hour, and a broken one leaves the last", async () => {
+    const clock = createSimulatedClock();
+    const first = await makeAuthority(folder, "first");
+    const second = await makeAuthority(folder, "second");
+    const [old, renewed] = [await first.issue("localhost"), await second.issue("localhost")];
+    const tls = { certFile: join(folder, "live.pem"), keyFile: join(folder, "live.key") };
+    const put = async (of: { readonly certFile: string; readonly keyFile: string }) => {
+      await writeFile(tls.certFile, await readFile(of.certFile));
+      await writeFile(tls.keyFile, await readFile(of.keyFile));
+    };
+    await put(old);
+    const ward = await startWard({ spec: { tls }, clock });
+    const isTrusted = async (caFile: string) => {
+      const tried = await openHl7Sender({
+        host: "127.0.0.1",
+        port: ward.server.port,
+        tls: { ca: await readFile(caFile, "utf8") },
+      });
+      if (tried.ok) await tried.value.close();
+      return tried.ok;
+    };
+    expect([await isTrusted(first.caFile), await isTrusted(second.caFile)]).toEqual([true, false]);
+    await writeFile(tls.certFile, await readFile(renewed.certFile));
+    await clock.advance(LIMITS.mllpCertificatesLookMs.value);
+    await pause(100);
+    expect(await isTrusted(first.caFile)).toBe(true);
+    await put(renewed);
+    await until("the new one is shown", async () => {
+      await clock.advance(LIMITS.mllpCertificatesLookMs.value);
+      return isTrusted(second.caFile);
+    });
+    expect(await isTrusted(first.caFile)).toBe(false);
+  });
+
+  test("a handshake that is broken off leaves nothing behind, and a sender that sends no more is still answered", async () => {
+    const own = await makeAuthority(folder, "half");
+    const { certFile, keyFile } = await own.issue("localhost");
+    const answer = async () => {
+      await pause(50);
+      return [bytes("AA")];
+    };
+    const { server, refusals } = await startWard({ spec: { tls: { certFile, keyFile } }, answer });
+    const silent = await sender(server);
+    await until("it counts", () => server.connectionCount() === 1);
+    silent.finish();
+    await until("it is gone", () => server.connectionCount() === 0);
+    expect(refusals).toMatchObject([{ kind: "connection", why: "certificate" }]);
+    const from = await sender(server, { ca: await readFile(own.caFile, "utf8") });
+    await from.send(MESSAGES.slice(0, 1));
+    from.finish();
+    await until("it is answered", () => from.answers().length === 1);
+    await until("all are gone", () => server.connectionCount() === 0);
+    await sender(server);
+    await server.close();
+  });
 });
 
 describe("the server", () => {

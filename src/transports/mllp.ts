@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { BlockList, createServer, isIPv6, type Server, type Socket } from "node:net";
-import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from "node:tls";
+import { createServer as createTlsServer, type SecureContextOptions, type TLSSocket, type Server as TlsServer } from "node:tls";
 import { type Fault, fault } from "../core/errors.ts";
 import { LIMITS } from "../core/limits.ts";
 import type { MllpOwner, MllpServer, MllpSpec } from "../core/ports.ts";
@@ -37,11 +37,12 @@ export async function startMllpServer(
   const tls = spec.tls === undefined ? succeed(null) : await openTls(spec.tls, shared);
   if (!tls.ok) return fail(fault("mllp-port-failed", { ...facts, why: tls.error }));
   const allowed = allowList(spec.allowFrom);
-  const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+  const server = createServer({ allowHalfOpen: tls.value === null, noDelay: true }, (socket) => {
     socket.on("error", () => socket.destroy());
     if (!mayEnter(shared, allowed, socket)) return void socket.destroy();
     socket.setKeepAlive(true, LIMITS.linkKeepAliveMs.value);
     // A sender counts from here on, also while it still shakes hands.
+    keep(shared, socket);
     if (tls.value === null) serve(shared, socket);
     else tls.value.server.emit("connection", socket);
   });
@@ -88,9 +89,11 @@ async function openTls(files: NonNullable<MllpSpec["tls"]>, shared: Shared): Pro
   try {
     const wantsCertificate = files.clientCaFile === undefined ? {} : { requestCert: true, rejectUnauthorized: true };
     const server = createTlsServer(
-      { ...(await readTls(files)), ...wantsCertificate, allowHalfOpen: true, handshakeTimeout: LIMITS.mllpMessageMsMax.value },
+      { ...(await readTls(files)), ...wantsCertificate, handshakeTimeout: LIMITS.mllpMessageMsMax.value },
       (socket) => {
         socket.on("error", () => socket.destroy());
+        // Not before: who ends in the middle of a handshake must be seen to be gone.
+        socket.allowHalfOpen = true;
         serve(shared, socket);
       },
     );
@@ -153,18 +156,21 @@ function plainAddress(address: string | undefined): string {
   return (address ?? "").replace(/^::ffff:(?=\d+\.)/i, "");
 }
 
-function serve(shared: Shared, socket: Socket): void {
-  const gone = new AbortController();
+function keep({ connections }: Shared, socket: Socket): void {
   const ended = new Promise<void>((resolve) =>
     socket.once("close", () => {
-      gone.abort();
-      shared.connections.delete(connection);
+      connections.delete(connection);
       resolve();
     }),
   );
   const connection: Connection = { address: plainAddress(socket.remoteAddress), end: () => socket.destroy(), ended };
-  shared.connections.add(connection);
-  void converse(shared, socket, { address: connection.address, gone: gone.signal });
+  connections.add(connection);
+}
+
+function serve(shared: Shared, socket: Socket): void {
+  const gone = new AbortController();
+  socket.once("close", () => gone.abort());
+  void converse(shared, socket, { address: plainAddress(socket.remoteAddress), gone: gone.signal });
 }
 
 /** Reads what comes and answers each message before the next is looked at. Ends with its connection; rejects only where the owner does, which must not be. */
