@@ -174,6 +174,14 @@ describe("merge", () => {
     ).toEqual(["monitor-1", "monitor-2"]);
     expect(bedOf(ward, 2)?.patient?.limits.map(({ quantity, reason }) => [quantity, reason])).toEqual([["heartRate", "athlete"]]);
     expect(oxygenAlert(ward)).toMatchObject({ id: before?.id, state: "active", subject: { patientId: BERTA, bedId: "bed-2" } });
+    // What the former number's monitor goes on saying is held against the delays that ran before, not begun anew.
+    for (let second = 0; second < 6; second++) {
+      ward.link("monitor-1").send(monitorBytes(LOW_OXYGEN));
+      ward.link("monitor-2").send(monitorBytes(WELL));
+      await ward.clock.advance(1000);
+      expect(oxygenAlert(ward)?.id).toBe(before?.id);
+    }
+    expect(ward.said.filter(({ id }) => id === before?.id).map(({ state }) => state)).not.toContain("ended");
     for (let second = 0; second < 30; second++) {
       ward.link("monitor-1").send(monitorBytes(WELL));
       ward.link("monitor-2").send(monitorBytes(WELL));
@@ -250,6 +258,21 @@ describe("limits with an end", () => {
     await ward.clock.advance(HOUR_MS - 10_000);
     expect(bedOf(ward, 1)?.patient?.limits).toMatchObject([{ expired: false }]);
     await ward.clock.advance(11_000);
+    expect(bedOf(ward, 1)?.patient?.limits).toMatchObject([{ expired: true }]);
+    await ward.gateway.stop();
+  });
+
+  test("a clock that was set right after a limit was set neither ends nor prolongs it over a restart", async () => {
+    const first = await startSmallWard();
+    await first.admit(1);
+    await first.act(widened(first, 2));
+    first.clock.stepWall(6 * HOUR_MS);
+    await first.clock.advance(5000);
+    const ward = await first.crash(HOUR_MS);
+    expect(bedOf(ward, 1)?.patient?.limits).toMatchObject([{ expired: false }]);
+    await ward.clock.advance(HOUR_MS - 30_000);
+    expect(bedOf(ward, 1)?.patient?.limits).toMatchObject([{ expired: false }]);
+    await ward.clock.advance(30_000);
     expect(bedOf(ward, 1)?.patient?.limits).toMatchObject([{ expired: true }]);
     await ward.gateway.stop();
   });

@@ -13,7 +13,7 @@ import type { Clock } from "../src/core/time.ts";
 import { type Dashboard, type DashboardOptions, startDashboard } from "../src/dashboard/server/dashboard.ts";
 import { DEED_RIGHTS, ROUTE_RIGHTS } from "../src/dashboard/server/rights.ts";
 import { createSignInGate } from "../src/dashboard/server/sessions.ts";
-import { bedView, createScriptedWard, limitAlert, type ScriptedWard } from "./support/scripted-ward.ts";
+import { bedView, createScriptedWard, deviceView, limitAlert, type ScriptedWard } from "./support/scripted-ward.ts";
 import { createSimulatedClock } from "./support/simulated-clock.ts";
 import { until } from "./support/until.ts";
 
@@ -334,9 +334,11 @@ describe("a family", () => {
       expired: false,
     } as const;
     const lastNote = { text: "written for staff", by: "dr.wu", atMs: 1 };
-    ward.setBed({ ...bed, patient: bed.patient === null ? null : { ...bed.patient, limits: [limit], noteCount: 1, lastNote } });
+    const strange = deviceView("monitor-8", { bedId: bed.bedId, patientId: patientId("patient-of-bed-2"), lastHeardAtMs: NOW });
+    const patient = bed.patient === null ? null : { ...bed.patient, limits: [limit], noteCount: 1, lastNote };
+    ward.setBed({ ...bed, patient, devices: [...bed.devices, strange] });
     const { body } = await curl(page, "/api/picture", ["-H", `cookie: ${cookies.family}`]);
-    for (const secret of ["said in confidence", "written for staff", "dr.wu"]) expect(body).not.toContain(secret);
+    for (const secret of ["said in confidence", "written for staff", "dr.wu", "monitor-8"]) expect(body).not.toContain(secret);
     const nurse = await curl(page, "/api/picture", ["-H", `cookie: ${cookies.nurse}`]);
     expect(nurse.body).toContain("said in confidence");
     ward.setBed(bed);
