@@ -270,6 +270,15 @@ describe("what does not fit is refused, changes nothing, and a person is told", 
     expect(await ward.hear(older)).toMatch(/^AE older/);
   });
 
+  test("an event that lies after the making of its message is not believed, and later messages are not older", async () => {
+    const ward = await start();
+    await ward.say(say({ event: "A01", patient: "P7", place: "3E^301^1", at: "20990101", header: { 7: "20260101080000" } }));
+    expect(await ward.hear(say({ event: "A02", patient: "P7", place: "3E^301^2", at: "20260101090000" }))).toBe(
+      "AA moved to bed-2",
+    );
+    expect((await ward.acts()).map(({ message }) => message?.saidAt)).toEqual(["20260101080000", "20260101090000"]);
+  });
+
   test("a message without the patient's number", async () => {
     const ward = await start();
     const answer = await ward.say(adt(say({ event: "A01", patient: "P7", place: "3E^301^1" })).replace("P7^^^HIS", "P7^^^OTHER"));

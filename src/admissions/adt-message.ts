@@ -10,6 +10,7 @@ import {
   hl7RepetitionCount,
   hl7Segment,
   hl7Text,
+  isBefore,
   parseHl7Time,
 } from "../wire/hl7.ts";
 import type { PersonName } from "./label.ts";
@@ -98,7 +99,7 @@ export function readAdt(message: Hl7Message, options: Pick<AdmissionsOptions, "p
   if (!pairs.ok) return pairs;
   const [pair, ...furtherMerges] = pairs.value;
   const text = (segment: Hl7Segment | null, place: Hl7Place) => hl7Text(message, segment, place);
-  const saidAt = text(evn, { field: 2 }) || text(hl7Segment(message, "MSH"), { field: 7 });
+  const saidAt = timeSaid(text(evn, { field: 2 }), text(hl7Segment(message, "MSH"), { field: 7 }));
   return succeed({
     event: header.event,
     identity: identityOf(message, header),
@@ -113,6 +114,11 @@ export function readAdt(message: Hl7Message, options: Pick<AdmissionsOptions, "p
     visit: text(pv1, { field: 19 }) || null,
     discharged: text(pv1, { field: 45 }) !== "",
   });
+}
+
+/** EVN-2 where it is said. One that lies after the making of its message (MSH-7) is wrong, and would make every later message older. */
+function timeSaid(recorded: string, sent: string): string {
+  return recorded === "" || isBefore(parseHl7Time(sent), parseHl7Time(recorded)) ? sent : recorded;
 }
 
 /**

@@ -39,7 +39,7 @@ export function adt(of: SaidAdt): string {
       4: "HOSP",
       5: "VIGIL",
       6: "W3",
-      7: "20260101080000",
+      7: of.at ?? "20260101080000",
       9: `ADT^${of.event}`,
       10: of.control ?? "M1",
       11: "P",
