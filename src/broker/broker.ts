@@ -161,6 +161,7 @@ async function furnish(of: {
     switchboard.close();
     room.close();
     await atMost(clock, library.close());
+    map.hurry();
     await atMost(clock, store.settled());
     await map.close();
     ledger.close();

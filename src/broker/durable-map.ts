@@ -2,7 +2,7 @@ import { type FileHandle, open, readFile } from "node:fs/promises";
 import { writePrivateFile } from "../accounts/private-file.ts";
 import { LIMITS } from "../core/limits.ts";
 import { fail, type Result, succeed } from "../core/result.ts";
-import type { Clock } from "../core/time.ts";
+import type { Clock, MonotonicMs } from "../core/time.ts";
 
 /** What a durable map is made of. */
 export interface DurableMapParts {
@@ -13,7 +13,7 @@ export interface DurableMapParts {
 
 /**
  * A small map from text to JSON, held in memory and kept in one file of lines: `["key", value]`, or `["key"]` where it was removed.
- * Changes are appended and synced together; a torn last line is passed over. When much of the file no longer counts, or after a failed write,
+ * Changes are appended and synced together, four times a second at most; a torn last line is passed over. When much of the file no longer counts, or after a failed write,
  * the whole map is written anew beside the old file and renamed.
  */
 export class DurableMap {
@@ -22,8 +22,12 @@ export class DurableMap {
   readonly #lines: Map<string, string>;
   #liveBytes = 0;
   #fileBytes = 0;
-  #waiting: string[] = [];
+  /** The newest line of each key that changed and is not written. */
+  #waiting = new Map<string, string>();
   #waitingBytes = 0;
+  /** Keys that the file has. */
+  #written: Set<string>;
+  #wroteAtMs: MonotonicMs | null = null;
   /** Counts changes; all up to `#settledUpTo` are on disk. */
   #changes = 0;
   #settledUpTo = 0;
@@ -33,6 +37,7 @@ export class DurableMap {
   #isWriting = false;
   #trouble: string | null = null;
   readonly #stop = new AbortController();
+  readonly #hurry = new AbortController();
 
   private constructor(
     file: string,
@@ -44,6 +49,7 @@ export class DurableMap {
     this.#lines = found.lines;
     for (const line of found.lines.values()) this.#liveBytes += line.length;
     this.#mustRewrite = !found.isWhole;
+    this.#written = new Set(found.lines.keys());
     this.#fileBytes = this.#liveBytes;
   }
 
@@ -77,7 +83,7 @@ export class DurableMap {
     if (former === line) return;
     this.#liveBytes += line.length - (former?.length ?? 0);
     this.#lines.set(key, line);
-    this.#change(line);
+    this.#change(key, line);
   }
 
   remove(key: string): void {
@@ -85,7 +91,7 @@ export class DurableMap {
     if (former === undefined) return;
     this.#liveBytes -= former.length;
     this.#lines.delete(key);
-    this.#change(`${JSON.stringify([key])}\n`);
+    this.#change(key, `${JSON.stringify([key])}\n`);
   }
 
   /** Counts the changes so far. */
@@ -104,8 +110,14 @@ export class DurableMap {
     return new Promise((resolve) => this.#settling.push({ upTo, resolve }));
   }
 
+  /** From now on changes are written at once: the end is near. */
+  hurry(): void {
+    this.#hurry.abort();
+  }
+
   /** Stops trying; what is not on disk by now is lost. */
   async close(): Promise<void> {
+    this.#hurry.abort();
     this.#stop.abort();
     for (const one of this.#settling.splice(0)) one.resolve();
     const handle = this.#handle;
@@ -113,25 +125,54 @@ export class DurableMap {
     await handle?.close().catch(() => {});
   }
 
-  #change(line: string): void {
+  #change(key: string, line: string): void {
     this.#changes += 1;
-    if (!this.#mustRewrite) {
-      this.#waiting.push(line);
-      this.#waitingBytes += line.length;
-    }
+    if (!this.#mustRewrite) this.#await(key, line);
     if (this.#waitingBytes > LIMITS.brokerSessionWaitingBytesMax.value) this.#beginAnew();
     if (!this.#isWriting) void this.#write();
   }
 
+  /** Of what changes often only the newest is written, and of what came and went meanwhile nothing: it saves the disk. */
+  #await(key: string, line: string): void {
+    this.#waitingBytes -= this.#waiting.get(key)?.length ?? 0;
+    this.#waiting.delete(key);
+    if (!this.#lines.has(key) && !this.#written.has(key)) return;
+    this.#waiting.set(key, line);
+    this.#waitingBytes += line.length;
+  }
+
+  #takeWaiting(): string {
+    const text = [...this.#waiting.values()].join("");
+    for (const key of this.#waiting.keys()) {
+      if (this.#lines.has(key)) this.#written.add(key);
+      else this.#written.delete(key);
+    }
+    this.#beginEmpty();
+    return text;
+  }
+
+  #beginEmpty(): void {
+    this.#waiting.clear();
+    this.#waitingBytes = 0;
+  }
+
   #beginAnew(): void {
     this.#mustRewrite = true;
-    this.#waiting = [];
-    this.#waitingBytes = 0;
+    this.#beginEmpty();
+  }
+
+  /** Waits so that there are no more writes than four a second; the first after a quiet time is at once. */
+  async #awaitTurn(): Promise<void> {
+    const { clock } = this.#parts;
+    const waitMs = this.#wroteAtMs === null ? 0 : this.#wroteAtMs + LIMITS.brokerSessionGroupMsMax.value - clock.monotonic();
+    if (waitMs > 0) await clock.sleep(waitMs, this.#hurry.signal);
+    this.#wroteAtMs = clock.monotonic();
   }
 
   async #write(): Promise<void> {
     this.#isWriting = true;
     while (!this.isSettled() && !this.#stop.signal.aborted) {
+      await this.#awaitTurn();
       const upTo = this.#changes;
       const code = await this.#writeOnce();
       if (this.#trouble !== code && !this.#stop.signal.aborted) this.#parts.onTrouble(code);
@@ -156,9 +197,7 @@ export class DurableMap {
   async #writeOnce(): Promise<string | null> {
     const wornBytesMax = this.#liveBytes + LIMITS.brokerSessionLogBytesMax.value;
     if (this.#mustRewrite || this.#fileBytes + this.#waitingBytes > this.#liveBytes + wornBytesMax) return this.#rewrite();
-    const text = this.#waiting.join("");
-    this.#waiting = [];
-    this.#waitingBytes = 0;
+    const text = this.#takeWaiting();
     try {
       // A line that a crash cut off ends here; what comes is a line of its own.
       if (this.#handle === null) {
@@ -178,8 +217,8 @@ export class DurableMap {
   async #rewrite(): Promise<string | null> {
     const text = [...this.#lines.values()].join("");
     this.#mustRewrite = false;
-    this.#waiting = [];
-    this.#waitingBytes = 0;
+    this.#written = new Set(this.#lines.keys());
+    this.#beginEmpty();
     const handle = this.#handle;
     this.#handle = null;
     await handle?.close().catch(() => {});

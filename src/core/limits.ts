@@ -154,6 +154,7 @@ export const LIMITS = {
   brokerQueuedBytesMax: bound(16_777_216, "bytes", "Further messages for clients that are away are left out."),
   brokerSessionLogBytesMax: bound(4_194_304, "bytes", "The file of sessions is written anew when it holds so much that no longer counts, beside what does."),
   brokerSessionWaitingBytesMax: bound(33_554_432, "bytes", "What waits for a disk that does not answer is forgotten; the whole file is written instead when it does."),
+  brokerSessionGroupMsMax: bound(250, "ms", "What the broker keeps is written together, no more often than this; the first after a quiet time at once."),
   brokerSessionRetryMs: bound(1000, "ms", "After a failed write the file of sessions is written whole, again and again; what must be kept is not acknowledged before."),
   brokerWillGraceMs: bound(60_000, "ms", "The last will of a client that was connected when the gateway died is published if it has not come back by then."),
   brokerListenerRetryMs: bound(100, "ms", "A retained message that a device's link cannot take now is offered again."),
