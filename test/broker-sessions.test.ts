@@ -120,6 +120,11 @@ describe("a map that outlives its process", () => {
     await map.settled();
     const written = (await readFile(file, "utf8")).split("\n").slice(before.length - 1);
     expect(written.filter((line) => line !== "")).toEqual(['["often",499]', '["last",2]', '["first"]']);
+    const size = (await stat(file)).size;
+    map.put("first", 3);
+    map.remove("first");
+    await map.settled();
+    expect((await stat(file)).size).toBe(size);
     expect(contentOf((await openMap(file)).map)).toEqual({ often: 499, last: 2 });
   });
 
