@@ -6,6 +6,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { devicesCommand } from "../src/commands/devices.ts";
 import { usersCommand } from "../src/commands/users.ts";
 import type { Act } from "../src/core/act.ts";
 import { openAccounts } from "../src/dashboard/server/accounts.ts";
@@ -172,6 +173,25 @@ describe("vigil users and a real gateway", () => {
     expect((await users(["add", "head", "--role", "administrator"], [PASSWORD])).code).toBe(0);
     await stopGateway(gateway);
     expect(actsInJournal().map(({ deed }) => deed.kind)).toEqual(["account-added"]);
+  });
+
+  test("accounts of devices are acts too; where no gateway runs it is said that none records it", {
+    timeout: 40_000,
+  }, async () => {
+    const devices = async (...args: readonly string[]) => {
+      const io = collectingIo();
+      expect(await devicesCommand.run([...args, "--config", config], io), io.err.join("\n")).toBe(0);
+      return io.err.join("\n");
+    };
+    expect(await devices("add", "probe-1")).toContain("no act records this");
+    const gateway = await startGateway();
+    expect(await devices("add", "probe-2")).not.toContain("no act records this");
+    await devices("forget", "probe-1");
+    await stopGateway(gateway);
+    expect(actsInJournal().map(({ deed }) => deed)).toEqual([
+      { kind: "device-account-added", account: "probe-2" },
+      { kind: "device-account-removed", account: "probe-1" },
+    ]);
   });
 });
 

@@ -77,6 +77,20 @@ describe.skipIf(mosquittoIsMissing)("vigil verify on a real gateway", () => {
     expect((reader as { receipts?: { received?: { count: number } } }).receipts?.received?.count, after.said).toBeGreaterThan(0);
 
     const lines = readFileSync(recordFile, "utf8").trimEnd().split("\n");
+    const audited = on.vigil(["audit", "verify", "--config", files.configFile, "--upstream", recordFile]);
+    const auditCode = await audited.exited;
+    const chain = JSON.parse(audited.stdout.at(-1) ?? "{}");
+    expect(chain, audited.stderr.join("\n")).toMatchObject({
+      kind: "summary",
+      ok: true,
+      breakCount: 0,
+      olderActs: 0,
+      notReceivedActs: 0,
+    });
+    expect(chain.chainedActs).toBeGreaterThanOrEqual(2 * ward.beds.length);
+    expect(chain.receivedActs).toBe(chain.chainedActs);
+    expect(auditCode).toBe(0);
+
     const place = lines.findIndex(
       (line, index) => index > 20 && !lines.some((other, at) => at !== index && keyOf(other) === keyOf(line)),
     );

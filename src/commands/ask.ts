@@ -81,6 +81,17 @@ export async function performThroughSocket(configFile: string, deed: Deed, io: C
   return 1;
 }
 
+/** Makes an act of a change of the broker's accounts; where no gateway runs, says that nobody records it. */
+export async function recordDeviceAccount(
+  dataFolder: string,
+  deed: { readonly kind: "device-account-added" | "device-account-removed"; readonly account: string },
+  io: CommandIo,
+): Promise<void> {
+  const request = { name: "device-account", body: { ...deed, ...whoAsks() } };
+  const answer = await askGateway(join(dataFolder, CONTROL_SOCKET_NAME), request, createSystemClock());
+  if (!answer.ok) io.stderr("No gateway runs, so no act records this. 网关未运行，此更改未记入操作日志。");
+}
+
 function refusalText(code: ErrorCode, facts: Readonly<Record<string, unknown>>): string {
   const why = String(facts["why"]);
   const known = Object.hasOwn(REFUSALS, why) ? REFUSALS[why] : undefined;

@@ -9,6 +9,7 @@ import type { TopicRight } from "../broker/topic-rights.ts";
 import { createSystemClock } from "../clock.ts";
 import { ERRORS, type Fault } from "../core/errors.ts";
 import { linkSpecOf } from "../gateway/link-spec.ts";
+import { recordDeviceAccount } from "./ask.ts";
 import type { CommandIo } from "./command.ts";
 import { tellProblems } from "./run.ts";
 
@@ -43,6 +44,7 @@ export async function addDeviceAccount(configFile: string, wish: AccountWish, io
     certificateOnly: wish.certificateOnly,
   });
   if (!added.ok) return tell(added.error, io);
+  await recordDeviceAccount(config.gateway.dataFolder, { kind: "device-account-added", account: wish.name }, io);
   const account = accounts.find(wish.name);
   io.stdout(JSON.stringify({ ...(account === null ? {} : shown(account)), password: added.value.password, ...whereOf(config) }));
   if (added.value.password !== null)
@@ -76,6 +78,8 @@ export async function forgetDeviceAccount(configFile: string, name: string, io: 
   if (opened === null) return 1;
   const removed = await opened.accounts.remove(name);
   if (!removed.ok) return tell(removed.error, io);
+  const { dataFolder } = opened.config.gateway;
+  await recordDeviceAccount(dataFolder, { kind: "device-account-removed", account: name }, io);
   io.stdout(JSON.stringify({ ok: true, name }));
   return 0;
 }

@@ -42,7 +42,7 @@ import { CONTROL_SOCKET_NAME } from "./ask.ts";
 import { PAUSES_VARIABLE, startPauseMeter } from "./bench/pauses.ts";
 import type { Command, CommandIo } from "./command.ts";
 import { configArgument, tellProblems } from "./run.ts";
-import { commandActor, createUserControl } from "./user-control.ts";
+import { commandActor, createUserControl, deviceAccountDeed } from "./user-control.ts";
 
 const PROJECT_ROOT = join(import.meta.dirname, "..", "..");
 /** Wait before a page that could not be served is tried again. */
@@ -497,6 +497,8 @@ async function openControl(
     // For `vigil bench`: the main thread's pauses since this was last asked; null where they are not measured.
     if (request.name === "pauses") return pauseMeter?.take() ?? null;
     if (request.name === "users") return await parts.users(request.body);
+    const account = request.name === "device-account" ? deviceAccountDeed(request.body) : null;
+    if (account !== null) return await gateway.perform(account, commandActor(request.body));
     if (request.name !== "perform") return { ok: false, error: { kind: "bad-request" } };
     const body = request.body as { readonly deed?: unknown } | null;
     const deed: Result<Deed, unknown> = parseDeed(body?.deed);

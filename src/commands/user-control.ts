@@ -28,6 +28,17 @@ export function commandActor(body: unknown): Actor {
   return { userId: text(userId) ?? "unknown", from: "command-line", at: text(at) };
 }
 
+/**
+ * An act of `vigil devices add` and its like: an account of the embedded broker was made or removed. Null where the body is none.
+ * It is told after it was done, so nothing is refused.
+ */
+export function deviceAccountDeed(body: unknown): AccessDeed | null {
+  if (typeof body !== "object" || body === null) return null;
+  const { kind, account } = body as Readonly<Record<string, unknown>>;
+  const known = kind === "device-account-added" || kind === "device-account-removed";
+  return known && typeof account === "string" && account !== "" && account.length <= 128 ? { kind, account } : null;
+}
+
 /** Makes what answers `vigil users` in the running gateway. Where no page is to be served it records what was changed before. */
 export function createUserControl(parts: UserControlParts): (body: unknown) => Promise<unknown> {
   // Without a page nobody else in this process knows the accounts.
