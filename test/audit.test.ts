@@ -12,11 +12,11 @@ import { alertId, bedId, deviceId, patientId, seq, userId } from "../src/core/id
 import { type WallMs, wallMs } from "../src/core/time.ts";
 import { checkSum } from "../src/journal/database.ts";
 import { KEPT_FILE } from "../src/journal/journal-folder.ts";
-import { ActChain, chainedAct } from "../src/verify/act-chain.ts";
+import { ActChain, chainedAct, lastHashOf } from "../src/verify/act-chain.ts";
 import { ALL_TIME } from "../src/verify/window.ts";
 import { collectingIo } from "./support/collecting-io.ts";
-import { committed, openOrFail } from "./support/journal-folder.ts";
-import { BASE_MS } from "./support/journal-records.ts";
+import { committed, openOrFail, sealKept } from "./support/journal-folder.ts";
+import { alertOf, BASE_MS } from "./support/journal-records.ts";
 import { startSmallWard } from "./support/small-ward.ts";
 
 const ROOT = mkdtempSync(join(tmpdir(), "vigil-audit-test-"));
@@ -286,6 +286,27 @@ describe("vigil audit", () => {
     const found = await audit(folder, "verify");
     expect(found.summary).toMatchObject({ ok: true, chainedActs: 7, lastSeq: 70 });
     await journal.close();
+  });
+
+  test("goes on over kept files that were sealed away and a new life", async () => {
+    const folder = copied();
+    const path = join(folder, "journal");
+    const before = await openOrFail(path, { gatewayId: "ward-1" });
+    const alerts = Array.from({ length: 20 }, (_, index) => alertOf({ seq: 61 + index, id: `alert-${index}`, state: "ended" }));
+    before.append(alerts);
+    await committed(before, 80);
+    await before.close();
+    sealKept(path);
+    const journal = await openOrFail(path, { gatewayId: "ward-1" });
+    const read = await journal.read({ afterSeq: seq(0), limit: 1000, kinds: ["act"] });
+    const last = lastHashOf(read.filter((record) => record.kind === "act"));
+    expect(last).toBe(acts.at(-1)?.hash);
+    journal.append(chainOf([{ kind: "sign-in" }, { kind: "sign-out", why: "asked" }], { seq: 90, previousHash: last }));
+    await committed(journal, 100);
+    await journal.close();
+    expect((await audit(folder, "verify")).summary).toMatchObject({ ok: true, chainedActs: 8, lastSeq: 100 });
+    sql(folder, (database) => database.exec("DELETE FROM acts WHERE seq = 60"));
+    expect((await audit(folder, "verify")).lines[0]).toMatchObject({ seq: 90, why: "not-next", afterSeq: 50 });
   });
 
   test("names the first broken link of an act that was changed, check sum and all", async () => {
