@@ -229,7 +229,12 @@ const broker = z
       .optional()
       .describe("Encrypted, for devices on the network."),
     connectionsMax: z.int().min(1).max(10_000).default(1000),
-    messageBytesMax: z.int().min(128).max(1_048_576).default(65_536).describe("Larger messages end their sender's connection."),
+    messageBytesMax: z
+      .int()
+      .min(128)
+      .max(1_048_576)
+      .default(65_536)
+      .describe("Larger messages are left out and told; their sender stays connected."),
     messagesPerSecondMax: z
       .int()
       .min(1)

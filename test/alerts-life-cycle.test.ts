@@ -10,7 +10,7 @@ import {
   stepAlerts,
 } from "../src/alerts/life-cycle.ts";
 import type { Alert, AlertNature, Condition, Priority } from "../src/core/alert.ts";
-import { alertId, deviceId, patientId, seq, userId } from "../src/core/ids.ts";
+import { alertId, bedId, deviceId, patientId, seq, userId } from "../src/core/ids.ts";
 import { LIMITS } from "../src/core/limits.ts";
 import { monotonicMs, wallMs } from "../src/core/time.ts";
 
@@ -118,6 +118,62 @@ describe("an alert's life", () => {
       { state: "active", phase: "escalate", priority: "high", raisedCount: 3 },
     ]);
   });
+  test("goes on under another number of its patient as the same alert, acknowledged or not", () => {
+    const ledger = createLedger();
+    const [former, staying] = [condition("former", "high"), condition("staying", "high")];
+    const [raised] = ledger.raise(0, former);
+    ledger.acknowledge(1, raised);
+    const renamed = ledger.step(2, { kind: "renamed", fromKey: former.key, condition: staying });
+    expect(renamed).toMatchObject([
+      { id: raised?.id, key: staying.key, state: "acknowledged", phase: "update", subject: { patientId: "staying" } },
+    ]);
+    expect([...ledger.book().open.keys()]).toEqual([staying.key]);
+    ledger.end(3, staying);
+    expect(ledger.tick(3 + ALERT_DEFAULTS.endHoldSeconds)).toMatchObject([{ id: raised?.id, state: "ended" }]);
+  });
+
+  test("what is still open under the number that stays, without a condition behind it, ends when another goes on in its place", () => {
+    const ledger = createLedger();
+    const [former, staying] = [condition("former", "high"), condition("staying", "medium")];
+    const [held] = ledger.raise(0, staying);
+    ledger.end(1, staying);
+    const [raised] = ledger.raise(1, former);
+    const changed = ledger.step(2, { kind: "renamed", fromKey: former.key, condition: { ...staying, priority: "high" } });
+    expect(changed.map(({ id, state }) => [id, state])).toEqual([
+      [held?.id, "ended"],
+      [raised?.id, "active"],
+    ]);
+    expect(ledger.book().open.size).toBe(1);
+    expect(ledger.tick(60)).toEqual([]);
+  });
+
+  test("a condition under another number that nobody knew is raised", () => {
+    const ledger = createLedger();
+    const staying = condition("staying", "high");
+    const changed = ledger.step(0, { kind: "renamed", fromKey: "score.news2/nobody", condition: staying });
+    expect(changed).toMatchObject([{ key: staying.key, state: "active", phase: "start" }]);
+  });
+
+  test("a patient who is moved keeps the alert; a device of nobody that stands elsewhere begins a new one", () => {
+    const ledger = createLedger();
+    const said = condition("p", "high");
+    const [raised] = ledger.raise(0, said);
+    const moved = { ...said, subject: { ...said.subject, bedId: bedId("bed-2") } };
+    expect(ledger.change(1, moved)).toMatchObject([{ id: raised?.id, phase: "update", subject: { bedId: "bed-2" } }]);
+    const back = { ...said, subject: { ...said.subject, bedId: bedId("bed-1") } };
+    expect(ledger.raise(2, back)).toMatchObject([{ id: raised?.id, phase: "update", subject: { bedId: "bed-1" } }]);
+    const stray = {
+      ...condition("d", "low"),
+      subject: { patientId: null, bedId: bedId("bed-1"), deviceId: deviceId("d"), part: null },
+    };
+    const [first] = ledger.raise(3, stray);
+    const elsewhere = { ...stray, subject: { ...stray.subject, bedId: bedId("bed-2") } };
+    expect(ledger.change(4, elsewhere).map(({ id, state }) => [id === first?.id, state])).toEqual([
+      [true, "ended"],
+      [false, "active"],
+    ]);
+  });
+
   test("an acknowledgement of nothing changes nothing", () => {
     const ledger = createLedger();
     expect(ledger.acknowledge(0, undefined)).toEqual([]);
@@ -172,6 +228,31 @@ describe("line 8: acknowledged and forgotten; a storm hides one patient", () => 
     expect(keys).not.toContain(GROUP_KEY);
     expect(ledger.book().grouped.size).toBe(0);
   });
+  test("a counted condition that gets another number stays counted, and leaves no empty count where there is room", () => {
+    const ledger = createLedger();
+    const technical = (name: string) => condition(name, "low", { nature: "technical" });
+    for (let index = 0; index < LIMITS.openAlertsMax.value; index++) ledger.raise(0, technical(`t${index}`));
+    ledger.raise(1, technical("counted"));
+    const renamed = { kind: "renamed", fromKey: technical("counted").key, condition: technical("renamed") } as const;
+    ledger.step(2, renamed);
+    expect([...ledger.book().grouped.keys()]).toEqual([technical("renamed").key]);
+    for (let index = 0; index < 5; index++) ledger.end(3, technical(`t${index}`));
+    const full = ledger.book();
+    const room = stepAlerts(
+      { ...full, open: new Map([...full.open].slice(10)) },
+      { ...renamed, fromKey: renamed.condition.key, condition: technical("again") },
+      {
+        wallMs: wallMs(9_000_000),
+        monotonicMs: monotonicMs(4000),
+        nextSeq: () => seq(900_000),
+        alertId: (number) => alertId(`abcdef01-${number}`),
+      },
+    );
+    expect(room.book.grouped.size).toBe(0);
+    expect(room.book.open.has(technical("again").key)).toBe(true);
+    expect(room.book.open.has(GROUP_KEY)).toBe(false);
+  });
+
   test("a counted condition that ends is counted no more", () => {
     const ledger = createLedger();
     const technical = (index: number) => condition(`t${index}`, "medium", { nature: "technical" });

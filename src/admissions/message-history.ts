@@ -37,7 +37,7 @@ interface Move {
 }
 
 /** Begins with no message at all. */
-export function createMessageHistory(): MessageHistory {
+function createMessageHistory(): MessageHistory {
   const messages = new Map<string, Done>();
   /** Apart from what was done: those of a whole hospital must not make this ward's own be forgotten. */
   const withoutAct = new Map<string, Seq>();

@@ -223,8 +223,11 @@ function rename(book: AlertBook, change: Extract<ConditionChange, { kind: "renam
   const known = book.open.get(fromKey);
   if (known === undefined) {
     const grouped = new Map(book.grouped);
-    grouped.delete(fromKey);
-    return takeCondition({ ...book, grouped }, { kind: "raised", condition }, at);
+    const wasCounted = grouped.delete(fromKey);
+    const taken = takeCondition({ ...book, grouped }, { kind: "raised", condition }, at);
+    if (!wasCounted || taken.book.grouped.has(condition.key)) return taken;
+    const told = tellGroup(taken.book, at);
+    return { book: told.book, changed: [...taken.changed, ...told.changed] };
   }
   const other = fromKey === condition.key ? undefined : book.open.get(condition.key);
   // One that is still open under the new key without a condition behind it (it is being held, or waits to be confirmed) is over.

@@ -66,7 +66,7 @@ export function adt(of: SaidAdt): string {
 }
 
 /** Three beds of ward 3E and one of the intensive care unit, where rooms do not matter. */
-export const BEDS = [
+const BEDS = [
   { location: "3E^301^1", bed: "bed-1" },
   { location: "3E^301^2", bed: "bed-2" },
   { location: "3E^302^1", bed: "bed-3" },

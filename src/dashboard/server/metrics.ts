@@ -122,9 +122,9 @@ function journalMetrics({ journal }: GatewayView, { journal: stats }: Operations
 function deviceMetrics(picture: PictureView): readonly Metric[] {
   const views = [...picture.unassigned, ...picture.beds.flatMap((bed) => bed.devices)];
   const devices = [...new Map(views.map((view) => [view.deviceId, view])).values()];
-  const each = (valueOf: (device: DeviceView) => number | null): readonly Sample[] =>
+  const each = (figureOf: (device: DeviceView) => number | null): readonly Sample[] =>
     devices.flatMap((device) => {
-      const value = valueOf(device);
+      const value = figureOf(device);
       return value === null ? [] : [{ labels: { device: device.deviceId }, value }];
     });
   return [
@@ -179,9 +179,9 @@ function alertMetrics({ alerts }: PictureView, { made }: OperationsView): readon
 }
 
 function upstreamMetrics({ gateway, nowMs }: PictureView): readonly Metric[] {
-  const each = (valueOf: (upstream: GatewayView["upstreams"][number]) => number | null): readonly Sample[] =>
+  const each = (figureOf: (upstream: GatewayView["upstreams"][number]) => number | null): readonly Sample[] =>
     gateway.upstreams.flatMap((upstream) => {
-      const value = valueOf(upstream);
+      const value = figureOf(upstream);
       return value === null ? [] : [{ labels: { upstream: upstream.name }, value }];
     });
   return [
