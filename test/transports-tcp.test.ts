@@ -257,7 +257,8 @@ describe("a slow consumer", () => {
       void link.write("", Uint8Array.of(turn));
     }
     const settled = connections;
-    expect(settled).toBeLessThanOrEqual(4);
+    // Three fill the queue; of some the reset comes before all was read.
+    expect(settled).toBeLessThanOrEqual(8);
     expect(settled).toBeGreaterThanOrEqual(2);
     await link.close();
   });

@@ -1,5 +1,5 @@
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { PageState, PageView } from "./page-state.ts";
 import { say, type TextKey } from "./texts.ts";
 
@@ -22,7 +22,8 @@ export function Dialogs({ state, view }: Props) {
 
 function Dialog({ state, view, title, children }: Props & { readonly title: string; readonly children: ComponentChildren }) {
   const element = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
+  // Before the next key: one that comes while the dialog is there but not open yet would be lost.
+  useLayoutEffect(() => {
     element.current?.showModal();
   }, []);
   return (
