@@ -605,8 +605,8 @@ describe("the gateway's own process", () => {
     const second = await startProcess(file);
     expect((await ask(second.page, "/api/picture", { headers: { cookie } })).status).toBe(200);
     expect(second.told).toBe(
-      `sign in with your account (lost password: stop the gateway, remove accounts.json in ${dataFolder}, start again) ` +
-        `请用账户登录（忘记密码：停止网关，删除 ${dataFolder} 中的 accounts.json，再启动）`,
+      "sign in with your account (lost password: `vigil users passwd NAME --config FILE`) " +
+        "请用账户登录（忘记密码：vigil users passwd 用户名 --config 配置文件）",
     );
   });
 });

@@ -45,8 +45,9 @@ import { configArgument, tellProblems } from "./run.ts";
 import { commandActor, createUserControl, deviceAccountDeed } from "./user-control.ts";
 
 const PROJECT_ROOT = join(import.meta.dirname, "..", "..");
-/** Wait before a page that could not be served is tried again. */
-const PAGE_RETRY_MS = 10_000;
+/** Told where accounts exist already: nobody can read a lost password anywhere, and this is the way out. */
+const SIGN_IN_HINT =
+  "sign in with your account (lost password: `vigil users passwd NAME --config FILE`) 请用账户登录（忘记密码：vigil users passwd 用户名 --config 配置文件）";
 const DAY_MS = 86_400_000;
 
 /** Why and how this gateway was started, as its supervisor says. */
@@ -207,7 +208,7 @@ async function open(config: Config, circumstances: Circumstances, io: CommandIo)
   listenToSupervisor(gateway);
   const page = config.dashboard.enabled ? servePage(config, { clock, gateway, io, meter }) : null;
   const { dataFolder } = config.gateway;
-  const users = createUserControl({ dataFolder, clock, perform: gateway.perform, page: page === null ? null : page.served });
+  const users = createUserControl({ dataFolder, clock, perform: gateway.perform, page: page === null ? null : page.running });
   const socket = await openControl(config, { gateway, journal, view, users });
   const closePage = page?.close ?? (async () => {});
   return succeed({ gateway, journal, broker, admissions, outboxes, stopOutboxes, closePage, socket });
@@ -429,53 +430,31 @@ function listenToSupervisor(gateway: Gateway): void {
 function servePage(
   config: Config,
   parts: { readonly clock: Clock; readonly gateway: Gateway; readonly io: CommandIo; readonly meter: OperationsMeter },
-): { readonly served: () => Dashboard | null; readonly close: () => Promise<void> } {
-  const stop = new AbortController();
-  let page: Dashboard | null = null;
+): RetriedStart<Dashboard> {
+  const { clock, gateway, io, meter } = parts;
   const { host, port, signIn, sessionMinutes, metricsTokenFile = null } = config.dashboard;
   const { dataFolder } = config.gateway;
   const options = { host, port, signIn, sessionMinutes, metricsTokenFile, dataFolder, webFolder: pagesFolder(PROJECT_ROOT) };
-  const tryOften = async () => {
-    while (!stop.signal.aborted) {
-      const started = await startDashboard(options, {
-        clock: parts.clock,
-        source: parts.gateway.source,
-        perform: parts.gateway.perform,
-        random: randomBytes,
-        operations: parts.meter.view,
-      }).catch((error: unknown) => {
+  const { source, perform } = gateway;
+  return startWithRetries({
+    clock,
+    start: () =>
+      startDashboard(options, { clock, source, perform, random: randomBytes, operations: meter.view }).catch((error: unknown) => {
         // A page that fails in a way nobody thought of must not take the watching with it.
         const reason = error instanceof Error ? error.message : String(error);
         return fail(fault("page-failed", { host, port, reason }));
-      });
-      parts.gateway.setFault("page", started.ok ? null : started.error);
-      if (started.ok) {
-        page = started.value;
-        parts.io.stdout(`page ${page.url}`);
-        if (page.oneTimeLink !== null)
-          parts.io.stdout(`sign in once within ${LIMITS.oneTimeLinkMinutesMax.value} minutes 首次登录: ${page.oneTimeLink}`);
-        else if (signIn) parts.io.stdout(signInHint(config.gateway.dataFolder));
-        return;
-      }
-      tellFault(started.error, parts.io);
-      await parts.clock.sleep(PAGE_RETRY_MS, stop.signal);
-    }
-  };
-  const done = tryOften();
-  return {
-    served: () => page,
-    close: async () => {
-      stop.abort();
-      await done;
-      await page?.close();
+      }),
+    tell: (reason) => {
+      gateway.setFault("page", reason);
+      if (reason !== null) tellFault(reason, io);
     },
-  };
-}
-
-/** Told where accounts exist already: nobody can read a lost password anywhere, and this is the way out. */
-function signInHint(dataFolder: string): string {
-  const english = `sign in with your account (lost password: stop the gateway, remove accounts.json in ${dataFolder}, start again)`;
-  return `${english} 请用账户登录（忘记密码：停止网关，删除 ${dataFolder} 中的 accounts.json，再启动）`;
+    onRunning: (page) => {
+      io.stdout(`page ${page.url}`);
+      if (page.oneTimeLink !== null)
+        io.stdout(`sign in once within ${LIMITS.oneTimeLinkMinutesMax.value} minutes 首次登录: ${page.oneTimeLink}`);
+      else if (signIn) io.stdout(SIGN_IN_HINT);
+    },
+  });
 }
 
 async function openControl(

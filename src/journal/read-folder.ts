@@ -25,8 +25,8 @@ import { lookAtSegment } from "./segment-file.ts";
 import { rowsOf } from "./table-rows.ts";
 
 /** Twice what a life reserves at once, so that two lives in neighbouring places do not meet within days. */
-const PLACE_NUMBERS = 2 * LIMITS.journalNumbersReserved.value;
-const PLACES = 2 ** 17;
+const PLACE_NUMBERS = LIMITS.journalPlaceNumbers.value;
+const PLACES = LIMITS.journalPlacesMax.value;
 /** Columns of a row of blocks. */
 const BLOCK_CELLS = 8;
 /** Room above it is left for the lives to come. */
