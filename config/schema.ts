@@ -6,6 +6,7 @@ import { DRIVERS, findDriver, optionProblems, optionRemedy, optionTexts, unknown
 import { LIMITS } from "../src/core/limits.ts";
 import { QUANTITIES, QUANTITY_NAMES, type QuantityName, type Text } from "../src/core/quantities.ts";
 import { fail, type Result, succeed } from "../src/core/result.ts";
+import { isTopicFilter } from "../src/core/topic-filter.ts";
 import { admissions, checkAdmissions, checkableAdmissions } from "./admissions-settings.ts";
 
 const name = z
@@ -43,7 +44,7 @@ const mqttTopic = z
   .min(1)
   .max(200)
   .refine(
-    isTopicFilter,
+    (text) => isTopicFilter(text) && !text.startsWith("$"),
     "is no topic; write levels between /, + for any one level, # at the end for all below | 不是主题；请用 / 分隔层级，+ 表示任意一层，# 只能在末尾表示其下全部",
   );
 const mqttLink = z
@@ -243,16 +244,6 @@ const broker = z
       .describe("Of one client; beyond it the broker reads more slowly, and nothing is lost."),
   })
   .describe("The gateway's own MQTT broker. Accounts are made by `vigil devices add`; nobody else gets in.");
-
-/** MQTT 3.1.1, 4.7: a wildcard stands for a whole level, and # only at the end. */
-function isTopicFilter(text: string): boolean {
-  const levels = text.split("/");
-  return (
-    !text.includes("\0") &&
-    !text.startsWith("$") &&
-    levels.every((level, index) => !/[+#]/.test(level) || level === "+" || (level === "#" && index === levels.length - 1))
-  );
-}
 
 /** Limits of one quantity: a value that cannot occur in a living person would never alarm, or always. */
 function limitsOf(name: QuantityName) {

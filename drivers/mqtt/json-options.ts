@@ -1,11 +1,11 @@
 import type { Absence, QualityFlag } from "../../src/core/observation.ts";
 import type { DeviceAlarm, OptionProblem } from "../../src/core/ports.ts";
 import { isQuantityName, QUANTITIES, type QuantityName, type Text } from "../../src/core/quantities.ts";
+import { isTopicFilter } from "../../src/core/topic-filter.ts";
 import { canonicalValue } from "../../src/core/unit.ts";
 import { type JsonPath, parseJsonPath } from "./json-path.ts";
 import { isList, isObject, type Json, type JsonObject, parseStrictJson, quoted } from "./json-text.ts";
 import { createTimeFormat, parseZone, type TimeFormat } from "./json-time.ts";
-import { isTopicFilter } from "./topic-filter.ts";
 
 /** A value that is no object and no list. */
 export type Scalar = null | boolean | number | string;

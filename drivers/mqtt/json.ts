@@ -4,6 +4,7 @@ import type { DecodeError, DeviceAlarm, Driver, DriverSession, Emission, Patient
 import { isQuantityName, QUANTITIES, QUANTITY_NAMES, type QuantityName } from "../../src/core/quantities.ts";
 import { assert } from "../../src/core/result.ts";
 import { RELEASED_AT_MS, type WallMs } from "../../src/core/time.ts";
+import { topicMatches } from "../../src/core/topic-filter.ts";
 import { canonicalValue } from "../../src/core/unit.ts";
 import {
   ABSENCES,
@@ -19,7 +20,6 @@ import {
 import { formatJsonPath, type JsonPath, valueAt, withValueAt } from "./json-path.ts";
 import { badField, isList, isObject, type Json, type JsonObject, memberOf, parseMessage, quoted } from "./json-text.ts";
 import { JSON_VECTORS } from "./json-vectors.ts";
-import { topicMatches } from "./topic-filter.ts";
 
 /** Where a device of an account of its own publishes, as long as nobody says otherwise. */
 const USUAL_TOPIC = "devices/%d/vitals";

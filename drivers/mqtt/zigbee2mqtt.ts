@@ -13,10 +13,10 @@ import type {
 } from "../../src/core/ports.ts";
 import type { QuantityName } from "../../src/core/quantities.ts";
 import { RELEASED_AT_MS, type WallMs } from "../../src/core/time.ts";
+import { isTopicFilter } from "../../src/core/topic-filter.ts";
 import { badField, isObject, type Json, type JsonObject, memberOf, parseMessage, parseStrictJson, quoted } from "./json-text.ts";
 import { createTimeFormat } from "./json-time.ts";
 import { hexOfText } from "./json-vectors.ts";
-import { isTopicFilter } from "./topic-filter.ts";
 
 /** Where Zigbee2MQTT publishes, as long as its `base_topic` is not another. */
 const USUAL_BASE = "zigbee2mqtt";

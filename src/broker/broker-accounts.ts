@@ -6,7 +6,8 @@ import { type Fault, fault } from "../core/errors.ts";
 import { LIMITS } from "../core/limits.ts";
 import { fail, type Result, succeed } from "../core/result.ts";
 import type { WallMs } from "../core/time.ts";
-import { DEVICE_RIGHTS, isFilter, type TopicRight } from "./topic-rights.ts";
+import { isTopicFilter } from "../core/topic-filter.ts";
+import { DEVICE_RIGHTS, type TopicRight } from "./topic-rights.ts";
 
 /**
  * The cost of one hash: 1 MiB and about 3 ms on a desk computer. The passwords are drawn by lot with 140 bits: nobody guesses them whatever a
@@ -251,7 +252,7 @@ async function stampOf(file: string): Promise<string> {
 function isRight(right: TopicRight): boolean {
   const { access, filter } = right;
   const isKnown = access === "publish" || access === "subscribe";
-  return isKnown && isFilter(filter) && !filter.startsWith("$share/") && filter.length <= LIMITS.brokerTopicBytesMax.value;
+  return isKnown && isTopicFilter(filter) && !filter.startsWith("$share/") && filter.length <= LIMITS.brokerTopicBytesMax.value;
 }
 
 /** Null where the text is not a file of accounts. */

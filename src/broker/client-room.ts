@@ -1,6 +1,7 @@
 import { LIMITS } from "../core/limits.ts";
 import type { BrokerArrival } from "../core/ports.ts";
 import type { Clock, WallMs } from "../core/time.ts";
+import { topicMatches } from "../core/topic-filter.ts";
 import type { Admission } from "./admission.ts";
 import type { BrokerAccount, BrokerAccounts } from "./broker-accounts.ts";
 import type { BrokerDoor, DoorOwner, Visitor } from "./broker-door.ts";
@@ -12,7 +13,7 @@ import type { RefusalLedger, RefusalReason } from "./refusals.ts";
 import type { SessionStore, SessionStoreOwner, StoredPacket } from "./session-store.ts";
 import type { Switchboard } from "./switchboard.ts";
 import { TokenBucket } from "./token-bucket.ts";
-import { filterMatches, type GrantedTopics, grantTopics, isTopic } from "./topic-rights.ts";
+import { type GrantedTopics, grantTopics, isTopic } from "./topic-rights.ts";
 
 /** Messages since the start. */
 export interface TrafficCounts {
@@ -334,7 +335,7 @@ export class ClientRoom {
     const arrival = { topic, payload, retained: false, again: dup, messageId };
     const told = this.#furniture?.switchboard.tell(arrival, thank, () => from.held.release());
     if (told === "refused") return { kind: "not-now", reason: "queue-full" };
-    if (told === "taken" || !this.#parts.reservedTopics.some((filter) => filterMatches(filter, topic))) return TAKEN;
+    if (told === "taken" || !this.#parts.reservedTopics.some((filter) => topicMatches(filter, topic))) return TAKEN;
     return { kind: messageId === null ? "refused" : "not-now", reason: "not-listening" };
   }
 

@@ -1,8 +1,8 @@
 import { LIMITS } from "../core/limits.ts";
 import type { BrokerArrival, BrokerInlet, BrokerListener } from "../core/ports.ts";
 import type { Clock } from "../core/time.ts";
+import { topicMatches } from "../core/topic-filter.ts";
 import type { HeldThank } from "./held-thanks.ts";
-import { filterMatches } from "./topic-rights.ts";
 
 interface Line {
   readonly topics: readonly string[];
@@ -119,7 +119,7 @@ export class Switchboard {
   #linesOf(topic: string): readonly Line[] {
     const known = this.#byTopic.get(topic);
     if (known !== undefined) return known;
-    const lines = [...this.#lines].filter(({ topics }) => topics.some((filter) => filterMatches(filter, topic)));
+    const lines = [...this.#lines].filter(({ topics }) => topics.some((filter) => topicMatches(filter, topic)));
     if (this.#byTopic.size >= LIMITS.brokerTopicsKnownMax.value) this.#byTopic.clear();
     this.#byTopic.set(topic, lines);
     return lines;
