@@ -3,7 +3,7 @@ import { parseArgs } from "node:util";
 import { type Config, loadConfig } from "../../config/schema.ts";
 import type { Act } from "../core/act.ts";
 import { actText } from "../core/act-text.ts";
-import { ERRORS, type Fault, fault } from "../core/errors.ts";
+import { type Fault, fault } from "../core/errors.ts";
 import type { Text } from "../core/quantities.ts";
 import { fail, type Result, succeed } from "../core/result.ts";
 import { sqliteOrSystemCode } from "../journal/journal-folder.ts";
@@ -13,6 +13,7 @@ import { isInWindow, type TimeWindow } from "../verify/window.ts";
 import type { Command, CommandIo } from "./command.ts";
 import { readRecordFile } from "./record-file.ts";
 import { tellProblems } from "./run.ts";
+import { tellFault } from "./told-fault.ts";
 import { windowOf } from "./verify.ts";
 
 /** What was asked for. */
@@ -81,11 +82,6 @@ function questionOf(args: readonly string[], io: CommandIo): Question | null {
   }
   io.stderr(auditCommand.usage);
   return null;
-}
-
-function tellFault(reason: Fault, io: CommandIo): void {
-  const { title, remedy } = ERRORS[reason.code];
-  io.stderr(`${title.en}: ${JSON.stringify(reason.facts)} ${remedy.en} ${title.zh}。${remedy.zh}`);
 }
 
 function show(config: Config, question: Question, io: CommandIo): number {

@@ -7,11 +7,12 @@ import { BROKER_ACCOUNTS_FILE } from "../broker/broker.ts";
 import { type BrokerAccount, type BrokerAccounts, openBrokerAccounts } from "../broker/broker-accounts.ts";
 import type { TopicRight } from "../broker/topic-rights.ts";
 import { createSystemClock } from "../clock.ts";
-import { ERRORS, type Fault } from "../core/errors.ts";
+import type { Fault } from "../core/errors.ts";
 import { linkSpecOf } from "../gateway/link-spec.ts";
 import { recordDeviceAccount } from "./ask.ts";
 import type { CommandIo } from "./command.ts";
 import { tellProblems } from "./run.ts";
+import { tellFault } from "./told-fault.ts";
 
 /** What an account of the gateway's broker is to be. */
 export interface AccountWish {
@@ -43,7 +44,7 @@ export async function addDeviceAccount(configFile: string, wish: AccountWish, io
     expiresAtMs: wish.days === null ? null : createSystemClock().wall() + wish.days * DAY_MS,
     certificateOnly: wish.certificateOnly,
   });
-  if (!added.ok) return tell(added.error, io);
+  if (!added.ok) return refused(added.error, io);
   await recordDeviceAccount(config.gateway.dataFolder, { kind: "device-account-added", account: wish.name }, io);
   const account = accounts.find(wish.name);
   io.stdout(JSON.stringify({ ...(account === null ? {} : shown(account)), password: added.value.password, ...whereOf(config) }));
@@ -67,7 +68,7 @@ export async function renewDevicePassword(configFile: string, name: string, io: 
   const opened = await open(configFile, io);
   if (opened === null) return 1;
   const renewed = await opened.accounts.renewPassword(name);
-  if (!renewed.ok) return tell(renewed.error, io);
+  if (!renewed.ok) return refused(renewed.error, io);
   io.stdout(JSON.stringify({ name, password: renewed.value.password }));
   return 0;
 }
@@ -77,7 +78,7 @@ export async function forgetDeviceAccount(configFile: string, name: string, io: 
   const opened = await open(configFile, io);
   if (opened === null) return 1;
   const removed = await opened.accounts.remove(name);
-  if (!removed.ok) return tell(removed.error, io);
+  if (!removed.ok) return refused(removed.error, io);
   const { dataFolder } = opened.config.gateway;
   await recordDeviceAccount(dataFolder, { kind: "device-account-removed", account: name }, io);
   io.stdout(JSON.stringify({ ok: true, name }));
@@ -98,7 +99,7 @@ async function open(
   const parts = { now: createSystemClock().wall, random: randomBytes };
   const accounts = await openBrokerAccounts(join(dataFolder, BROKER_ACCOUNTS_FILE), parts);
   if (accounts.ok) return { config: config.value, accounts: accounts.value };
-  tell(accounts.error, io);
+  tellFault(accounts.error, io);
   return null;
 }
 
@@ -128,8 +129,7 @@ function whereOf({ broker }: Config): object {
   return { port: broker.port, tlsPort: broker.tls?.port ?? null };
 }
 
-function tell(reason: Fault, io: CommandIo): number {
-  const { title, remedy } = ERRORS[reason.code];
-  io.stderr(`${title.en}: ${JSON.stringify(reason.facts)} ${remedy.en} ${title.zh}。${remedy.zh}`);
+function refused(reason: Fault, io: CommandIo): 1 {
+  tellFault(reason, io);
   return 1;
 }

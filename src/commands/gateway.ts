@@ -9,7 +9,7 @@ import { createSystemClock } from "../clock.ts";
 import type { Deed } from "../core/act.ts";
 import type { Alert, Subject } from "../core/alert.ts";
 import { alertText } from "../core/alert-text.ts";
-import { ERRORS, type Fault, fault } from "../core/errors.ts";
+import { type Fault, fault } from "../core/errors.ts";
 import { LIMITS } from "../core/limits.ts";
 import type { Journal, Sink } from "../core/ports.ts";
 import { fail, type Result, succeed } from "../core/result.ts";
@@ -42,6 +42,7 @@ import { CONTROL_SOCKET_NAME } from "./ask.ts";
 import { PAUSES_VARIABLE, startPauseMeter } from "./bench/pauses.ts";
 import type { Command, CommandIo } from "./command.ts";
 import { configArgument, tellProblems } from "./run.ts";
+import { tellFault } from "./told-fault.ts";
 import { commandActor, createUserControl, deviceAccountDeed } from "./user-control.ts";
 
 const PROJECT_ROOT = join(import.meta.dirname, "..", "..");
@@ -140,11 +141,6 @@ function stopAsked(): Promise<void> {
 /** Resolves when the disk has come back with another journal than the one this process began without it. */
 function otherJournalCame(journal: Journal): Promise<Fault> {
   return new Promise((resolve) => journal.onOtherJournal(resolve));
-}
-
-function tellFault(reason: Fault, io: CommandIo): void {
-  const { title, remedy } = ERRORS[reason.code];
-  io.stderr(`${title.en}: ${JSON.stringify(reason.facts)} ${remedy.en} ${title.zh}。${remedy.zh}`);
 }
 
 async function open(config: Config, circumstances: Circumstances, io: CommandIo): Promise<Result<Running, Fault>> {

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { type Config, loadConfig } from "../../config/schema.ts";
-import { ERRORS, type Fault, fault } from "../core/errors.ts";
+import { type Fault, fault } from "../core/errors.ts";
 import { fail, type Result, succeed } from "../core/result.ts";
 import { sqliteOrSystemCode } from "../journal/journal-folder.ts";
 import { type JournalView, viewJournal } from "../journal/read-only.ts";
@@ -12,6 +12,7 @@ import { ALL_TIME, type TimeWindow } from "../verify/window.ts";
 import type { Command, CommandIo } from "./command.ts";
 import { readRecordFile } from "./record-file.ts";
 import { tellProblems } from "./run.ts";
+import { tellFault } from "./told-fault.ts";
 import { printLines, printTable } from "./verify-report.ts";
 
 /** What was asked for. */
@@ -120,11 +121,6 @@ function readerFiles(question: Question, config: Config, io: CommandIo): Readonl
     files.set(`upstream:${found.name}`, file);
   }
   return files;
-}
-
-function tellFault(reason: Fault, io: CommandIo): void {
-  const { title, remedy } = ERRORS[reason.code];
-  io.stderr(`${title.en}: ${JSON.stringify(reason.facts)} ${remedy.en} ${title.zh}。${remedy.zh}`);
 }
 
 /** What a verification found, and where. */

@@ -1,4 +1,4 @@
-import type { Act, Deed, Role } from "./act.ts";
+import { type AccessDeed, type Act, type BedsideDeed, type Deed, isAccessDeed, type Role } from "./act.ts";
 import { QUANTITIES, type Text } from "./quantities.ts";
 
 /** Roles as a person reads them. */
@@ -30,6 +30,10 @@ const REFUSALS = {
 
 /** What was done, in both languages, without who and when. Holds what the act holds: patients' numbers and labels too, so it belongs in no log. */
 function deedText(deed: Deed): Text {
+  return isAccessDeed(deed) ? accessText(deed) : bedsideText(deed);
+}
+
+function bedsideText(deed: BedsideDeed): Text {
   switch (deed.kind) {
     case "admit":
       return both(
@@ -74,19 +78,10 @@ function deedText(deed: Deed): Text {
         `set SpO2 scale ${deed.profile.spo2Scale} for ${deed.patientId}`,
         `${deed.patientId} 使用 SpO2 量表 ${deed.profile.spo2Scale}`,
       );
-    case "sign-in":
-    case "sign-out":
-    case "sign-in-refused":
-    case "account-added":
-    case "account-changed":
-    case "account-removed":
-    case "device-account-added":
-    case "device-account-removed":
-      return accessText(deed);
   }
 }
 
-function accessText(deed: Extract<Deed, { kind: `sign-${string}` | `${string}account-${string}` }>): Text {
+function accessText(deed: AccessDeed): Text {
   switch (deed.kind) {
     case "sign-in":
       return both("signed in", "登录");

@@ -85,6 +85,22 @@ export type AccessDeed =
   | { readonly kind: "device-account-added"; readonly account: string }
   | { readonly kind: "device-account-removed"; readonly account: string };
 
+const ACCESS_KINDS: Readonly<Record<AccessDeed["kind"], true>> = {
+  "sign-in": true,
+  "sign-out": true,
+  "sign-in-refused": true,
+  "account-added": true,
+  "account-changed": true,
+  "account-removed": true,
+  "device-account-added": true,
+  "device-account-removed": true,
+};
+
+/** Whether a deed is about who came in and who may, and changes nothing at the bedside. */
+export function isAccessDeed(deed: Deed): deed is AccessDeed {
+  return Object.hasOwn(ACCESS_KINDS, deed.kind);
+}
+
 /** What the scores need to know of a patient. */
 export interface PatientProfile {
   readonly kind: "adult";

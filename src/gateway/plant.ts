@@ -1,4 +1,13 @@
-import type { Act, Consciousness, Deed, LimitSide, PatientProfile, Verdict } from "../core/act.ts";
+import {
+  type Act,
+  type BedsideDeed,
+  type Consciousness,
+  type Deed,
+  isAccessDeed,
+  type LimitSide,
+  type PatientProfile,
+  type Verdict,
+} from "../core/act.ts";
 import { type Fault, fault } from "../core/errors.ts";
 import type { AlertId, BedId, DeviceId, PatientId, Seq, UserId } from "../core/ids.ts";
 import { LIMITS } from "../core/limits.ts";
@@ -100,6 +109,15 @@ export function checkDeed(
   given: { readonly deed: Deed; readonly nowMs: number },
 ): Result<void, Fault> {
   const { deed, nowMs } = given;
+  return isAccessDeed(deed) ? succeed(undefined) : checkBedsideDeed(plant, plan, { deed, nowMs });
+}
+
+function checkBedsideDeed(
+  plant: PlantState,
+  plan: PlantPlan,
+  given: { readonly deed: BedsideDeed; readonly nowMs: number },
+): Result<void, Fault> {
+  const { deed, nowMs } = given;
   switch (deed.kind) {
     case "admit":
       if (plan.bedIds.has(deed.bedId) && plant.patients.has(deed.patientId)) return refuse("already-admitted");
@@ -134,14 +152,6 @@ export function checkDeed(
       return plant.patients.has(deed.patientId) ? succeed(undefined) : refuse("unknown-patient");
     case "acknowledge":
     case "verdict":
-    case "sign-in":
-    case "sign-out":
-    case "sign-in-refused":
-    case "account-added":
-    case "account-changed":
-    case "account-removed":
-    case "device-account-added":
-    case "device-account-removed":
       return succeed(undefined);
   }
 }
@@ -177,7 +187,10 @@ function checkLimit(plant: PlantState, deed: Extract<Deed, { kind: "set-limit" }
 
 /** The plant after an act. Acts that no longer fit (a bed removed from the configuration) leave it as it is. */
 export function applyAct(plant: PlantState, act: Act): PlantState {
-  const deed = act.deed;
+  return isAccessDeed(act.deed) ? plant : applyDeed(plant, act.deed, act);
+}
+
+function applyDeed(plant: PlantState, deed: BedsideDeed, act: Act): PlantState {
   switch (deed.kind) {
     case "admit":
       return withPatient(plant, {
@@ -230,14 +243,6 @@ export function applyAct(plant: PlantState, act: Act): PlantState {
         verdicts: withVerdict(plant.verdicts, deed.alertId, { verdict: deed.verdict, by: act.by, atMs: act.atMs }),
       };
     case "acknowledge":
-    case "sign-in":
-    case "sign-out":
-    case "sign-in-refused":
-    case "account-added":
-    case "account-changed":
-    case "account-removed":
-    case "device-account-added":
-    case "device-account-removed":
       return plant;
   }
 }

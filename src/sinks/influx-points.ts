@@ -1,4 +1,4 @@
-import type { Act, Deed } from "../core/act.ts";
+import { type Act, type BedsideDeed, isAccessDeed } from "../core/act.ts";
 import type { Alert, Evidence } from "../core/alert.ts";
 import type { PatientId } from "../core/ids.ts";
 import type { InfluxMeasurement, InfluxMeasurements } from "../core/influx-measurements.ts";
@@ -226,7 +226,7 @@ function crossingOf(evidence: Evidence): { readonly value?: number; readonly lim
 /** Who signed in, and whose accounts there are, is nothing for a ward's trends: such acts stay in the journal. */
 function actPoints(record: Act, parts: InfluxPointParts): readonly InfluxPoint[] {
   const { deed } = record;
-  const details = detailsOf(deed, parts);
+  const details = isAccessDeed(deed) ? null : detailsOf(deed, parts);
   if (details === null) return [];
   const tags = {
     gateway: parts.gatewayId,
@@ -239,7 +239,7 @@ function actPoints(record: Act, parts: InfluxPointParts): readonly InfluxPoint[]
 }
 
 /** What is told of a deed beside whom it is about: no labels, notes or reasons, which are people's words. Null: nothing at all. */
-function detailsOf(deed: Deed, parts: InfluxPointParts): FieldsOf<"act"> | null {
+function detailsOf(deed: BedsideDeed, parts: InfluxPointParts): FieldsOf<"act"> | null {
   switch (deed.kind) {
     case "admit":
       return { demonstration: deed.demonstration };
@@ -264,14 +264,6 @@ function detailsOf(deed: Deed, parts: InfluxPointParts): FieldsOf<"act"> | null 
     case "set-profile":
       return {};
     case "correct-patient":
-    case "sign-in":
-    case "sign-out":
-    case "sign-in-refused":
-    case "account-added":
-    case "account-changed":
-    case "account-removed":
-    case "device-account-added":
-    case "device-account-removed":
       return null;
   }
 }
