@@ -5,6 +5,7 @@ import { describe, expect, test } from "vitest";
 import { bedId, deviceId } from "../src/core/ids.ts";
 import type { WaveView } from "../src/core/stream.ts";
 import { pagesAreStale, stampPages } from "../src/dashboard/server/pages-build.ts";
+import { createSweep } from "../src/dashboard/web/bed/sweep.ts";
 import {
   burstGain,
   burstTones,
@@ -13,9 +14,7 @@ import {
   SILENCE,
   type SoundNeed,
   soundNeeds,
-} from "../src/dashboard/web/sound-plan.ts";
-import { createSweep } from "../src/dashboard/web/sweep.ts";
-import { firstLanguage, say, TEXTS, type TextKey } from "../src/dashboard/web/texts.ts";
+} from "../src/dashboard/web/sound/sound-plan.ts";
 import {
   alertsOfBed,
   applyMessage,
@@ -24,8 +23,9 @@ import {
   scoreUrgency,
   sortAlerts,
   unrealOrigins,
-} from "../src/dashboard/web/ward.ts";
-import { ageText, contentText, inputValueText, valueText } from "../src/dashboard/web/words.ts";
+} from "../src/dashboard/web/state/ward.ts";
+import { firstLanguage, say, TEXTS, type TextKey } from "../src/dashboard/web/words/texts.ts";
+import { ageText, contentText, inputValueText, valueText } from "../src/dashboard/web/words/words.ts";
 import { bedView, createScriptedWard, deviceView, limitAlert, numberView } from "./support/scripted-ward.ts";
 
 const nowMs = Date.UTC(2026, 0, 2, 3, 4, 5);

@@ -7,8 +7,8 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { PictureView, StreamMessage } from "../src/core/stream.ts";
 import { type Dashboard, startDashboard } from "../src/dashboard/server/dashboard.ts";
 import { createOneTimeToken } from "../src/dashboard/server/sessions.ts";
-import { say } from "../src/dashboard/web/texts.ts";
-import { freshnessOf } from "../src/dashboard/web/ward.ts";
+import { freshnessOf } from "../src/dashboard/web/state/ward.ts";
+import { say } from "../src/dashboard/web/words/texts.ts";
 import { createSimulatedClock } from "./support/simulated-clock.ts";
 import { type SmallWard, startSmallWard } from "./support/small-ward.ts";
 

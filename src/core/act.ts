@@ -15,7 +15,7 @@ export interface LimitSide {
 /** What a person says of an alert: true and relevant, true but nothing to be done, or false. */
 export type Verdict = "relevant" | "not-actionable" | "false";
 
-/** What somebody who is signed in may do; `src/dashboard/server/rights.ts` says what each may. */
+/** What somebody who is signed in may do; `rights.ts` says what each may. */
 export type Role = "nurse" | "engineer" | "auditor" | "administrator" | "family";
 
 /** The doors through which somebody acts. */

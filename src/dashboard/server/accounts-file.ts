@@ -5,7 +5,7 @@ import type { AccessDeed, Role } from "../../core/act.ts";
 import { type Fault, fault } from "../../core/errors.ts";
 import type { PatientId } from "../../core/ids.ts";
 import { fail, type Result, succeed } from "../../core/result.ts";
-import { ROLES } from "./rights.ts";
+import { ROLES } from "../../core/rights.ts";
 
 /** One person who may sign in, as kept in `accounts.json`. The password itself is nowhere. */
 export interface Account {

@@ -3,10 +3,10 @@ import type { Fault } from "../../core/errors.ts";
 import { type PatientId, patientId } from "../../core/ids.ts";
 import type { Actor } from "../../core/ports.ts";
 import { type Result, succeed } from "../../core/result.ts";
+import { ROLES } from "../../core/rights.ts";
 import type { Clock } from "../../core/time.ts";
 import type { Accounts, AccountView } from "./accounts.ts";
 import type { WaitingChange } from "./accounts-file.ts";
-import { ROLES } from "./rights.ts";
 
 /** What may be asked about accounts. */
 export type UserRequest =

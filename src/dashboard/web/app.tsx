@@ -1,15 +1,15 @@
 import { useEffect, useState } from "preact/hooks";
-import { AlertList } from "./alert-list.tsx";
-import { STARS } from "./alert-row.tsx";
-import { BedPage } from "./bed-page.tsx";
-import { Dialogs } from "./dialogs.tsx";
-import { Banners, GatewayStrip, TopBar } from "./frame.tsx";
-import { listenToKeys } from "./keyboard.ts";
-import type { PageState, PageView } from "./page-state.ts";
-import { SignIn } from "./sign-in.tsx";
-import { say } from "./texts.ts";
-import { Wall } from "./wall.tsx";
-import { sortAlerts } from "./ward.ts";
+import { AlertList } from "./alerts/alert-list.tsx";
+import { STARS } from "./alerts/alert-row.tsx";
+import { BedPage } from "./bed/bed-page.tsx";
+import { Dialogs } from "./frame/dialogs.tsx";
+import { Banners, GatewayStrip, TopBar } from "./frame/frame.tsx";
+import { listenToKeys } from "./frame/keyboard.ts";
+import { SignIn } from "./frame/sign-in.tsx";
+import type { PageState, PageView } from "./state/page-state.ts";
+import { sortAlerts } from "./state/ward.ts";
+import { Wall } from "./wall/wall.tsx";
+import { say } from "./words/texts.ts";
 
 /** The pages, whole. */
 export function App({ state }: { readonly state: PageState }) {

@@ -1,9 +1,17 @@
 import { render } from "preact";
 import { App } from "./app.tsx";
-import { createGatewayDoor } from "./gateway-door.ts";
-import { createPageClock } from "./page-clock.ts";
-import { PageState } from "./page-state.ts";
-import "./style.css";
+import { createGatewayDoor } from "./state/gateway-door.ts";
+import { createPageClock } from "./state/page-clock.ts";
+import { PageState } from "./state/page-state.ts";
+import "./style/base.css";
+import "./style/buttons.css";
+import "./style/frame.css";
+import "./style/wall.css";
+import "./style/alerts.css";
+import "./style/bed.css";
+import "./style/dialogs.css";
+import "./style/density.css";
+import "./style/narrow.css";
 
 const place = document.getElementById("page");
 if (place !== null) {

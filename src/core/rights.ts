@@ -1,0 +1,68 @@
+import type { BedsideDeed, Role } from "./act.ts";
+import type { AlertNature } from "./alert.ts";
+
+/** Every role, as accounts name them. */
+export const ROLES = ["nurse", "engineer", "auditor", "administrator", "family"] as const satisfies readonly Role[];
+
+const EVERYBODY: readonly Role[] = ROLES;
+const STAFF: readonly Role[] = ["nurse", "engineer", "auditor", "administrator"];
+const AT_THE_BEDSIDE: readonly Role[] = ["nurse", "administrator"];
+
+/**
+ * Who may ask what of the HTTP server: each route under `/api/` with the roles that may use it; `anyone` needs no sign-in. A route that is
+ * not here is answered to nobody. What a family is told of is its own patient only, whatever the route (`family-view.ts`).
+ */
+// biome-ignore format: one row a line, so that it reads as the table it is.
+export const ROUTE_RIGHTS: Readonly<Record<string, "anyone" | readonly Role[]>> = {
+  "GET /api/healthz": "anyone",
+  "GET /api/session": "anyone",
+  "POST /api/first-account": "anyone",
+  "POST /api/sign-in": "anyone",
+  "POST /api/sign-out": "anyone",
+  "GET /api/picture": EVERYBODY,
+  "GET /api/stream": EVERYBODY,
+  "GET /api/trend": EVERYBODY,
+  "GET /api/strip": EVERYBODY,
+  "GET /api/notes": ["nurse", "auditor", "administrator"],
+  "GET /api/audit": ["auditor", "administrator"],
+  "GET /api/users": ["auditor", "administrator"],
+  "POST /api/acts": STAFF,
+};
+
+/** Who may do what through a page. */
+// biome-ignore format: one row a line, so that it reads as the table it is.
+export const DEED_RIGHTS: Readonly<Record<BedsideDeed["kind"], readonly Role[]>> = {
+  "admit": AT_THE_BEDSIDE,
+  "discharge": AT_THE_BEDSIDE,
+  "transfer": AT_THE_BEDSIDE,
+  "merge": AT_THE_BEDSIDE,
+  "correct-patient": AT_THE_BEDSIDE,
+  "assign": AT_THE_BEDSIDE,
+  "release": AT_THE_BEDSIDE,
+  "confirm-assignment": AT_THE_BEDSIDE,
+  "set-limit": AT_THE_BEDSIDE,
+  "set-profile": AT_THE_BEDSIDE,
+  "enter-consciousness": AT_THE_BEDSIDE,
+  "enter-oxygen": AT_THE_BEDSIDE,
+  "note": AT_THE_BEDSIDE,
+  "verdict": AT_THE_BEDSIDE,
+  // An engineer for technical alerts only: a patient's alert is known when somebody at the bedside knows it.
+  "acknowledge": ["nurse", "administrator", "engineer"],
+};
+
+/**
+ * Whether somebody may do a deed.
+ *
+ * @param role    Null where nobody signs in: then everybody who reaches the page may.
+ * @param nature  Of the alert that the deed is about; null where it is about none that is open.
+ */
+export function mayDo(role: Role | null, kind: BedsideDeed["kind"], nature: AlertNature | null): boolean {
+  if (role === null) return true;
+  if (!DEED_RIGHTS[kind].includes(role)) return false;
+  return role !== "engineer" || kind !== "acknowledge" || nature === "technical";
+}
+
+/** Whether somebody may use a route; `null` as role: nobody is signed in. */
+export function mayUse(role: Role | null, right: "anyone" | readonly Role[]): boolean {
+  return right === "anyone" || (role !== null && right.includes(role));
+}

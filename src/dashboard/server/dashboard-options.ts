@@ -1,0 +1,34 @@
+import type { Role } from "../../core/act.ts";
+import type { OperationsView } from "../../core/operations.ts";
+import type { PerformAct } from "../../core/ports.ts";
+import type { Clock } from "../../core/time.ts";
+import type { DashboardSource } from "./source.ts";
+
+/** Where and how the page is served. */
+export interface DashboardOptions {
+  /** Address to listen on; `127.0.0.1` unless the configuration says otherwise. */
+  readonly host: string;
+  /** TCP port; 0 takes any free one. */
+  readonly port: number;
+  /** Folder of `accounts.json` and `sessions.json`, made with mode 0700 when missing. */
+  readonly dataFolder: string;
+  /** Folder of the built pages, `dist/dashboard` of the project. */
+  readonly webFolder: string;
+  /** False only where everybody who reaches the port may see and act. */
+  readonly signIn: boolean;
+  /** File of the bearer token with which others than this machine get `/metrics`; null or left out: nobody else does. */
+  readonly metricsTokenFile?: string | null;
+  /** How long a session of each role lasts at most, in minutes; `sessionHoursMax` where it is left out. */
+  readonly sessionMinutes?: Readonly<Record<Role, number>>;
+}
+
+/** What the page needs of the gateway. */
+export interface DashboardParts {
+  readonly clock: Clock;
+  readonly source: DashboardSource;
+  readonly perform: PerformAct;
+  /** Cryptographically strong random bytes, `randomBytes` of node:crypto. */
+  readonly random: (bytes: number) => Buffer;
+  /** How the gateway's process does, for `/metrics` and `/readyz`; left out: there are none. */
+  readonly operations?: () => OperationsView;
+}

@@ -1,0 +1,27 @@
+import { maySee } from "../state/may.ts";
+import type { PageView } from "../state/page-state.ts";
+import type { Place } from "../state/place.ts";
+import { say, type TextKey } from "../words/texts.ts";
+
+/** Every page that is reached from the head of the screen, in its order, and what it needs to be told. */
+const PAGES: readonly { readonly kind: Place["kind"]; readonly href: string; readonly text: TextKey; readonly route: string }[] =
+  [
+    { kind: "wall", href: "#/", text: "wall", route: "GET /api/picture" },
+    { kind: "alerts", href: "#/alerts", text: "alerts", route: "GET /api/picture" },
+  ];
+
+/** The ways to the pages that whoever is signed in may see. */
+export function Navigation({ view }: { readonly view: PageView }) {
+  const { language, ward } = view;
+  const active = ward?.alerts.filter((alert) => alert.state === "active").length ?? 0;
+  return (
+    <nav>
+      {PAGES.filter(({ route }) => maySee(view.session, route)).map(({ kind, href, text }) => (
+        <a key={kind} href={href} aria-current={view.place.kind === kind ? "page" : undefined}>
+          {say(language, text)}
+          {kind === "alerts" && <span class={`count${active > 0 ? " count--active" : ""}`}>{ward?.alerts.length ?? 0}</span>}
+        </a>
+      ))}
+    </nav>
+  );
+}

@@ -1,0 +1,23 @@
+/** Where in the pages a person is; told by the part of the address behind `#`. */
+export type Place =
+  | { readonly kind: "wall" }
+  | { readonly kind: "alerts" }
+  | { readonly kind: "bed"; readonly bedId: string }
+  | { readonly kind: "first"; readonly token: string };
+
+/** The place that an address means; the wall where it means none. */
+export function placeOf(hash: string): Place {
+  const [, kind, rest] = /^#\/(bed|first|alerts)(?:\/(.+))?$/.exec(hash) ?? [];
+  if (kind === "alerts") return { kind };
+  if (kind === "first" && rest !== undefined) return { kind, token: rest };
+  if (kind === "bed" && rest !== undefined) return { kind, bedId: decoded(rest) };
+  return { kind: "wall" };
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
