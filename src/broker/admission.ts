@@ -1,10 +1,10 @@
 import { LIMITS } from "../core/limits.ts";
 import { fail, type Result, succeed } from "../core/result.ts";
 import type { Clock } from "../core/time.ts";
+import { TokenBucket } from "../core/token-bucket.ts";
 import type { BrokerAccount, BrokerAccounts } from "./broker-accounts.ts";
 import type { PasswordAnswer, PasswordCheck } from "./password-check.ts";
 import type { RefusalReason } from "./refusals.ts";
-import { TokenBucket } from "./token-bucket.ts";
 
 /** Somebody who wants in. */
 export interface Applicant {

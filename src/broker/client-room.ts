@@ -1,6 +1,7 @@
 import { LIMITS } from "../core/limits.ts";
 import type { BrokerArrival } from "../core/ports.ts";
 import type { Clock, WallMs } from "../core/time.ts";
+import { TokenBucket } from "../core/token-bucket.ts";
 import { topicMatches } from "../core/topic-filter.ts";
 import type { Admission } from "./admission.ts";
 import type { BrokerAccount, BrokerAccounts } from "./broker-accounts.ts";
@@ -12,7 +13,6 @@ import type { PublishPacket } from "./publish-packet.ts";
 import type { RefusalLedger, RefusalReason } from "./refusals.ts";
 import type { SessionStore, SessionStoreOwner, StoredPacket } from "./session-store.ts";
 import type { Switchboard } from "./switchboard.ts";
-import { TokenBucket } from "./token-bucket.ts";
 import { type GrantedTopics, grantTopics, isTopic } from "./topic-rights.ts";
 
 /** Messages since the start. */

@@ -2,12 +2,12 @@ import type { Socket } from "node:net";
 import { Duplex } from "node:stream";
 import { LIMITS } from "../core/limits.ts";
 import type { Clock, MonotonicMs, Timer, WallMs } from "../core/time.ts";
+import { type Pace, TokenBucket } from "../core/token-bucket.ts";
 import { type HeldThank, HeldThanks } from "./held-thanks.ts";
 import { OutgoingFilter } from "./outgoing-filter.ts";
 import { type Framed, PACKET, PacketFramer } from "./packet-framer.ts";
 import { type PublishPacket, readPublish } from "./publish-packet.ts";
 import type { RefusalReason } from "./refusals.ts";
-import { type Pace, TokenBucket } from "./token-bucket.ts";
 import { isTopic } from "./topic-rights.ts";
 
 /** Why a connection ended, in a word. */

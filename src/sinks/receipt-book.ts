@@ -4,6 +4,7 @@ import { LIMITS } from "../core/limits.ts";
 import type { Journal } from "../core/ports.ts";
 import type { JournalRecord } from "../core/record.ts";
 import type { Clock, Timer } from "../core/time.ts";
+import { TokenBucket } from "../core/token-bucket.ts";
 import type { ReceiptMessage } from "../core/upstream.ts";
 
 /** What a book of receipts needs. */
@@ -57,14 +58,14 @@ class Book {
   readonly #waiting = new Set<Entry>();
   readonly #uncommitted = new Set<Entry>();
   #isReady = false;
-  #allowance = BURST_COUNT;
-  #allowedAtMs: number;
+  readonly #pace: TokenBucket;
   #paceTimer: Timer | null = null;
   #isMany = false;
 
   constructor(parts: ReceiptBookParts) {
     this.#parts = parts;
-    this.#allowedAtMs = parts.clock.monotonic();
+    const perSecond = LIMITS.upstreamReceiptsPerSecondMax.value;
+    this.#pace = new TokenBucket({ perSecond, atOnce: BURST_COUNT }, parts.clock.monotonic());
   }
 
   async begin(): Promise<void> {
@@ -120,12 +121,10 @@ class Book {
   #takeWaiting(): void {
     const { clock, stop, record } = this.#parts;
     if (!this.#isReady || stop.aborted) return;
-    const passedMs = clock.monotonic() - this.#allowedAtMs;
-    this.#allowedAtMs = clock.monotonic();
-    this.#allowance = Math.min(BURST_COUNT, this.#allowance + (passedMs / 1000) * LIMITS.upstreamReceiptsPerSecondMax.value);
+    const nowMs = clock.monotonic();
     for (const entry of this.#waiting) {
-      if (this.#allowance < 1) break;
-      this.#allowance -= 1;
+      if (this.#pace.waitMs(nowMs) > 0) break;
+      this.#pace.take(1, nowMs);
       this.#waiting.delete(entry);
       entry.number = record(entry.receipt);
       this.#uncommitted.add(entry);
@@ -137,7 +136,7 @@ class Book {
   /** Many begins when one must wait for the pace, and is over when a whole burst would be allowed again. */
   #tellMany(): void {
     const waitingCount = this.#waiting.size;
-    const isMany = waitingCount > 0 || (this.#isMany && this.#allowance < BURST_COUNT);
+    const isMany = waitingCount > 0 || (this.#isMany && !this.#pace.isFull(this.#parts.clock.monotonic()));
     if (isMany === this.#isMany) return;
     this.#isMany = isMany;
     const perSecond = LIMITS.upstreamReceiptsPerSecondMax.value;

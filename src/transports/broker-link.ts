@@ -4,7 +4,7 @@ import type { BrokerArrival, BrokerInlet, Link, LinkSpec } from "../core/ports.t
 import { fail } from "../core/result.ts";
 import type { Clock, Timer } from "../core/time.ts";
 import { createEventQueue, type EventQueue } from "./event-queue.ts";
-import { messageIdentity } from "./mqtt.ts";
+import { messageMarks, OwedThanks } from "./mqtt-message.ts";
 
 type EmbeddedSource = Extract<Extract<LinkSpec, { kind: "mqtt" }>["source"], { kind: "embedded" }>;
 
@@ -14,11 +14,6 @@ export interface BrokerLinkParts {
   readonly inlet: BrokerInlet;
   /** Ends the link as `close` does. */
   readonly stop: AbortSignal;
-}
-
-interface ThankLater {
-  readonly position: number;
-  readonly thank: () => void;
 }
 
 /**
@@ -47,7 +42,7 @@ class BrokerLink {
   readonly #queue: EventQueue;
   readonly #stopListening: () => void;
   #position = 0;
-  #owed: ThankLater[] = [];
+  readonly #owed = new OwedThanks();
   /** Null before the device was there or was missed. */
   #isUp: boolean | null = null;
   /** After a start devices need some seconds to come back: that they are not there yet is no trouble. */
@@ -83,8 +78,7 @@ class BrokerLink {
   }
 
   committed(upToPosition: number): void {
-    const thanked = this.#owed.findIndex((one) => one.position > upToPosition);
-    for (const one of this.#owed.splice(0, thanked < 0 ? this.#owed.length : thanked)) one.thank();
+    this.#owed.pay(upToPosition);
   }
 
   async close(): Promise<void> {
@@ -98,8 +92,7 @@ class BrokerLink {
   #take(arrival: BrokerArrival, thank: () => void): boolean {
     if (this.#queue.isFull()) return false;
     this.#position += 1;
-    this.#owed.push({ position: this.#position, thank });
-    const identity = messageIdentity(arrival);
+    this.#owed.add(this.#position, thank);
     this.#queue.push({
       kind: "bytes",
       position: this.#position,
@@ -107,9 +100,7 @@ class BrokerLink {
       bytes: arrival.payload,
       receivedAtMs: this.#clock.wall(),
       receivedMonotonicMs: this.#clock.monotonic(),
-      ...(arrival.retained || arrival.again ? { kept: true } : {}),
-      ...(arrival.retained ? { retained: true } : {}),
-      ...(identity === null ? {} : { identity }),
+      ...messageMarks(arrival, arrival.again),
     });
     return true;
   }
@@ -118,8 +109,7 @@ class BrokerLink {
     if (this.#isUp === true) return;
     this.#coming?.stop();
     this.#isUp = true;
-    // What a former connection is still owed: its sender sends it again.
-    this.#owed = [];
+    this.#owed.forget();
     this.#queue.push({ kind: "up", atMonotonicMs: this.#clock.monotonic() });
   }
 

@@ -1,9 +1,9 @@
-import { createHash } from "node:crypto";
 import { type ErrorCode, type Fault, fault } from "../core/errors.ts";
 import type { LinkSpec } from "../core/ports.ts";
 import { fail, type Result, succeed } from "../core/result.ts";
 import type { Clock, Timer } from "../core/time.ts";
 import { connectMqtt, type MqttArrival, type MqttConnection } from "../mqtt/connection.ts";
+import { messageMarks, OwedThanks } from "./mqtt-message.ts";
 import { type Connection, type ConnectionListener, type Dialler, WRITTEN } from "./reopening-link.ts";
 
 type MqttSpec = Extract<LinkSpec, { kind: "mqtt" }>;
@@ -69,17 +69,12 @@ async function askForEndOfQueue(connection: MqttConnection, arrivals: Arrivals, 
   return sent.ok || sent.error.kind === "lost";
 }
 
-interface ThankLater {
-  readonly position: number;
-  readonly thank: () => void;
-}
-
 /** What comes over one connection: handed on with what is known of its age, and thanked for when it is said so. */
 class Arrivals {
   readonly #listener: ConnectionListener;
   readonly #marker: string;
   readonly #clock: Clock;
-  readonly #owed: ThankLater[] = [];
+  readonly #owed = new OwedThanks();
   /** True until what the server had queued has come. */
   #isCatchingUp = true;
   #quiet: Timer | null = null;
@@ -97,18 +92,12 @@ class Arrivals {
       return;
     }
     if (this.#quiet !== null) this.awaitQuiet();
-    const kept = this.#isCatchingUp || arrival.retained || arrival.redelivered;
-    const identity = messageIdentity(arrival);
-    const retained = arrival.retained ? { retained: true } : {};
-    const more = { ...(kept ? { kept } : {}), ...retained, ...(identity === null ? {} : { identity }) };
-    this.#owed.push({ position: this.#listener.bytes(arrival.topic, arrival.payload, more), thank });
+    const marks = messageMarks(arrival, this.#isCatchingUp || arrival.redelivered);
+    this.#owed.add(this.#listener.bytes(arrival.topic, arrival.payload, marks), thank);
   };
 
   thank(upToPosition: number): void {
-    for (let first = this.#owed[0]; first !== undefined && first.position <= upToPosition; first = this.#owed[0]) {
-      first.thank();
-      this.#owed.shift();
-    }
+    this.#owed.pay(upToPosition);
   }
 
   awaitQuiet(): void {
@@ -126,17 +115,6 @@ class Arrivals {
     this.#quiet = null;
     this.#isCatchingUp = false;
   }
-}
-
-/** The same for a message and for each time it is sent again; null where it is sent once (QoS 0). */
-export function messageIdentity(message: {
-  readonly topic: string;
-  readonly payload: Uint8Array;
-  readonly messageId: number | null;
-}): string | null {
-  if (message.messageId === null) return null;
-  const digest = createHash("sha1").update(message.topic).update("\0").update(message.payload).digest("base64");
-  return `${message.messageId}:${digest}`;
 }
 
 function connectionOf(connection: MqttConnection, arrivals: Arrivals): Connection {

@@ -1,4 +1,4 @@
-import type { MonotonicMs } from "../core/time.ts";
+import type { MonotonicMs } from "./time.ts";
 
 /** A pace: so many at once, and so many a second in the long run. */
 export interface Pace {
