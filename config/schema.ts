@@ -25,6 +25,17 @@ const sessionMinutes = z
 const quantity = z.enum(QUANTITY_NAMES as [string, ...string[]]);
 const driverId = z.enum(DRIVERS.map((driver) => driver.id) as [string, ...string[]]);
 
+const shortText = z.string().trim().min(1).max(40);
+
+const bed = z.strictObject({
+  id: name,
+  title: shortText.describe("What staff call it, such as 301-2."),
+  room: shortText.optional().describe("The room it stands in, such as 301; beds of the same room are written alike."),
+  ward: shortText
+    .optional()
+    .describe("The ward it belongs to, such as 3 East; the wall groups beds by it where there is more than one."),
+});
+
 const serialLink = z
   .strictObject({
     kind: z.literal("serial"),
@@ -347,7 +358,7 @@ export const configSchema = z
           ),
       })
       .prefault({}),
-    beds: z.array(z.strictObject({ id: name, title: z.string().min(1).max(40) })).default([]),
+    beds: z.array(bed).default([]).describe("Shown in this order."),
     broker: broker.optional(),
     mqttServers: z.array(mqttServer).default([]),
     devices: z.array(device).default([]),

@@ -70,6 +70,9 @@ export interface NoteView {
 export interface BedView {
   readonly bedId: BedId;
   readonly title: string;
+  /** The room it stands in and the ward it belongs to, as the configuration says; null where it does not. */
+  readonly room: string | null;
+  readonly ward: string | null;
   readonly patient: {
     readonly patientId: PatientId;
     readonly label: string;

@@ -1,3 +1,4 @@
+import type { Config } from "../../config/schema.ts";
 import type { Alert } from "../core/alert.ts";
 import { type BedId, bedId, type DeviceId } from "../core/ids.ts";
 import type { Origin } from "../core/observation.ts";
@@ -18,7 +19,8 @@ export interface DeviceTag {
 
 /** Where the pictures come from. */
 export interface PictureParts {
-  readonly beds: readonly { readonly id: string; readonly title: string }[];
+  /** In the order in which they are shown. */
+  readonly beds: Config["beds"];
   readonly tags: ReadonlyMap<DeviceId, DeviceTag>;
   readonly lines: ReadonlyMap<DeviceId, DeviceLine>;
   readonly plant: () => PlantState;
@@ -42,7 +44,7 @@ export interface Pictures {
 
 /** Makes the picture maker. */
 export function createPictures(parts: PictureParts): Pictures {
-  const titles = new Map(parts.beds.map((bed) => [bedId(bed.id), bed.title]));
+  const plannedBeds = new Map(parts.beds.map((bed) => [bedId(bed.id), bed]));
 
   const bedOf = (id: DeviceId): BedId | null => {
     const plant = parts.plant();
@@ -68,13 +70,15 @@ export function createPictures(parts: PictureParts): Pictures {
   };
 
   const bed = (id: BedId): BedView | null => {
-    const title = titles.get(id);
-    if (title === undefined) return null;
+    const planned = plannedBeds.get(id);
+    if (planned === undefined) return null;
     const patient = [...parts.plant().patients.values()].find((candidate) => candidate.bedId === id);
     const watched = patient === undefined ? null : parts.viewOf(patient.patientId);
     return {
       bedId: id,
-      title,
+      title: planned.title,
+      room: planned.room ?? null,
+      ward: planned.ward ?? null,
       patient: patient === undefined ? null : patientView(patient, watched, parts.limits),
       numbers: watched?.numbers ?? [],
       answers: (watched?.answers ?? []).map((answer) => ({ ...answer, title: parts.titleOf(answer.modelId) })),
@@ -92,7 +96,7 @@ export function createPictures(parts: PictureParts): Pictures {
     whole: () => ({
       nowMs: parts.nowMs(),
       gateway: parts.gatewayView(),
-      beds: [...titles.keys()].map(bed).filter((view) => view !== null),
+      beds: [...plannedBeds.keys()].map(bed).filter((view) => view !== null),
       unassigned: unassigned(),
       alerts: parts.openAlerts(),
     }),

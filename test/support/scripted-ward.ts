@@ -229,6 +229,8 @@ export function bedView(id: string, nowMs: number, more: Partial<BedView> = {}):
   return {
     bedId: bedId(id),
     title: `Bed ${id.replace(/\D/g, "")}`,
+    room: null,
+    ward: null,
     patient: {
       patientId: patientId(`patient-of-${id}`),
       label: "W. L.",
