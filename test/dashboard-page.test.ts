@@ -1,134 +1,14 @@
-import { randomBytes } from "node:crypto";
-import { existsSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { connect, createServer, type Server, type Socket } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createSystemClock } from "../src/clock.ts";
+import { describe, test } from "vitest";
 import { deviceId } from "../src/core/ids.ts";
 import { wallMs } from "../src/core/time.ts";
-import { type Dashboard, startDashboard } from "../src/dashboard/server/dashboard.ts";
-import { buildPages, pagesAreStale, pagesFolder } from "../src/dashboard/server/pages-build.ts";
-import {
-  bedView,
-  createScriptedWard,
-  deviceView,
-  gatewayView,
-  limitAlert,
-  numberView,
-  type ScriptedWard,
-} from "./support/scripted-ward.ts";
-
-const projectRoot = join(import.meta.dirname, "..");
-const chromiumPath = "/usr/bin/chromium";
-const chromiumIsThere = existsSync(chromiumPath);
-/** A folder for pictures of the page, for whoever wants to look at it. */
-const pictures = process.env["PICTURES"];
-if (!chromiumIsThere)
-  process.stderr.write(`\nSKIPPED: the page was not tested, ${chromiumPath} is missing (apt install chromium)\n\n`);
-
-/** Counts the tones that start, and keeps what the page asked of other hosts. */
-const spies = `
-  window.tones = 0;
-  const start = OscillatorNode.prototype.start;
-  OscillatorNode.prototype.start = function (...given) { window.tones++; return start.apply(this, given); };
-`;
-
-let browser: Browser;
-
-/** A ward with its own gateway and browser window, so that tests can run side by side. */
-interface Stage {
-  readonly ward: ScriptedWard;
-  /** The gateway's data folder. */
-  readonly folder: string;
-  readonly url: () => string;
-  readonly oneTimeLink: () => string;
-  readonly serve: (more: { readonly port?: number; readonly signIn?: boolean }) => Promise<void>;
-  readonly stop: () => Promise<void>;
-  readonly open: (
-    path: string,
-    more?: { readonly locale?: string; readonly width?: number; readonly reduced?: boolean },
-  ) => Promise<Page>;
-}
-
-async function openStage(
-  whenFinished: (work: () => Promise<void>) => void,
-  more: { readonly signIn?: boolean } = {},
-): Promise<Stage> {
-  const folder = await mkdtemp(join(tmpdir(), "vigil-page-"));
-  const nowMs = Date.now();
-  const ward = createScriptedWard({ nowMs: Date.now, beds: [bedView("bed-1", nowMs), bedView("bed-2", nowMs)] });
-  const troubles: string[] = [];
-  const contexts: BrowserContext[] = [];
-  let dashboard: Dashboard | null = null;
-  const stop = async () => {
-    await dashboard?.close();
-    dashboard = null;
-  };
-  const serve: Stage["serve"] = async ({ port, signIn }) => {
-    const started = await startDashboard(
-      { host: "127.0.0.1", port: port ?? 0, dataFolder: folder, webFolder: pagesFolder(projectRoot), signIn: signIn ?? false },
-      { clock: createSystemClock(), source: ward.source, perform: ward.perform, random: randomBytes },
-    );
-    if (!started.ok) throw new Error(JSON.stringify(started.error));
-    dashboard = started.value;
-  };
-  whenFinished(async () => {
-    for (const context of contexts) await context.close();
-    await stop();
-    await rm(folder, { recursive: true, force: true });
-    if (troubles.length > 0) throw new Error(`the page had trouble: ${troubles.join("; ")}`);
-  });
-  await serve(more);
-  const open: Stage["open"] = async (path, { locale, width, reduced } = {}) => {
-    const context = await browser.newContext({
-      locale: locale ?? "en-GB",
-      viewport: { width: width ?? 1100, height: 700 },
-      reducedMotion: reduced === true ? "reduce" : "no-preference",
-    });
-    contexts.push(context);
-    await context.addInitScript(spies);
-    const page = await context.newPage();
-    page.setDefaultTimeout(12_000);
-    page.on("pageerror", (error) => troubles.push(error.message));
-    page.on("console", (message) => {
-      if (message.type() === "error" && !message.text().startsWith("Failed to load resource")) troubles.push(message.text());
-    });
-    page.on("request", (request) => {
-      const { hostname } = new URL(request.url());
-      if (hostname !== "127.0.0.1") troubles.push(`asked ${hostname}`);
-    });
-    await page.goto(path.startsWith("http") ? path : new URL(path, dashboard?.url).href);
-    return page;
-  };
-  return { ward, folder, url: () => dashboard?.url ?? "", oneTimeLink: () => dashboard?.oneTimeLink ?? "", serve, stop, open };
-}
-
-async function turnSoundOn(page: Page): Promise<void> {
-  await page.click("[data-testid=sound-off] button");
-  await page.click("[data-testid=play]");
-  await page.click("[data-testid=heard]");
-  await page.waitForSelector("[data-testid=sound-off]", { state: "detached" });
-}
-
-const tones = (page: Page) => page.evaluate<number>("window.tones");
-const motion = (page: Page, selector: string) =>
-  page.evaluate<string>(`getComputedStyle(document.querySelector(${JSON.stringify(selector)})).animationName`);
-// biome-ignore lint/performance/useDomNodeTextContent: what a person can see is asked for, and hidden text must not count.
-const text = (page: Page, selector: string) => page.locator(selector).first().innerText();
+import { chromiumIsThere, motion, pictures, stageInChromium, text, tones, turnSoundOn } from "./support/page-stage.ts";
+import { deviceView, gatewayView, limitAlert, numberView } from "./support/scripted-ward.ts";
 
 describe.skipIf(!chromiumIsThere)("the page in Chromium", () => {
-  beforeAll(async () => {
-    if (await pagesAreStale(projectRoot)) expect(await buildPages(projectRoot)).toEqual({ ok: true, value: undefined });
-    const args = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"];
-    browser = await chromium.launch({ executablePath: chromiumPath, args });
-  }, 60_000);
-
-  afterAll(async () => {
-    await browser?.close();
-  });
+  const openStage = stageInChromium();
 
   test("a first start: the one-time link, an account, the sound test, then the ward; signing out shuts it again", async ({
     expect,
