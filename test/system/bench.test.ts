@@ -2,6 +2,7 @@ import { connect } from "node:net";
 import { describe, expect, test } from "vitest";
 import { findDriver } from "../../drivers/index.ts";
 import { createSystemClock } from "../../src/clock.ts";
+import { runDeviceMessages } from "../../src/commands/bench/device-messages.ts";
 import { runDrain } from "../../src/commands/bench/drain.ts";
 import { durableRate } from "../../src/commands/bench/durable.ts";
 import { openTracedWard } from "../../src/commands/bench/load.ts";
@@ -9,6 +10,7 @@ import { runTrial } from "../../src/commands/bench/trial.ts";
 import { figureLine, markdownOf } from "../../src/commands/bench/words.ts";
 import type { Emission } from "../../src/core/ports.ts";
 import { collectingIo } from "../support/collecting-io.ts";
+import { mosquittoIsMissing } from "../support/mosquitto.ts";
 
 describe("the figures run", () => {
   test("the journal beside SQLite, at three sizes of commits", async () => {
@@ -80,4 +82,19 @@ describe("the figures run", () => {
     expect(figures.alertsBefore.count).toBeGreaterThanOrEqual(1);
     expect(figures.recordsPerSecond).toBeGreaterThan(0);
   }, 90_000);
+
+  test.skipIf(mosquittoIsMissing)(
+    "devices by MQTT: each message is acknowledged and kept, and mosquitto is measured beside",
+    async () => {
+      const plan = { devices: 20, messagesPerSecondEach: 2, disk: "slow", coreCount: 2, measureMs: 2000 } as const;
+      const figures = await runDeviceMessages(plan);
+      expect(figures).toMatchObject({ unthankedCount: 0, lostCount: 0, messagesPerSecond: 40 });
+      expect(figures.sentCount).toBeGreaterThan(200);
+      expect(figures.gateway.thanks.p50Ms).toBeGreaterThan(15);
+      expect(figures.mosquitto?.thanks.count).toBeGreaterThan(50);
+      const line = figureLine({ kind: "device-messages", name: "devices-mqtt", figures });
+      expect(line).toContain("0 not acknowledged, 0 acknowledged and lost");
+    },
+    60_000,
+  );
 });

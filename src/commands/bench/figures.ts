@@ -1,5 +1,6 @@
 import type { CommandIo } from "../command.ts";
 import { type BenchDisk, type Conditions, conditionsNow } from "./conditions.ts";
+import { type DeviceMessagesFigures, runDeviceMessages } from "./device-messages.ts";
 import { type DrainFigures, OBSERVATIONS_PER_BED, runDrain } from "./drain.ts";
 import { type DurableFigures, durableRate } from "./durable.ts";
 import { type JournalAloneFigures, journalAlone } from "./journal-alone.ts";
@@ -20,7 +21,8 @@ export type FigureResult =
   | { readonly kind: "durable"; readonly name: string; readonly figures: DurableFigures }
   | { readonly kind: "journal-alone"; readonly name: string; readonly figures: JournalAloneFigures }
   | { readonly kind: "trial"; readonly name: string; readonly figures: TrialFigures }
-  | { readonly kind: "drain"; readonly name: string; readonly figures: DrainFigures };
+  | { readonly kind: "drain"; readonly name: string; readonly figures: DrainFigures }
+  | { readonly kind: "device-messages"; readonly name: string; readonly figures: DeviceMessagesFigures };
 
 /** One figure of the bench, which can be run alone. */
 export interface BenchFigure {
@@ -69,6 +71,7 @@ export function benchFigures(): readonly BenchFigure[] {
     ...trials.map(([beds, disk, coreShareMax]) => trial(beds, disk, coreShareMax)),
     drain("as-is"),
     drain("slow"),
+    deviceMessages,
   ];
 }
 
@@ -89,6 +92,20 @@ const alone: BenchFigure = {
   run: async ({ coreCount }) => {
     const figures = await journalAlone({ disk: "slow", coreCount, measureMs: ALONE_MS });
     return { kind: "journal-alone", name: "journal-alone", figures };
+  },
+};
+
+/** A minute where the others take their usual quarter of one. */
+const MESSAGES_TIMES = 4;
+
+const deviceMessages: BenchFigure = {
+  name: "devices-mqtt",
+  says: "500 devices at 2 messages/s by MQTT, QoS 1, slow disk, beside mosquitto 500 台 MQTT 设备，与 mosquitto 对照",
+  secondsAbout: ({ measureMs }) => 60 + (2 * MESSAGES_TIMES * measureMs) / 1000,
+  run: async ({ measureMs, coreCount }) => {
+    const plan = { devices: 500, messagesPerSecondEach: 2, disk: "slow", coreCount } as const;
+    const figures = await runDeviceMessages({ ...plan, measureMs: MESSAGES_TIMES * measureMs });
+    return { kind: "device-messages", name: "devices-mqtt", figures };
   },
 };
 

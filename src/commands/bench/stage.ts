@@ -1,7 +1,5 @@
-import { spawn } from "node:child_process";
 import { rmSync } from "node:fs";
 import { mkdtemp, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type DemoBroker, startDemoBroker } from "../../broker/demo-broker.ts";
@@ -10,15 +8,12 @@ import { bedId, deviceId, patientId } from "../../core/ids.ts";
 import type { JournalStats, MqttServer } from "../../core/ports.ts";
 import { assert } from "../../core/result.ts";
 import type { GatewayView } from "../../core/stream.ts";
-import { askGateway } from "../../gateway/control-socket.ts";
 import { CONTROL_SOCKET_NAME } from "../ask.ts";
 import type { CommandIo } from "../command.ts";
-import { MAIN_FILE } from "../run.ts";
-import { limitToShare } from "./cgroup.ts";
-import { type BenchDisk, type Conditions, conditionsNow, MEMORY_FOLDER, SLOW_DISK } from "./conditions.ts";
+import { ask, freePort, perform, startGateway } from "./bench-gateway.ts";
+import { type BenchDisk, type Conditions, conditionsNow, MEMORY_FOLDER } from "./conditions.ts";
 import { openTracedWard, type TracedWard } from "./load.ts";
-import { PAUSES_VARIABLE, type Pauses } from "./pauses.ts";
-import { processTree } from "./processes.ts";
+import type { Pauses } from "./pauses.ts";
 
 /** One gateway under one load. */
 export interface StagePlan {
@@ -145,60 +140,6 @@ function configOf(at: {
   };
 }
 
-/** The supervisor's process with the gateway in it, held to its share. */
-interface StartedGateway {
-  readonly pid: number;
-  readonly shareWasHeld: boolean;
-  readonly stop: () => Promise<void>;
-}
-
-function startGateway(folder: string, plan: StagePlan): StartedGateway {
-  const { fsyncMs, slowFsyncMs, slowShare, seed } = SLOW_DISK;
-  const disk = plan.disk === "slow" ? { VIGIL_SIMULATED_DISK: [fsyncMs, slowFsyncMs, slowShare, seed].join(",") } : {};
-  const child = spawn(process.execPath, [MAIN_FILE, "run", "--config", join(folder, "config.yaml")], {
-    env: { ...process.env, ...disk, [PAUSES_VARIABLE]: "1" },
-    stdio: ["ignore", "ignore", "ignore"],
-  });
-  const { pid } = child;
-  assert(pid !== undefined, "the program that runs the bench can be started again");
-  const limit = plan.coreShareMax === null ? null : limitToShare(pid, plan.coreShareMax);
-  const exited = new Promise<void>((resolve) => child.once("exit", () => resolve()));
-  // A bench that is ended in the middle leaves no gateway behind, which would write into a folder that is gone.
-  const endWithBench = () => {
-    for (const each of processTree(pid)) process.kill(each, "SIGKILL");
-  };
-  process.once("exit", endWithBench);
-  return {
-    pid,
-    shareWasHeld: plan.coreShareMax === null || limit !== null,
-    stop: async () => {
-      child.kill("SIGTERM");
-      await exited;
-      process.off("exit", endWithBench);
-      limit?.release();
-    },
-  };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen({ host: "127.0.0.1", port: 0 }, resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === "object" && address !== null ? address.port : 0;
-}
-
-/** Asks until the gateway is there; a bench that cannot start its gateway has nothing to say. */
-async function ask(socket: string, request: { readonly name: string; readonly body: unknown }): Promise<unknown> {
-  const clock = createSystemClock();
-  for (let attempt = 0; attempt < 300; attempt++) {
-    const answer = await askGateway(socket, request, clock);
-    if (answer.ok) return answer.value;
-    await clock.sleep(100);
-  }
-  throw new Error("the gateway under measurement does not answer");
-}
-
 async function admitAll(socket: string, beds: number): Promise<void> {
   for (let bed = 1; bed <= beds; bed++) {
     const patient = patientId(`p-${bed}`);
@@ -212,7 +153,7 @@ async function admitAll(socket: string, beds: number): Promise<void> {
         demonstration: false,
       },
       { kind: "assign", deviceId: deviceId(`monitor-${bed}`), patientId: patient },
-    ];
-    for (const deed of deeds) await ask(socket, { name: "perform", body: { deed, userId: "bench" } });
+    ] as const;
+    for (const deed of deeds) await perform(socket, deed);
   }
 }

@@ -1,4 +1,5 @@
 import type { BenchDisk, Conditions } from "./conditions.ts";
+import type { DeviceMessagesFigures, MessageFigures } from "./device-messages.ts";
 import type { DrainFigures } from "./drain.ts";
 import type { DurableFigures, Spread } from "./durable.ts";
 import type { FigureResult } from "./figures.ts";
@@ -23,6 +24,8 @@ export function figureLine(result: FigureResult): string {
     }
     case "trial":
       return `${result.name}: ${trialWords(result.figures)} | ${conditionWords(result.figures.conditions)}`;
+    case "device-messages":
+      return `${result.name}: ${messageWords(result.figures)} | ${conditionWords(result.figures.conditions)}`;
     case "drain":
       return `${result.name}: ${drainWords(result.figures)} | ${conditionWords(result.figures.conditions)}`;
   }
@@ -81,6 +84,16 @@ function drainWords(f: DrainFigures): string {
   ].join(" | ");
 }
 
+function messageWords(f: DeviceMessagesFigures): string {
+  const one = ({ thanks, cpuMicrosEach }: MessageFigures) =>
+    `PUBACK ${latencyWords(thanks)}, ${cpuMicrosEach} µs of processor a message`;
+  return [
+    `${f.devices} devices, ${thousands(f.messagesPerSecond)} messages/s: ${thousands(f.sentCount)} sent, ${f.unthankedCount} not acknowledged, ${f.lostCount} acknowledged and lost`,
+    `gateway ${one(f.gateway)}`,
+    f.mosquitto === null ? "mosquitto is not installed" : `mosquitto (acknowledges from memory) ${one(f.mosquitto)}`,
+  ].join(" | ");
+}
+
 const DISKS: Readonly<Record<BenchDisk, string>> = { "as-is": "disk as it is", slow: "slow disk", instant: "journal in memory" };
 
 /** The conditions a figure was measured under. */
@@ -100,7 +113,7 @@ export function markdownOf(results: readonly FigureResult[]): string {
   const others = results.filter((result) => result.kind !== "trial");
   const durables = results.flatMap((result) => (result.kind === "durable" ? [result.figures] : []));
   const drains = results.flatMap((result) => (result.kind === "drain" ? [result.figures] : []));
-  const lines = others.filter((result) => result.kind === "path" || result.kind === "journal-alone");
+  const lines = others.filter((result) => result.kind !== "durable" && result.kind !== "drain");
   return [
     ...(trials.length === 0 ? [] : [trialTable(trials)]),
     ...(durables.length === 0 ? [] : [durableTable(durables)]),
