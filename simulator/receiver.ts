@@ -92,7 +92,7 @@ export interface Receiver {
   readonly close: () => Promise<void>;
 }
 
-/** Longest silence of a gateway's heartbeat. Source: safety.md, line 1. */
+/** Longest silence of a gateway's heartbeat. Source: SAFETY.md, rule 1. */
 const HEARTBEAT_SILENCE_MS_MAX = 30_000;
 /** Keys remembered for telling duplicates; the oldest is forgotten first. */
 const KEYS_MAX = 500_000;

@@ -56,7 +56,7 @@ export function route(parts: Route, id: DeviceId, judgement: Judgement): void {
     return;
   }
   if (observations.length > 0 || judgement.quarantined !== null) parts.feed.bedChanged(bed);
-  // safety.md, line 12: a wave out of a device's memory is not now.
+  // SAFETY.md, rule 12: a wave out of a device's memory is not now.
   parts.feed.waves(
     bed,
     judgement.waveforms.filter(({ late }) => late !== true),

@@ -26,7 +26,7 @@ const SRC_ROOMS = [
   ...["dashboard/server", "dashboard/web", "supervisor", "clock", "log"],
 ];
 
-/** For each room the rooms it may import besides itself. Source: architecture, "Who may import whom". */
+/** For each room the rooms it may import besides itself. Source: README, "The map". */
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   core: [],
   clock: ["core"],

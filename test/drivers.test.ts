@@ -3,7 +3,7 @@ import { DRIVERS, findDriver } from "../drivers/index.ts";
 import { alarmsSensorOff, driverPromises, tellsSensorOff } from "./support/driver-promises.ts";
 import { type Defect, numbersOnlyDriver } from "./support/numbers-only-driver.ts";
 
-// The shared promises of architecture.md, "Adding a device: one file", applied to every driver of the list without being told.
+// The shared promises of drivers/README.md, applied to every driver of the list without being told.
 
 test("the list of drivers has no id twice, and each is found by its id", () => {
   const ids = DRIVERS.map((driver) => driver.id);

@@ -92,8 +92,8 @@ describe("from bytes to an alert", () => {
   });
 });
 
-describe("safety.md", () => {
-  test("line 1: the heartbeat comes out of the alert path, not out of a timer", async () => {
+describe("SAFETY.md", () => {
+  test("rule 1: the heartbeat comes out of the alert path, not out of a timer", async () => {
     const ward = await startSmallWard();
     await ward.clock.advance(20_000);
     expect(ward.heartbeats()).toBe(10);
@@ -103,7 +103,7 @@ describe("safety.md", () => {
     await ward.gateway.stop();
   });
 
-  test("line 3: after a restart an assigned device that never comes back is alarmed, though no frame ever came", async () => {
+  test("rule 3: after a restart an assigned device that never comes back is alarmed, though no frame ever came", async () => {
     const before = await startSmallWard();
     await before.admit(1);
     before.link("monitor-1").up();
@@ -119,14 +119,14 @@ describe("safety.md", () => {
     await ward.gateway.stop();
   });
 
-  test("line 3: a device that nobody assigned and that never speaks is not alarmed", async () => {
+  test("rule 3: a device that nobody assigned and that never speaks is not alarmed", async () => {
     const ward = await startSmallWard();
     await ward.clock.advance(60_000);
     expect(ward.said).toEqual([]);
     await ward.gateway.stop();
   });
 
-  test("line 4: frames arrive, but saturation does not: a technical alert on the quantity", async () => {
+  test("rule 4: frames arrive, but saturation does not: a technical alert on the quantity", async () => {
     const ward = await startSmallWard();
     await ward.admit(1);
     ward.link("monitor-1").up();
@@ -137,7 +137,7 @@ describe("safety.md", () => {
     await ward.gateway.stop();
   });
 
-  test("line 10: after a kill the acknowledged alert is the same alert, and a worsening still takes seconds", async () => {
+  test("rule 10: after a kill the acknowledged alert is the same alert, and a worsening still takes seconds", async () => {
     const before = await startSmallWard();
     await before.admit(1);
     before.link("monitor-1").up();

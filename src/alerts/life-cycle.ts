@@ -13,7 +13,7 @@ import type { MonotonicMs, WallMs } from "../core/time.ts";
 
 /** Settings of the alerts' life. To be confirmed by the clinical owner. */
 export interface AlertSettings {
-  /** An acknowledged alert whose condition lasts this long is raised again. Source: safety.md, line 8. */
+  /** An acknowledged alert whose condition lasts this long is raised again. Source: SAFETY.md, rule 8. */
   readonly acknowledgedReminderSeconds: Readonly<Record<Priority, number>>;
   /** A condition that comes back this soon after it ended is the same alert: it never ended, so that flapping is one alert, not many. */
   readonly endHoldSeconds: number;
@@ -241,7 +241,7 @@ function takeCondition(book: AlertBook, change: ToldCondition, at: AlertMoment):
   const known = book.open.get(condition.key);
   if (known !== undefined) return carryOn(book, known, change, at);
   const full = book.open.size >= LIMITS.openAlertsMax.value;
-  // safety.md, line 8: only technical alerts are grouped, never a physiological one.
+  // SAFETY.md, rule 8: only technical alerts are grouped, never a physiological one.
   if (!full || condition.nature === "physiological") return openNew(book, condition, at);
   const grouped = new Map(book.grouped).set(condition.key, condition);
   const next = { ...book, grouped };

@@ -78,6 +78,16 @@ function bedsideText(deed: BedsideDeed): Text {
         `set SpO2 scale ${deed.profile.spo2Scale} for ${deed.patientId}`,
         `${deed.patientId} 使用 SpO2 量表 ${deed.profile.spo2Scale}`,
       );
+    case "adopt": {
+      const at = deed.bedId === null ? both("", "") : both(` at bed ${deed.bedId}`, `，床位 ${deed.bedId}`);
+      const topics = deed.link.topics.join(" ");
+      return both(
+        `adopted the device ${deed.deviceId} (${deed.driverId}, ${topics})${at.en}`,
+        `接入设备 ${deed.deviceId}（${deed.driverId}，${topics}）${at.zh}`,
+      );
+    }
+    case "forget-device":
+      return both(`took the adopted device ${deed.deviceId} out of use`, `移除接入的设备 ${deed.deviceId}`);
   }
 }
 

@@ -64,7 +64,28 @@ export type BedsideDeed =
   | { readonly kind: "note"; readonly patientId: PatientId; readonly text: string }
   | { readonly kind: "enter-consciousness"; readonly patientId: PatientId; readonly consciousness: Consciousness }
   | { readonly kind: "enter-oxygen"; readonly patientId: PatientId; readonly onOxygen: boolean }
-  | { readonly kind: "set-profile"; readonly patientId: PatientId; readonly profile: PatientProfile };
+  | { readonly kind: "set-profile"; readonly patientId: PatientId; readonly profile: PatientProfile }
+  | ({ readonly kind: "adopt" } & AdoptedDevice)
+  /** An adopted device is in use no more. */
+  | { readonly kind: "forget-device"; readonly deviceId: DeviceId };
+
+/** A device that is there and not in the configuration, and is in use since somebody adopted it, also after a restart. */
+export interface AdoptedDevice {
+  readonly deviceId: DeviceId;
+  readonly driverId: string;
+  /** Shown on the wall; null: the driver's own title. */
+  readonly title: string | null;
+  /** By the gateway's own broker. `account` is the one whose connection is the device's link; null where several devices share one. */
+  readonly link: { readonly kind: "mqtt"; readonly topics: readonly string[]; readonly account: string | null };
+  /** Of its driver. */
+  readonly options: Readonly<Record<string, string>>;
+  /** Where it stands; null: nowhere in particular. */
+  readonly bedId: BedId | null;
+  /** Longest silence before a technical alert; null: the driver's. */
+  readonly silenceSeconds: number | null;
+  /** Quantities whose absence is a technical alert; null: the driver's. */
+  readonly expected: readonly QuantityName[] | null;
+}
 
 /** Who came in, who was refused, and whose accounts there are. Nobody asks for these; they follow from what was done. */
 export type AccessDeed =

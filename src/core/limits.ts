@@ -11,7 +11,7 @@ function bound(value: number, unit: string, atLimit: string): Bound {
 
 /**
  * Every queue, buffer, wait and retry in one table, printed by the documentation (`config/README.md`).
- * Rule (safety.md): a queue holds at most ten seconds of its full load; waves go first, then observations, alerts and acts never.
+ * Rule: a queue holds at most ten seconds of its full load; waves go first, then observations, alerts and acts never.
  */
 // biome-ignore format: one row a line, so that it reads as the table it is.
 export const LIMITS = {
@@ -34,6 +34,17 @@ export const LIMITS = {
   admissionsTroublesMax: bound(100, "open troubles", "The alert of the oldest is no longer ended by a later message, only by a person."),
   admissionsTroublesPerMinuteMax: bound(60, "troubles/min", "Further ones of that minute are answered and not told as alerts."),
   refusalsPerSecondMax: bound(20, "refusals/s per device", "Further refusals of that second are only counted."),
+  adoptedDevicesMax: bound(500, "devices", "A further device is not adopted: forget one that is no longer there, or write devices into the configuration."),
+  adoptTopicsMax: bound(32, "topics per adopted device", "The device is not adopted."),
+  adoptOptionsCharactersMax: bound(8192, "characters", "A device whose options are longer is not adopted: each adoption is an act, and acts are never dropped."),
+  candidateAccountsMax: bound(100, "accounts", "Of accounts that send what nobody listens to, further ones are only counted."),
+  candidateTopicsMax: bound(4, "topics per account", "The topic that was quiet for longest is forgotten."),
+  candidatePayloadBytesMax: bound(4096, "bytes", "Of a longer message only the length is known; it gives no fields to choose from and no preview."),
+  candidateZigbeeMax: bound(300, "devices", "Of devices that Zigbee2MQTT announces, further ones are only counted."),
+  candidateFieldsMax: bound(100, "fields per message", "Further fields of a message are not offered."),
+  deviceRefusedKeptMax: bound(8, "refusals per device", "The oldest is forgotten; the counters go on."),
+  deviceRefusedBytesMax: bound(512, "bytes per refusal", "The last so many bytes before the refusal are kept; of a whole message its first."),
+  deviceEventsKeptMax: bound(30, "events per device", "The oldest is forgotten here; the journal has it."),
   linkQueueBytesMax: bound(65536, "bytes per link", "Reading from the link pauses; the serial port or TCP window holds the rest."),
   linkOpenMsMax: bound(10000, "ms", "The attempt is given up and the next one begins after the backoff."),
   linkBackoffMsMin: bound(500, "ms", "First wait before a link is opened again; doubled each time, with jitter."),

@@ -16,7 +16,7 @@ export interface QuantityDefinition {
   readonly possible: { readonly min: number; readonly max: number };
   /** Smallest step worth showing: 1 for whole numbers, 0.1 for one decimal. */
   readonly resolution: number;
-  /** `continuous` values come by themselves; `episodic` ones are taken now and then. Source: safety.md, scores on streams. */
+  /** `continuous` values come by themselves; `episodic` ones are taken now and then. Source: SAFETY.md, scores on streams. */
   readonly rhythm: "continuous" | "episodic";
   readonly title: Text;
   readonly short: Text;

@@ -161,7 +161,7 @@ export type JournalRecord =
 /** The kinds of records. */
 export type RecordKind = JournalRecord["kind"];
 
-/** Kinds that are dropped last and never under pressure. Source: architecture, "What the journal keeps". */
+/** Kinds that are dropped last and never under pressure. Source: README, "Nothing lost". */
 export const KEPT_KINDS: ReadonlySet<RecordKind> = new Set<RecordKind>(["alert", "act", "receipt", "loss", "start", "clock"]);
 
 /** When a record was made, by the board's wall clock; of an observation, when it came in. */

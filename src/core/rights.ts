@@ -7,6 +7,7 @@ export const ROLES = ["nurse", "engineer", "auditor", "administrator", "family"]
 const EVERYBODY: readonly Role[] = ROLES;
 const STAFF: readonly Role[] = ["nurse", "engineer", "auditor", "administrator"];
 const AT_THE_BEDSIDE: readonly Role[] = ["nurse", "administrator"];
+const WITH_THE_EQUIPMENT: readonly Role[] = ["engineer", "administrator"];
 
 /**
  * Who may ask what of the HTTP server: each route under `/api/` with the roles that may use it; `anyone` needs no sign-in. A route that is
@@ -26,6 +27,11 @@ export const ROUTE_RIGHTS: Readonly<Record<string, "anyone" | readonly Role[]>> 
   "GET /api/notes": ["nurse", "auditor", "administrator"],
   "GET /api/audit": ["auditor", "administrator"],
   "GET /api/users": ["auditor", "administrator"],
+  "GET /api/devices": STAFF,
+  "GET /api/device": STAFF,
+  "GET /api/candidates": WITH_THE_EQUIPMENT,
+  "POST /api/preview": WITH_THE_EQUIPMENT,
+  "GET /api/readers": ["engineer", "auditor", "administrator"],
   "POST /api/acts": STAFF,
 };
 
@@ -46,6 +52,8 @@ export const DEED_RIGHTS: Readonly<Record<BedsideDeed["kind"], readonly Role[]>>
   "enter-oxygen": AT_THE_BEDSIDE,
   "note": AT_THE_BEDSIDE,
   "verdict": AT_THE_BEDSIDE,
+  "adopt": WITH_THE_EQUIPMENT,
+  "forget-device": WITH_THE_EQUIPMENT,
   // An engineer for technical alerts only: a patient's alert is known when somebody at the bedside knows it.
   "acknowledge": ["nurse", "administrator", "engineer"],
 };
@@ -65,4 +73,9 @@ export function mayDo(role: Role | null, kind: BedsideDeed["kind"], nature: Aler
 /** Whether somebody may use a route; `null` as role: nobody is signed in. */
 export function mayUse(role: Role | null, right: "anyone" | readonly Role[]): boolean {
   return right === "anyone" || (role !== null && right.includes(role));
+}
+
+/** Who is told on the pages of devices whom a device is on; an engineer needs the bed to find it, and no name or number. */
+export function mayKnowPatient(role: Role | null): boolean {
+  return role === null || AT_THE_BEDSIDE.includes(role) || role === "auditor";
 }

@@ -8,7 +8,7 @@ interface Conversion {
 
 /** Millimetres of mercury in a kilopascal (101.325 kPa = 760 mm[Hg]). */
 const MMHG_PER_KILOPASCAL = 760 / 101.325;
-/** Grams of glucose per mole over ten: mg/dL in one mmol/L. Source: scores.md, home glucose. */
+/** Grams of glucose per mole over ten: mg/dL in one mmol/L. The molar mass of glucose is 180.16 g/mol. */
 const GLUCOSE_MG_PER_DL_PER_MMOL_PER_L = 18.0156;
 /** Kilograms in an avoirdupois pound, exact by definition. */
 const KG_PER_POUND = 0.45359237;

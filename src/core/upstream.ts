@@ -80,7 +80,7 @@ export interface BatchMessage {
   }[];
 }
 
-/** Topic `heartbeat`, QoS 1, every `upstreamHeartbeatMs`. A receiver alarms after 30 s without one. Source: safety.md, line 1. */
+/** Topic `heartbeat`, QoS 1, every `upstreamHeartbeatMs`. A receiver alarms after 30 s without one. Source: SAFETY.md, rule 1. */
 export interface HeartbeatMessage {
   readonly format: "vigil.heartbeat/1";
   readonly gatewayId: string;

@@ -330,7 +330,7 @@ function assignmentsBefore(clock: Clock, { recovered, wallClock }: Begun): Assig
   return assignments;
 }
 
-/** Shows the watch what was before the restart (safety.md, line 10): who lies where, what is on whom, what was measured, which alerts are open. */
+/** Shows the watch what was before the restart (SAFETY.md, rule 10): who lies where, what is on whom, what was measured, which alerts are open. */
 function rebuild(joined: Joined, recovered: Recovered, timeline: Timeline): void {
   const { watch, settle, clock } = joined.shared;
   for (const device of joined.plan.devices.values()) settle(watch.setDevice({ ...device, patientId: null }));

@@ -12,7 +12,7 @@ const PROBE_DEVICE = deviceId("vigil-heartbeat-probe");
 const PROBE_CELSIUS = { low: 34, normal: 37 } as const;
 
 /**
- * Proves again and again that an observation still becomes an alert (safety.md, line 1).
+ * Proves again and again that an observation still becomes an alert (SAFETY.md, rule 1).
  * It goes through the same watch and the same life cycle as a patient's; only its book is its own, because it must not
  * use up sequence numbers that the journal would then miss.
  */

@@ -1,5 +1,6 @@
 import {
   type Act,
+  type AdoptedDevice,
   type BedsideDeed,
   type Consciousness,
   type Deed,
@@ -75,6 +76,8 @@ export interface PlantState {
   readonly assignments: ReadonlyMap<DeviceId, PatientId>;
   /** For each assigned device the last act that said, or confirmed, whom it is on. */
   readonly confirmations: ReadonlyMap<DeviceId, Seq>;
+  /** Devices that were adopted, in the order in which they were. */
+  readonly adopted: ReadonlyMap<DeviceId, AdoptedDevice>;
   /** The last word about each of the alerts judged last, at most `verdictsKeptMax`; the journal has them all. */
   readonly verdicts: ReadonlyMap<AlertId, AlertVerdict>;
 }
@@ -83,6 +86,14 @@ export interface PlantState {
 export interface PlantPlan {
   readonly bedIds: ReadonlySet<string>;
   readonly deviceIds: ReadonlySet<string>;
+  /** What keeps a device from being adopted as described, beside its name and bed; null where nothing does. */
+  readonly adoptionProblem: (device: AdoptedDevice) => AdoptionProblem | null;
+}
+
+/** Why a device cannot be in use as it was, or is to be, adopted. */
+export interface AdoptionProblem {
+  readonly why: "no-driver" | "bad-link" | "bad-options" | "bad-expected" | "no-broker";
+  readonly facts: Readonly<Record<string, string>>;
 }
 
 /** A ward before anybody came. */
@@ -90,6 +101,7 @@ export const EMPTY_PLANT: PlantState = {
   patients: new Map(),
   assignments: new Map(),
   confirmations: new Map(),
+  adopted: new Map(),
   verdicts: new Map(),
 };
 
@@ -130,7 +142,8 @@ function checkBedsideDeed(
     case "merge":
       return checkMerge(plant, deed);
     case "assign": {
-      if (!plan.deviceIds.has(deed.deviceId)) return refuse("unknown-device", { device: deed.deviceId });
+      if (!plan.deviceIds.has(deed.deviceId) && !plant.adopted.has(deed.deviceId))
+        return refuse("unknown-device", { device: deed.deviceId });
       if (!plant.patients.has(deed.patientId)) return refuse("unknown-patient");
       return plant.assignments.has(deed.deviceId) ? refuse("device-in-use", { device: deed.deviceId }) : succeed(undefined);
     }
@@ -150,10 +163,27 @@ function checkBedsideDeed(
     case "enter-oxygen":
     case "set-profile":
       return plant.patients.has(deed.patientId) ? succeed(undefined) : refuse("unknown-patient");
+    case "adopt":
+      return checkAdoption(plant, plan, deed);
+    case "forget-device":
+      if (!plant.adopted.has(deed.deviceId)) return refuse("not-adopted", { device: deed.deviceId });
+      // Who forgets what is on a patient would end the alarm of its silence with it. One that the configuration has as well stays there.
+      return plant.assignments.has(deed.deviceId) && !plan.deviceIds.has(deed.deviceId)
+        ? refuse("device-in-use", { device: deed.deviceId })
+        : succeed(undefined);
     case "acknowledge":
     case "verdict":
       return succeed(undefined);
   }
+}
+
+function checkAdoption(plant: PlantState, plan: PlantPlan, deed: Extract<Deed, { kind: "adopt" }>): Result<void, Fault> {
+  const { deviceId: device, bedId } = deed;
+  if (plan.deviceIds.has(device) || plant.adopted.has(device)) return refuse("name-taken", { device });
+  if (bedId !== null && !plan.bedIds.has(bedId)) return refuse("unknown-bed", { bed: bedId });
+  if (plant.adopted.size >= LIMITS.adoptedDevicesMax.value) return refuse("too-many-devices", { device });
+  const problem = plan.adoptionProblem(deed);
+  return problem === null ? succeed(undefined) : refuse(problem.why, problem.facts);
 }
 
 /** A bed that somebody is to lie in must exist and be free. */
@@ -242,6 +272,15 @@ function applyDeed(plant: PlantState, deed: BedsideDeed, act: Act): PlantState {
         ...plant,
         verdicts: withVerdict(plant.verdicts, deed.alertId, { verdict: deed.verdict, by: act.by, atMs: act.atMs }),
       };
+    case "adopt": {
+      const { kind: _, ...device } = deed;
+      return { ...plant, adopted: new Map(plant.adopted).set(deed.deviceId, device) };
+    }
+    case "forget-device": {
+      const adopted = new Map(plant.adopted);
+      adopted.delete(deed.deviceId);
+      return { ...plant, adopted };
+    }
     case "acknowledge":
       return plant;
   }

@@ -9,9 +9,9 @@ import { QUANTITIES, QUANTITY_NAMES } from "../core/quantities.ts";
 import { type Clock, wallMs } from "../core/time.ts";
 import { type PlantState, patientOfRecord } from "./plant.ts";
 
-/** How far back windows of continuous values are filled again. Source: safety.md, inputs may be five minutes old. */
+/** How far back windows of continuous values are filled again. Source: SAFETY.md, scores on streams. */
 const CONTINUOUS_MS_MAX = 5 * 60_000;
-/** How far back episodic values count. Source: safety.md, at most twelve hours. */
+/** How far back episodic values count. Source: SAFETY.md, scores on streams. */
 const EPISODIC_MS_MAX = 12 * 3_600_000;
 /** At most this many of the latest records are read for the windows: one minute at 2,500 records a second. */
 const RECENT_RECORDS_MAX = 150_000;
@@ -24,7 +24,7 @@ export interface Recovered {
   readonly observations: readonly Observation[];
 }
 
-/** Reads the state back from the journal (safety.md, line 10). */
+/** Reads the state back from the journal (SAFETY.md, rule 10). */
 export async function recover(journal: Journal, clock: Clock, timeline: Timeline): Promise<Recovered> {
   const [acts, openAlerts, recent, episodic] = await Promise.all([
     readActs(journal),
@@ -48,7 +48,7 @@ function receivedAgeMs(observation: Observation, clock: Clock, timeline: Timelin
 
 /**
  * Observations with their times by the wall clock as it stands now, so that an age read off them is right, however often and far the
- * clock was moved since. Those whose age nobody can know are left out: they must not count as fresh (safety.md, line 12).
+ * clock was moved since. Those whose age nobody can know are left out: they must not count as fresh (SAFETY.md, rule 12).
  */
 export function agedObservations(observations: readonly Observation[], clock: Clock, timeline: Timeline): readonly Observation[] {
   const now = clock.wall();

@@ -231,7 +231,7 @@ function actPoints(record: Act, parts: InfluxPointParts): readonly InfluxPoint[]
   const tags = {
     gateway: parts.gatewayId,
     patient: patientOf("patientId" in deed ? deed.patientId : null, NOBODY, parts),
-    bed: "bedId" in deed ? deed.bedId : NOBODY,
+    bed: ("bedId" in deed ? deed.bedId : null) ?? NOBODY,
     device: "deviceId" in deed ? deed.deviceId : NOBODY,
     deed: deed.kind,
   };
@@ -262,6 +262,8 @@ function detailsOf(deed: BedsideDeed, parts: InfluxPointParts): FieldsOf<"act"> 
     case "confirm-assignment":
     case "note":
     case "set-profile":
+    case "adopt":
+    case "forget-device":
       return {};
     case "correct-patient":
       return null;

@@ -26,9 +26,9 @@ const level = (value: number, priority: Priority): LimitLevel => ({ value, prior
  * Limits of an adult where nobody set others. To be confirmed by the clinical owner.
  *
  * Sources: the medium limits lie at or outside the 3-point edges of NEWS2 (RCP 2017) where it has one (respiration <= 8 and >= 25,
- * pulse <= 40 and >= 131, systolic <= 90 and >= 220, temperature <= 35.0); SpO2 90 % and the delays follow scores.md, "How alerts
- * are judged" (a 15 s delay removes 60 % of alarms, a limit of 88 instead of 90 % 63 %): 10 s keeps the deadline short.
- * Glucose follows scores.md, "Home blood pressure and glucose". Episodic values have no delay: the next one may be hours away.
+ * pulse <= 40 and >= 131, systolic <= 90 and >= 220, temperature <= 35.0); SpO2 90 % and the delays weigh the
+ * alarm burden of published wards (a 15 s delay removes 60 % of alarms, a limit of 88 instead of 90 % 63 %): 10 s keeps the deadline short.
+ * Glucose: below 3.9 and 3.0 mmol/L as levels 1 and 2 of hypoglycaemia (ADA Standards of Care). Episodic values have no delay: the next one may be hours away.
  */
 // biome-ignore format: one row a line, so that it reads as the table it is.
 export const ADULT_LIMITS: Readonly<Partial<Record<QuantityName, QuantityLimits>>> = {

@@ -46,7 +46,7 @@ export function noteHeard(state: WatchState, device: DeviceState, nowMs: number)
   if (device.definition.patientId === null) device.strayingSinceMs ??= nowMs;
 }
 
-/** safety.md, line 7: origin; only what is measured ends it. */
+/** SAFETY.md, rule 7: origin; only what is measured ends it. */
 function noteOrigin(state: WatchState, device: DeviceState, origin: Origin, nowMs: number): void {
   device.lastOrigin = origin;
   if (origin !== "measured") {
@@ -58,7 +58,7 @@ function noteOrigin(state: WatchState, device: DeviceState, origin: Origin, nowM
   state.board.end(deviceKeys.notMeasured(device));
 }
 
-/** safety.md, line 6: the device's own clock, by its continuous values (a cuff's result keeps its time by right). */
+/** SAFETY.md, rule 6: the device's own clock, by its continuous values (a cuff's result keeps its time by right). */
 function noteDeviceClock(state: WatchState, device: DeviceState, observation: Observation, nowMs: number): void {
   const { deviceClockMs } = observation.times;
   if (deviceClockMs === null || QUANTITIES[observation.quantity].rhythm === "episodic") return;
@@ -73,7 +73,7 @@ function noteDeviceClock(state: WatchState, device: DeviceState, observation: Ob
   state.board.set(technical(state, device, deviceKeys.clock(device), { kind: "fault", code: "device-clock-frozen", facts }));
 }
 
-/** safety.md, line 6: the same last digit for longer than the driver says can be. */
+/** SAFETY.md, rule 6: the same last digit for longer than the driver says can be. */
 function noteStuck(state: WatchState, device: DeviceState, observation: Observation, nowMs: number): void {
   const limitSeconds = device.definition.stuckSeconds[observation.quantity];
   if (limitSeconds === undefined || device.definition.patientId === null) return;
@@ -104,7 +104,7 @@ export function noteDevice(
 ): void {
   const { nowMs } = given;
   noteHeard(state, device, nowMs);
-  // safety.md, line 12: a stored record proves that the device talks, nothing else.
+  // SAFETY.md, rule 12: a stored record proves that the device talks, nothing else.
   if (nowMs - given.atMs > ageMsMax(state.options, observation.quantity)) return;
   if (observation.quality.flags.includes("late")) return;
   noteOrigin(state, device, observation.quality.origin, nowMs);
@@ -182,7 +182,7 @@ function checkLeft(state: WatchState, device: DeviceState, nowMs: number): void 
   device.leftAlarms.clear();
 }
 
-/** safety.md, line 3: armed by the assignment, on the monotonic clock, whether the device was ever heard or not. */
+/** SAFETY.md, rule 3: armed by the assignment, on the monotonic clock, whether the device was ever heard or not. */
 function checkSilence(state: WatchState, device: DeviceState, nowMs: number): void {
   const { patientId, silenceSeconds } = device.definition;
   if (patientId === null || device.silent) return;
@@ -195,7 +195,7 @@ function checkSilence(state: WatchState, device: DeviceState, nowMs: number): vo
   state.board.set(technical(state, device, deviceKeys.silent(device), evidence));
 }
 
-/** safety.md, line 5: it stays until the device is assigned or taken away, even when it stops sending. */
+/** SAFETY.md, rule 5: it stays until the device is assigned or taken away, even when it stops sending. */
 function checkUnassigned(state: WatchState, device: DeviceState, nowMs: number): void {
   if (device.definition.patientId !== null || device.strayingSinceMs === null) return;
   if (nowMs - device.strayingSinceMs < state.options.unassignedSeconds * 1000) return;

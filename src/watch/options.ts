@@ -2,15 +2,15 @@ import type { StreamRules } from "./score-model.ts";
 
 /** Settings of watching. All are to be confirmed by the clinical owner. */
 export interface WatchOptions {
-  /** Oldest value that may raise or end a condition or feed a score. Source: safety.md, scores on streams. */
+  /** Oldest value that may raise or end a condition or feed a score. Source: SAFETY.md, scores on streams. */
   readonly ageSecondsMax: { readonly continuous: number; readonly episodic: number };
   /** After this age a tile shows a number as old; a device's own silence limit for the quantity goes before it. */
   readonly staleSeconds: { readonly continuous: number; readonly episodic: number };
-  /** How long an assigned device of a real patient may send what is not measured, or not valid. Source: safety.md, line 7. */
+  /** How long an assigned device of a real patient may send what is not measured, or not valid. Source: SAFETY.md, rule 7. */
   readonly notMeasuredSeconds: number;
-  /** How long a device may send while it belongs to nobody. Source: safety.md, line 5. */
+  /** How long a device may send while it belongs to nobody. Source: SAFETY.md, rule 5. */
   readonly unassignedSeconds: number;
-  /** How long a device's own clock may stand still while it sends. Source: safety.md, line 6. */
+  /** How long a device's own clock may stand still while it sends. Source: SAFETY.md, rule 6. */
   readonly clockFrozenSeconds: number;
   /** After a restart a device's own alarm that it does not repeat this long after it is heard again has ended. */
   readonly deviceAlarmRepeatSeconds: number;

@@ -118,16 +118,16 @@ export function takeObservation(
 ): void {
   const { atMs, nowMs, live } = given;
   const { content, quality, deviceId, seq } = observation;
-  // safety.md, line 12: what a device kept and sent later is for the record. It is not now, however young it says it is.
+  // SAFETY.md, rule 12: what a device kept and sent later is for the record. It is not now, however young it says it is.
   if (quality.flags.includes("late")) return;
   const quantity = quantityOf(patient, observation.quantity);
   const newest = quantity.latest.get(deviceId);
   const inOrder = newest === undefined || atMs >= newest.atMs;
   if (inOrder) quantity.latest.set(deviceId, { observation, atMs });
-  // safety.md, line 12: only what is younger than the quantity's age limit may raise or end anything.
+  // SAFETY.md, rule 12: only what is younger than the quantity's age limit may raise or end anything.
   if (nowMs - atMs > ageMsMax(state.options, observation.quantity)) return;
   const trusted = content.state === "present" && quality.validity === "valid";
-  // safety.md, line 7: what is not measured feeds nothing of a real patient.
+  // SAFETY.md, rule 7: what is not measured feeds nothing of a real patient.
   if (!trusted || (quality.origin !== "measured" && !patient.definition.demonstration)) {
     if (inOrder) noteUnusable(quantity, observation, nowMs);
     return;
@@ -305,7 +305,7 @@ function feedsScore(state: WatchState, quantity: QuantityName): boolean {
 }
 
 /**
- * safety.md, line 4: the watchdog is per patient and quantity. A silent device speaks for its quantities, so that one loose cable is
+ * SAFETY.md, rule 4: the watchdog is per patient and quantity. A silent device speaks for its quantities, so that one loose cable is
  * one alert; another device that is heard and is expected to bring the quantity is still held to it.
  */
 export function checkMissing(state: WatchState, patient: PatientState, devices: readonly DeviceState[], nowMs: number): void {

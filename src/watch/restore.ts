@@ -17,7 +17,7 @@ const AHEAD_MS_MAX = 60_000;
 
 /**
  * Fills windows and delays from observations of before the restart. Their ages come from the wall clock: the monotonic one began anew.
- * What lies in the future was written by another clock; nobody knows how old it is, so it is not taken for now (safety.md, line 12).
+ * What lies in the future was written by another clock; nobody knows how old it is, so it is not taken for now (SAFETY.md, rule 12).
  */
 export function restoreObservations(state: WatchState, observations: readonly Observation[]): void {
   const nowMs = state.clock.monotonic();

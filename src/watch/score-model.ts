@@ -65,7 +65,7 @@ export interface ResponseBand {
   readonly title: Text;
 }
 
-/** How the score is used on streams. Source: safety.md, "Continuous data and scores made for rounds". */
+/** How the score is used on streams. Source: SAFETY.md, scores on streams. */
 export interface StreamRules {
   /** The median of this many seconds of valid values, up to the newest, is the input. */
   readonly medianSeconds: number;

@@ -181,7 +181,7 @@ function tellScore(
   );
 }
 
-/** safety.md, line 11: shown at once, a technical alert after its allowed time. */
+/** SAFETY.md, rule 11: shown at once, a technical alert after its allowed time. */
 function tellPartial(
   state: WatchState,
   patient: PatientState,

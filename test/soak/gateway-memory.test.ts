@@ -15,7 +15,7 @@ const MINUTES = Number(process.env["VIGIL_SOAK_MINUTES"] ?? 60);
 const SAMPLE_MS = 5000;
 /** Caches fill, windows fill, code is compiled: memory is looked at from here on. */
 const WARM_UP_SHARE = 0.3;
-/** Source: safety.md, conditions for honest figures: PSS summed over all processes. */
+/** Source: SAFETY.md, when a figure is honest: PSS summed over all processes. */
 const PSS_MEGABYTES_MAX = 220;
 /** Below this the heap's first growth and its next collection hide everything else; the slope is then told and not judged. */
 const JUDGED_MINUTES_MIN = 30;

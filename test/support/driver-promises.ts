@@ -159,7 +159,7 @@ function mutate(good: Uint8Array, random: SeededRandom): Uint8Array {
 }
 
 /**
- * Everything a driver is held to (architecture.md, "Adding a device: one file"), by what the driver itself declares: waves where it
+ * Everything a driver is held to (drivers/README.md), by what the driver itself declares: waves where it
  * announces some, a reason for an absence where its vectors show one, an alarm where its vectors raise one.
  */
 export function driverPromises(driver: Driver): readonly DriverPromise[] {

@@ -22,7 +22,7 @@ import type { Program, Stage } from "./stage.ts";
 import { pause, until } from "./until.ts";
 import { type Recorder, startRecorder } from "./upstream-recorder.ts";
 
-/** An SD card takes so long for an fsync. Source: safety.md, conditions for honest figures. */
+/** An SD card takes so long for an fsync. Source: SAFETY.md, when a figure is honest. */
 const SYNC_MICROSECONDS = 15_000;
 
 /** What is attacked. */

@@ -5,7 +5,7 @@ import { attackWithKills } from "../support/power-kills.ts";
 
 const SEED = 20260301;
 const KILLS = 20;
-/** From the kill to the alert upstream. Source: safety.md, line 10. */
+/** From the kill to the alert upstream. Source: SAFETY.md, rule 10. */
 const ALERTING_AGAIN_MS_MAX = 5000;
 /** A message a second with ten observations and five waves from each: over 2,000 observations a second. */
 const BEDS = 200;

@@ -6,7 +6,7 @@ import type { SimulatedDisk } from "../../journal/messages.ts";
  */
 export type BenchDisk = "as-is" | "slow" | "instant";
 
-/** An SD card: 15 ms a commit, 400 ms in 3 % of them. Source: safety.md, conditions for honest figures. */
+/** An SD card: 15 ms a commit, 400 ms in 3 % of them. Source: SAFETY.md, when a figure is honest. */
 export const SLOW_DISK: SimulatedDisk = { fsyncMs: 15, slowFsyncMs: 400, slowShare: 0.03, seed: 7 };
 
 /** The machine's memory as a folder. */

@@ -23,7 +23,7 @@ interface Series {
 interface Panel {
   readonly title: readonly [en: string, zh: string];
   readonly value: (trial: PlottedTrial) => number;
-  /** The aim of the design, drawn as a dashed line, or null. Source: safety.md, conditions for honest figures. */
+  /** The aim of the design, drawn as a dashed line, or null. Source: SAFETY.md, when a figure is honest. */
   readonly aim: number | null;
 }
 
