@@ -146,6 +146,7 @@ const REQUESTS: Readonly<Record<string, string>> = {
   notes: "/api/notes?patient=patient-of-bed-1",
   audit: "/api/audit",
   users: "/api/users",
+  limits: "/api/limits",
 };
 
 // biome-ignore format: one row a line, so that it reads as the table it is.
@@ -161,6 +162,7 @@ const ROUTE_TABLE: readonly (readonly [request: string, nurse: number, engineer:
   ["notes",                    200, 403, 200, 200, 403],
   ["audit",                    403, 403, 200, 200, 403],
   ["users",                    403, 403, 200, 200, 403],
+  ["limits",                   200, 200, 200, 200, 403],
 ];
 
 describe("who may read what", () => {
@@ -223,6 +225,7 @@ const DEEDS: readonly Record<string, unknown>[] = [
   { kind: "release", deviceId: "d" },
   { kind: "confirm-assignment", deviceId: "d", patientId: "p" },
   { kind: "set-limit", patientId: "p", quantity: "heartRate", low: null, high: null },
+  { kind: "reset-limit", patientId: "p", quantity: "heartRate" },
   { kind: "set-profile", patientId: "p", profile },
   { kind: "enter-consciousness", patientId: "p", consciousness: "A" },
   { kind: "enter-oxygen", patientId: "p", onOxygen: true },
@@ -435,6 +438,84 @@ describe("sessions and accounts", () => {
     expect(told).toContainEqual(["account-changed", "root", "command-line"]);
     expect(told).toContainEqual(["account-removed", "root", "command-line"]);
     expect(told.filter(([kind]) => kind === "sign-out").map(([, user]) => user)).toEqual(["nurse", "engineer", "engineer"]);
+  });
+
+  describe("accounts by the page", () => {
+    const name = (role: string) => `made-by-${role}`;
+    const refused = { nurse: 403, engineer: 403, auditor: 403, family: 403 };
+
+    test("an administrator adds, changes and removes accounts, nobody else does, and each change is an act of theirs", async () => {
+      const own = createScriptedWard({ nowMs: Date.now, beds: [bedView("bed-1", NOW)] });
+      const at = await startWithUsers("by-page", { ward: own });
+      const cookieOf = Object.fromEntries(await Promise.all(ROLES.map(async (role) => [role, await signIn(at, role)] as const)));
+      const statusesOf = async (path: string, bodyOf: (role: string) => unknown) => {
+        const statuses: Record<string, number> = {};
+        for (const role of ROLES) statuses[role] = (await post(at, path, bodyOf(role), cookieOf[role])).status;
+        expect((await post(at, path, bodyOf("nobody"))).status, "without a session").toBe(401);
+        return statuses;
+      };
+      expect(
+        await statusesOf("/api/users/add", (role) => ({ name: name(role), password: PASSWORD, role: "nurse", patientId: null })),
+      ).toEqual({ ...refused, administrator: 200 });
+      const made = name("administrator");
+      const theirs = await signIn(at, made);
+      const another = "another horse 9";
+      expect(await statusesOf("/api/users/password", () => ({ name: made, password: another }))).toEqual({
+        ...refused,
+        administrator: 200,
+      });
+      expect((await curl(at, "/api/picture", ["-H", `cookie: ${theirs}`])).status, "whose password was changed").toBe(401);
+      const again = await signIn(at, made, "", another);
+      expect(await statusesOf("/api/users/role", () => ({ name: made, role: "family", patientId: THEIRS }))).toEqual({
+        ...refused,
+        administrator: 200,
+      });
+      expect((await curl(at, "/api/picture", ["-H", `cookie: ${again}`])).status, "whose role was changed").toBe(401);
+      expect(await statusesOf("/api/users/remove", () => ({ name: made }))).toEqual({ ...refused, administrator: 200 });
+      const told = own.accessActs.flatMap(({ deed, actor }) =>
+        deed.kind.startsWith("account-") ? [[deed.kind, actor.userId, actor.role, actor.from, actor.at]] : [],
+      );
+      expect(told).toEqual(
+        ["account-added", "account-changed", "account-changed", "account-removed"].map((kind) => [
+          kind,
+          "administrator",
+          "administrator",
+          "page",
+          "127.0.0.1",
+        ]),
+      );
+    });
+
+    test("what cannot be is refused with its reason, and nothing is changed", async () => {
+      const at = await startWithUsers("by-page-refused");
+      const cookie = await signIn(at, "administrator");
+      const ask = async (path: string, body: unknown) => {
+        const { status, body: answer } = await post(at, path, body, cookie);
+        return [status, JSON.parse(answer).error?.code, JSON.parse(answer).error?.facts];
+      };
+      const nurse = { name: "new", password: PASSWORD, role: "nurse", patientId: null };
+      expect(await ask("/api/users/add", { ...nurse, name: "nurse" })).toMatchObject([422, "account-refused", { taken: "yes" }]);
+      expect(await ask("/api/users/add", { ...nurse, password: "nine char" })).toMatchObject([
+        422,
+        "account-refused",
+        { field: "password" },
+      ]);
+      expect((await ask("/api/users/add", { ...nurse, role: "family" }))[0]).toBe(400);
+      expect((await ask("/api/users/add", { ...nurse, role: "root" }))[0]).toBe(400);
+      const last = [422, "account-refused", { why: "last-administrator" }];
+      expect(await ask("/api/users/remove", { name: "administrator" })).toMatchObject(last);
+      expect(await ask("/api/users/role", { name: "administrator", role: "nurse", patientId: null })).toMatchObject(last);
+      expect(await ask("/api/users/remove", { name: "ghost" })).toMatchObject([422, "account-refused", { why: "no-account" }]);
+      const { body } = await curl(at, "/api/users", ["-H", `cookie: ${cookie}`]);
+      expect(JSON.parse(body).users).toHaveLength(ROLES.length);
+    });
+
+    test("where nobody signs in, nobody changes accounts", async () => {
+      const at = await startPage("nobody-signs-in", { signIn: false });
+      const account = { name: "eve", password: PASSWORD, role: "administrator", patientId: null };
+      expect((await post(at, "/api/users/add", account)).status).toBe(403);
+      expect(JSON.parse((await curl(at, "/api/users")).body).users).toEqual([]);
+    });
   });
 
   test("the last administrator can neither be removed nor become something else", async () => {

@@ -56,6 +56,13 @@ function bedsideText(deed: BedsideDeed): Text {
       return both(`confirmed that ${deed.deviceId} is on ${deed.patientId}`, `确认 ${deed.deviceId} 用于 ${deed.patientId}`);
     case "set-limit":
       return limitText(deed);
+    case "reset-limit": {
+      const { title } = QUANTITIES[deed.quantity];
+      return both(
+        `gave ${deed.patientId} the ward's own limits of ${title.en} again`,
+        `${deed.patientId} 的${title.zh}恢复病区限值`,
+      );
+    }
     case "acknowledge":
       return both(`acknowledged alert ${deed.alertId}`, `确认报警 ${deed.alertId}`);
     case "verdict": {

@@ -58,6 +58,8 @@ export type BedsideDeed =
       /** When the ward's own limit comes back by itself, by the wall clock of the act; null or left out: it holds until it is set anew. */
       readonly expiresAtMs?: WallMs | null;
     }
+  /** The ward's own limit holds for the patient again, in place of one that was set. */
+  | { readonly kind: "reset-limit"; readonly patientId: PatientId; readonly quantity: QuantityName }
   | { readonly kind: "acknowledge"; readonly alertId: AlertId }
   /** What became of an alert, open or ended; the last word counts. */
   | { readonly kind: "verdict"; readonly alertId: AlertId; readonly verdict: Verdict }

@@ -136,7 +136,7 @@ export const INFLUX_MEASUREMENTS = {
     },
     fields: {
       from: worded("through which door: `page`, `command-line`, `upstream`, `hl7` or `demonstration`", "操作途径"),
-      quantity: worded("whose limit was set", "被设置限值的参数"),
+      quantity: worded("whose limit was set, or is the ward's own again", "被设置限值或恢复病区限值的参数"),
       low: { type: "float", meaning: { en: "its lower limit", zh: "下限" } },
       high: { type: "float", meaning: { en: "its upper limit", zh: "上限" } },
       alert: worded("which alert was acknowledged or judged", "被确认或评价的报警编号"),

@@ -44,6 +44,7 @@ import { stripView } from "./strip-view.ts";
 import { SILENT_SYSTEM, type SystemTime } from "./system-time.ts";
 import { createTallyCounter, type TallyCounter } from "./tally.ts";
 import { createWallClock, readClockHistory, type WallClock } from "./wall-clock.ts";
+import { wardLimits } from "./ward-limits.ts";
 import { tellWatch, type WatchPlan, watchPlan } from "./watch-plan.ts";
 
 /** The real or simulated parts a gateway is made of. */
@@ -145,7 +146,7 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
 }
 
 /** What the pages read from. */
-function sourceOf({ shared, door }: Joined, journal: Journal, wallClock: WallClock): DashboardSource {
+function sourceOf({ shared, door, plan }: Joined, journal: Journal, wallClock: WallClock): DashboardSource {
   const { pictures, feed } = shared;
   return {
     picture: pictures.whole,
@@ -161,6 +162,7 @@ function sourceOf({ shared, door }: Joined, journal: Journal, wallClock: WallClo
       return records.filter((record) => record.kind === "act");
     },
     notes: (patient) => door.plant().patients.get(patient)?.notes ?? [],
+    wardLimits: () => wardLimits(plan),
     strip: async (alertId) => stripView(await journal.strip(alertId)),
   };
 }

@@ -156,6 +156,11 @@ function checkBedsideDeed(
     }
     case "set-limit":
       return checkLimit(plant, deed, nowMs);
+    case "reset-limit": {
+      const patient = plant.patients.get(deed.patientId);
+      if (patient === undefined) return refuse("unknown-patient");
+      return patient.limits.has(deed.quantity) ? succeed(undefined) : refuse("no-limit-set", { quantity: deed.quantity });
+    }
     case "discharge":
     case "correct-patient":
     case "note":
@@ -239,6 +244,7 @@ function applyDeed(plant: PlantState, deed: BedsideDeed, act: Act): PlantState {
     case "transfer":
     case "correct-patient":
     case "set-limit":
+    case "reset-limit":
     case "note":
     case "enter-consciousness":
     case "enter-oxygen":
@@ -291,6 +297,7 @@ type PatientDeedKind =
   | "transfer"
   | "correct-patient"
   | "set-limit"
+  | "reset-limit"
   | "note"
   | "enter-consciousness"
   | "enter-oxygen"
@@ -305,6 +312,8 @@ function patientAfter(patient: PatientState, act: Act, deed: Extract<Deed, { kin
       return { ...patient, label: deed.label };
     case "set-limit":
       return { ...patient, limits: new Map(patient.limits).set(deed.quantity, setLimitOf(act, deed)) };
+    case "reset-limit":
+      return { ...patient, limits: new Map([...patient.limits].filter(([quantity]) => quantity !== deed.quantity)) };
     case "note": {
       const notes = [...patient.notes, { text: deed.text, by, atMs, seq }];
       return { ...patient, notes: notes.slice(-LIMITS.notesKeptMax.value) };

@@ -104,6 +104,9 @@ function tellPatient(
     const { low, high } = isOver(limit) ? wardSides(plan, quantity) : limit;
     changes.push(...watch.setLimits({ patientId, quantity, low, high, fromDefault: true }));
   }
+  for (const quantity of known?.limits.keys() ?? [])
+    if (!patient.limits.has(quantity))
+      changes.push(...watch.setLimits({ patientId, quantity, ...wardSides(plan, quantity), fromDefault: true }));
   if (consciousness !== null && known?.consciousness !== consciousness)
     watch.enter({
       patientId,

@@ -247,6 +247,8 @@ function detailsOf(deed: BedsideDeed, parts: InfluxPointParts): FieldsOf<"act"> 
       return { former: parts.patientTag(deed.formerPatientId) };
     case "set-limit":
       return { quantity: deed.quantity, low: deed.low?.value, high: deed.high?.value };
+    case "reset-limit":
+      return { quantity: deed.quantity };
     case "acknowledge":
       return { alert: deed.alertId };
     case "verdict":

@@ -1,8 +1,9 @@
 import { PRIORITY_RANK, type Priority } from "../core/alert.ts";
+import { isOutside, type LimitSideName } from "../core/limit-levels.ts";
 import type { LimitLevel, QuantityLimits } from "./default-limits.ts";
 
 /** Either side of a limit. */
-export type Side = "low" | "high";
+export type Side = LimitSideName;
 
 /** After this long without a value, a delay that had begun begins anew. */
 const GAP_MS_MAX = 60_000;
@@ -45,11 +46,6 @@ export function createLimitTracker(side: Side, limits: QuantityLimits, activePri
     active: PRIORITY_RANK[level.priority] <= rank,
   }));
   return { side, limits, states, lastAtMs: null, absent: false, live: false };
-}
-
-/** Whether a value is outside a limit; the limit itself is inside. */
-export function isOutside(side: Side, limit: number, value: number): boolean {
-  return side === "low" ? value < limit : value > limit;
 }
 
 function isWellInside(side: Side, limit: number, value: number, hysteresis: number): boolean {

@@ -1,5 +1,6 @@
 import { type Evidence, PRIORITY_RANK } from "../core/alert.ts";
 import type { DeviceId } from "../core/ids.ts";
+import { isOutside, levelsOfSide } from "../core/limit-levels.ts";
 import type { Observation } from "../core/observation.ts";
 import { QUANTITIES, type QuantityName } from "../core/quantities.ts";
 import { ADULT_LIMITS, type LimitLevel, type QuantityLimits } from "./default-limits.ts";
@@ -7,7 +8,6 @@ import {
   type ActiveLevel,
   activeLevel,
   createLimitTracker,
-  isOutside,
   type LimitTracker,
   passLimit,
   type Side,
@@ -170,21 +170,13 @@ export function checkLimits(state: WatchState, patient: PatientState, nowMs: num
   }
 }
 
-/**
- * The levels of a side after a limit was set. More urgent default levels that lie further out stay: whoever warns at 88 % has not
- * said that 50 % is no emergency. Null switches the whole side off, undefined leaves it as it is.
- */
+/** The levels of a side after a limit was set. Null switches the whole side off, undefined leaves it as it is. */
 function levelsOf(
   set: { readonly quantity: QuantityName; readonly side: Side; readonly given: LimitLevel | null | undefined },
   before: readonly LimitLevel[] | undefined,
 ): readonly LimitLevel[] {
   const { quantity, side, given } = set;
-  if (given === undefined) return before ?? [];
-  if (given === null) return [];
-  const more = (ADULT_LIMITS[quantity]?.[side] ?? []).filter(
-    (level) => PRIORITY_RANK[level.priority] > PRIORITY_RANK[given.priority] && isOutside(side, given.value, level.value),
-  );
-  return [given, ...more];
+  return given === undefined ? (before ?? []) : levelsOfSide(side, given, ADULT_LIMITS[quantity]?.[side] ?? []);
 }
 
 /** Replaces the limits of a quantity. A condition that holds ends only if the newest value is inside the new limit. */

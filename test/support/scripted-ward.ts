@@ -1,6 +1,6 @@
 import type { Deed } from "../../src/core/act.ts";
 import type { Alert, Priority } from "../../src/core/alert.ts";
-import { fault } from "../../src/core/errors.ts";
+import { type Fault, fault } from "../../src/core/errors.ts";
 import { alertId, bedId, deviceId, patientId, seq, userId } from "../../src/core/ids.ts";
 import type { Origin } from "../../src/core/observation.ts";
 import type { Actor, PerformAct, TrendPoint } from "../../src/core/ports.ts";
@@ -11,6 +11,7 @@ import type {
   BedView,
   DeviceView,
   GatewayView,
+  NoteView,
   NumberView,
   PictureView,
   StripWaveView,
@@ -18,6 +19,7 @@ import type {
 } from "../../src/core/stream.ts";
 import { wallMs } from "../../src/core/time.ts";
 import type { DashboardSource, SharedMessage, TrendQuery } from "../../src/dashboard/server/source.ts";
+import { wardLimits } from "../../src/gateway/ward-limits.ts";
 
 /** A ward whose every value a test sets; the dashboard reads it through its real contract. */
 export interface ScriptedWard {
@@ -37,7 +39,10 @@ export interface ScriptedWard {
   readonly setStrip: (alert: string, waves: readonly StripWaveView[]) => void;
   readonly bed: (id: string) => BedView;
   /** What the next act is answered with, once. */
-  readonly answerNext: (answer: "refused" | "not-durable") => void;
+  readonly answerNext: (answer: "refused" | "not-durable" | Fault) => void;
+  /** The notes of a patient, oldest first; their bed says nothing of them by itself. */
+  readonly setNotes: (patient: string, notes: readonly NoteView[]) => void;
+  readonly setUnassigned: (devices: readonly DeviceView[]) => void;
 }
 
 /** Makes a ward with the beds given. */
@@ -45,13 +50,17 @@ export function createScriptedWard(start: { readonly nowMs: () => number; readon
   const beds = new Map(start.beds.map((bed) => [String(bed.bedId), bed]));
   const alerts = new Map<string, Alert>();
   let gateway = gatewayView(start.nowMs());
+  let unassigned: readonly DeviceView[] = [
+    deviceView("monitor-9", { bedId: null, patientId: null, lastHeardAtMs: start.nowMs() - 4000 }),
+  ];
   const listeners = new Set<(message: SharedMessage) => void>();
   const waveListeners = new Map<string, (waves: readonly WaveView[]) => void>();
   const acts: { readonly deed: Deed; readonly actor: Actor }[] = [];
   const accessActs: { readonly deed: Deed; readonly actor: Actor }[] = [];
   const trendQueries: TrendQuery[] = [];
+  const notes = new Map<string, readonly NoteView[]>();
   const strips = new Map<string, readonly StripWaveView[]>();
-  let nextAnswer: "refused" | "not-durable" | null = null;
+  let nextAnswer: Parameters<ScriptedWard["answerNext"]>[0] | null = null;
   const say = (message: SharedMessage) => {
     for (const listener of [...listeners]) listener(message);
   };
@@ -64,7 +73,7 @@ export function createScriptedWard(start: { readonly nowMs: () => number; readon
     nowMs: start.nowMs(),
     gateway,
     beds: [...beds.values()],
-    unassigned: [deviceView("monitor-9", { bedId: null, patientId: null, lastHeardAtMs: start.nowMs() - 4000 })],
+    unassigned,
     alerts: [...alerts.values()],
   });
   const perform: PerformAct = async (deed, actor) => {
@@ -76,6 +85,7 @@ export function createScriptedWard(start: { readonly nowMs: () => number; readon
     const answer = nextAnswer;
     nextAnswer = null;
     if (answer === "refused") return fail(fault("act-refused", {}));
+    if (typeof answer === "object" && answer !== null) return fail(answer);
     const alert = deed.kind === "acknowledge" ? alerts.get(deed.alertId) : undefined;
     if (alert !== undefined) {
       const nowMs = wallMs(start.nowMs());
@@ -104,7 +114,8 @@ export function createScriptedWard(start: { readonly nowMs: () => number; readon
         trendQueries.push(query);
         return trendOf(query);
       },
-      notes: () => [],
+      notes: (id) => notes.get(id) ?? [],
+      wardLimits: () => wardLimits({ devices: new Map(), limits: new Map() }),
       whereIs: (id) => {
         const bed = [...beds.values()].find(({ patient }) => patient?.patientId === id);
         return bed === undefined ? null : { patientId: id, bedId: bed.bedId };
@@ -128,6 +139,11 @@ export function createScriptedWard(start: { readonly nowMs: () => number; readon
     },
     sendWaves: (bed, waves) => waveListeners.get(bed)?.(waves),
     bedsWatchedForWaves: () => [...waveListeners.keys()],
+    setNotes: (patient, theirs) => void notes.set(patient, theirs),
+    setUnassigned: (devices) => {
+      unassigned = devices;
+      say({ kind: "unassigned", unassigned });
+    },
     setStrip: (alert, waves) => void strips.set(alert, waves),
     bed: (id) => {
       const found = beds.get(id);

@@ -18,6 +18,7 @@ import { addLive } from "./routes/live.ts";
 import { addOperations } from "./routes/operations.ts";
 import { type Room, refuse, signedIn } from "./routes/room.ts";
 import { addSignIn } from "./routes/sign-in.ts";
+import { addUsers } from "./routes/users.ts";
 import { createOneTimeToken, createSignInGate, openSessions } from "./sessions.ts";
 import { createUserDesk, type UserDesk, waitingActor } from "./user-desk.ts";
 
@@ -67,6 +68,7 @@ export async function startDashboard(options: DashboardOptions, parts: Dashboard
     live,
     cookieName: () => `vigil-session-${port}`,
   };
+  const users = usersOf(room);
   const app = fastify({
     bodyLimit: LIMITS.pageBodyBytesMax.value,
     requestTimeout: requestMsMax,
@@ -85,6 +87,7 @@ export async function startDashboard(options: DashboardOptions, parts: Dashboard
     addLive(app, room);
     addHistory(app, room);
     addActs(app, room);
+    addUsers(app, room, users);
     addOperations(app, room);
     await app.register(fastifyStatic, { root: options.webFolder, index: "index.html", setHeaders: setCaching });
     await app.listen({ host: options.host, port: options.port });
@@ -99,7 +102,7 @@ export async function startDashboard(options: DashboardOptions, parts: Dashboard
     url,
     // Behind the hash, so that the token is in no log, no Referer and no request until the person sends it.
     oneTimeLink: room.oneTime === null ? null : `${url}#/first/${room.oneTime.token}`,
-    users: usersOf(room),
+    users,
     close: closeAll,
   });
 }

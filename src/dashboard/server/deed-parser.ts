@@ -2,7 +2,7 @@ import type { BedsideDeed, Consciousness, Deed, LimitSide, PatientProfile, Verdi
 import type { Priority } from "../../core/alert.ts";
 import { alertId, bedId, deviceId, patientId } from "../../core/ids.ts";
 import { LIMITS } from "../../core/limits.ts";
-import { isQuantityName } from "../../core/quantities.ts";
+import { isQuantityName, type QuantityName } from "../../core/quantities.ts";
 import { fail, type Result, succeed } from "../../core/result.ts";
 import { wallMs } from "../../core/time.ts";
 
@@ -76,6 +76,9 @@ function readDeed(body: Fields): BedsideDeed {
       return { kind, deviceId: deviceId(text(body, "deviceId", idCharactersMax)) };
     case "set-limit":
       return readLimit(body);
+    case "reset-limit":
+      only(body, ["kind", "patientId", "quantity"]);
+      return { kind, patientId: patientId(text(body, "patientId", idCharactersMax)), quantity: readQuantity(body) };
     case "transfer":
     case "merge":
     case "correct-patient":
@@ -138,6 +141,7 @@ const deedKinds = [
   "assign",
   "release",
   "set-limit",
+  "reset-limit",
   "acknowledge",
   "enter-consciousness",
   "enter-oxygen",
@@ -149,13 +153,18 @@ const priorities = ["high", "medium", "low"] as const satisfies readonly Priorit
 
 function readLimit(body: Fields): BedsideDeed {
   only(body, ["kind", "patientId", "quantity", "low", "high", "reason", "expiresAtMs"]);
-  const quantity = text(body, "quantity", idCharactersMax);
-  if (!isQuantityName(quantity)) throw new FieldRefusal("quantity", "not-allowed");
+  const quantity = readQuantity(body);
   const low = readSide(body, "low");
   const high = readSide(body, "high");
   if (low !== null && high !== null && low.value >= high.value) throw new FieldRefusal("low", "not-allowed");
   const patient = patientId(text(body, "patientId", idCharactersMax));
   return { kind: "set-limit", patientId: patient, quantity, low, high, ...readReason(body), ...readExpiry(body) };
+}
+
+function readQuantity(body: Fields): QuantityName {
+  const quantity = text(body, "quantity", idCharactersMax);
+  if (!isQuantityName(quantity)) throw new FieldRefusal("quantity", "not-allowed");
+  return quantity;
 }
 
 /** Null and left out are the same; what was left out stays so, as in a record of before there were reasons. */

@@ -1,5 +1,6 @@
 import type { Act } from "../../core/act.ts";
 import type { AlertId, BedId, PatientId, Seq } from "../../core/ids.ts";
+import type { WardLimitView } from "../../core/limit-levels.ts";
 import type { TrendPoint } from "../../core/ports.ts";
 import type { QuantityName } from "../../core/quantities.ts";
 import type { NoteView, PictureView, StreamMessage, StripWaveView, WaveView } from "../../core/stream.ts";
@@ -45,6 +46,8 @@ export interface DashboardSource {
   readonly acts: (query: { readonly afterSeq: Seq; readonly limit: number }) => Promise<readonly Act[]>;
   /** The newest notes about a patient who is here, oldest first; empty where there are none. */
   readonly notes: (patientId: PatientId) => readonly NoteView[];
+  /** The limits that hold where nobody set others for a patient. */
+  readonly wardLimits: () => readonly WardLimitView[];
   /** The waves around an alert; empty where there are none, or not yet: they follow it by half a minute. May reject as `trend` does. */
   readonly strip: (alertId: AlertId) => Promise<readonly StripWaveView[]>;
 }

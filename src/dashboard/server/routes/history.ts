@@ -7,7 +7,7 @@ import { wallMs } from "../../../core/time.ts";
 import { familyPicture } from "../family-view.ts";
 import { anybody, queryNumber, queryText, type Room, refuse, signedIn, whereFamilyIs } from "./room.ts";
 
-/** What pages read of before: trends, strips, notes and acts; and the accounts. */
+/** What pages read of before: trends, strips, notes and acts; and the limits of the ward. */
 export function addHistory(app: FastifyInstance, room: Room): void {
   const { source } = room.parts;
   app.get("/api/trend", async (request, reply) => {
@@ -48,11 +48,11 @@ export function addHistory(app: FastifyInstance, room: Room): void {
     return reply.send({ ok: true, notes: source.notes(patientId(patient)) });
   });
 
+  app.get("/api/limits", (_request, reply) => reply.send({ ok: true, limits: source.wardLimits() }));
+
   app.get("/api/audit", async (request, reply) => {
     const after = queryNumber(request, "after") ?? 0;
     const limit = LIMITS.pageAuditActsMax.value;
     return reply.send({ ok: true, acts: await source.acts({ afterSeq: seq(after), limit }) });
   });
-
-  app.get("/api/users", (_request, reply) => reply.send({ ok: true, users: room.accounts.list() }));
 }
