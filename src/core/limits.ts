@@ -177,6 +177,8 @@ export const LIMITS = {
   openAlertsMax: bound(1000, "alerts", "Further technical conditions are counted in one alert; physiological ones are always raised."),
   pageStreamBytesMax: bound(1048576, "bytes per page", "The page's stream is closed; the page opens it anew and gets a fresh picture."),
   pageStreamsMax: bound(64, "pages", "A further page is told that too many are open."),
+  certificateNamesMax: bound(64, "names", "Further addresses of the board are not in the page's own certificate; a browser warns of them."),
+  shownAddressesMax: bound(8, "addresses", "Further addresses under which the page is found are not printed at the start."),
   pageBodyBytesMax: bound(65536, "bytes", "The request is refused with 413."),
   signInAttemptsPerMinuteMax: bound(5, "attempts per account and minute", "Further attempts are refused for a minute."),
   signInsPerHourMax: bound(120, "sign-ins per account and hour", "Further ones are refused until the hour is over: each is an act, and acts are never dropped."),

@@ -1,8 +1,10 @@
 import type { Role } from "../../core/act.ts";
+import type { Fault } from "../../core/errors.ts";
 import type { OperationsView } from "../../core/operations.ts";
 import type { PerformAct } from "../../core/ports.ts";
 import type { Clock } from "../../core/time.ts";
 import type { DashboardSource } from "./source.ts";
+import type { PageTls } from "./tls/page-certificate.ts";
 
 /** Where and how the page is served. */
 export interface DashboardOptions {
@@ -16,6 +18,8 @@ export interface DashboardOptions {
   readonly webFolder: string;
   /** False only where everybody who reaches the port may see and act. */
   readonly signIn: boolean;
+  /** How the page is encrypted; null or left out: not at all. */
+  readonly tls?: PageTls | null;
   /** File of the bearer token with which others than this machine get `/metrics`; null or left out: nobody else does. */
   readonly metricsTokenFile?: string | null;
   /** How long a session of each role lasts at most, in minutes; `sessionHoursMax` where it is left out. */
@@ -31,4 +35,6 @@ export interface DashboardParts {
   readonly random: (bytes: number) => Buffer;
   /** How the gateway's process does, for `/metrics` and `/readyz`; left out: there are none. */
   readonly operations?: () => OperationsView;
+  /** Begins a technical alert, or ends it with null; left out: nobody is told of a certificate's trouble. */
+  readonly setFault?: (slot: string, reason: Fault | null) => void;
 }

@@ -7,6 +7,7 @@ import { LIMITS } from "../../core/limits.ts";
 import type { Actor } from "../../core/ports.ts";
 import { fail, type Result, succeed } from "../../core/result.ts";
 import { mayUse, ROUTE_RIGHTS } from "../../core/rights.ts";
+import type { CertificateView } from "../../core/settings-view.ts";
 import { openAccounts } from "./accounts.ts";
 import type { DashboardOptions, DashboardParts } from "./dashboard-options.ts";
 import { createLiveStream } from "./live-stream.ts";
@@ -20,12 +21,18 @@ import { type Room, refuse, signedIn } from "./routes/room.ts";
 import { addSignIn } from "./routes/sign-in.ts";
 import { addUsers } from "./routes/users.ts";
 import { createOneTimeToken, createSignInGate, openSessions } from "./sessions.ts";
+import { type Encryption, openEncryption } from "./tls/encryption.ts";
+import { addressesOnTheNetwork } from "./tls/own-certificate.ts";
 import { createUserDesk, type UserDesk, waitingActor } from "./user-desk.ts";
 
 /** The page while it is served. */
 export interface Dashboard {
-  /** Such as `http://127.0.0.1:8080/`. */
+  /** Such as `https://192.168.1.20:8710/`; where it listens on all addresses, the first that others may reach. */
   readonly url: string;
+  /** With which others the page is reached too, where it listens on all addresses of this machine. */
+  readonly otherUrls: readonly string[];
+  /** What people are told of the certificate; null where the page is not encrypted. */
+  readonly certificate: () => CertificateView | null;
   /** The link with which the first account is made, or null where there is one already or no sign-in. Good once and for an hour. */
   readonly oneTimeLink: string | null;
   /** Changes accounts while the page is served; ends the sessions of whose account was changed. */
@@ -38,9 +45,22 @@ const requestMsMax = 10_000;
 /**
  * Serves the page.
  *
- * @returns  The running page; `page-port-in-use` or `page-failed` where it cannot be served: the caller goes on without it and tries again.
+ * @returns  The running page; `page-port-in-use`, `page-certificate-failed` or `page-failed` where it cannot be served: the caller goes on
+ *           without it and tries again.
  */
 export async function startDashboard(options: DashboardOptions, parts: DashboardParts): Promise<Result<Dashboard, Fault>> {
+  const encryption = await openEncryption(options, parts, requestMsMax);
+  if (!encryption.ok) return encryption;
+  const opened = await openPage(options, parts, encryption.value);
+  if (!opened.ok) encryption.value?.close();
+  return opened;
+}
+
+async function openPage(
+  options: DashboardOptions,
+  parts: DashboardParts,
+  encryption: Encryption | null,
+): Promise<Result<Dashboard, Fault>> {
   const accounts = await openAccounts(join(options.dataFolder, "accounts.json"), parts.random);
   if (!accounts.ok) return accounts;
   const tell: Room["tell"] = (deed, actor) => void parts.perform(deed, { from: "page", ...actor }).catch(() => undefined);
@@ -67,6 +87,7 @@ export async function startDashboard(options: DashboardOptions, parts: Dashboard
     oneTime: options.signIn && accounts.value.count() === 0 ? createOneTimeToken(parts) : null,
     live,
     cookieName: () => `vigil-session-${port}`,
+    certificate: () => encryption?.certificate.view() ?? null,
   };
   const users = usersOf(room);
   const app = fastify({
@@ -74,10 +95,12 @@ export async function startDashboard(options: DashboardOptions, parts: Dashboard
     requestTimeout: requestMsMax,
     forceCloseConnections: true,
     exposeHeadRoutes: false,
+    ...(encryption === null ? {} : { serverFactory: encryption.serve }),
   });
   const closeAll = async () => {
     live.close();
     refusals.close();
+    encryption?.close();
     await app.close();
     await sessions.close();
   };
@@ -97,9 +120,13 @@ export async function startDashboard(options: DashboardOptions, parts: Dashboard
   }
   const address = app.server.address();
   if (address !== null && typeof address === "object") port = address.port;
-  const url = `http://${shownHost(options.host)}:${port}/`;
+  const [url = "", ...otherUrls] = shownHosts(options.host).map(
+    (host) => `${encryption === null ? "http" : "https"}://${host}:${port}/`,
+  );
   return succeed({
     url,
+    otherUrls,
+    certificate: room.certificate,
     // Behind the hash, so that the token is in no log, no Referer and no request until the person sends it.
     oneTimeLink: room.oneTime === null ? null : `${url}#/first/${room.oneTime.token}`,
     users,
@@ -126,9 +153,12 @@ function startFault(error: unknown, options: DashboardOptions): Fault {
   return fault("page-failed", { host: options.host, port: options.port, reason: code });
 }
 
-function shownHost(host: string): string {
-  if (host === "0.0.0.0" || host === "::") return "127.0.0.1";
-  return host.includes(":") && !host.startsWith("[") ? `[${host}]` : host;
+/** The names under which the page is found, the best first: on all addresses those that others may reach, else this machine's own. */
+function shownHosts(host: string): readonly string[] {
+  const inUrl = (name: string) => (name.includes(":") && !name.startsWith("[") ? `[${name}]` : name);
+  if (host !== "0.0.0.0" && host !== "::") return [inUrl(host)];
+  const others = addressesOnTheNetwork().filter((address) => host === "::" || !address.includes(":"));
+  return [...others, "127.0.0.1"].slice(0, LIMITS.shownAddressesMax.value).map(inUrl);
 }
 
 function setCaching(reply: FastifyReply, path: string): void {
@@ -152,7 +182,7 @@ function guard(app: FastifyInstance, room: Room): void {
     reply.headers(SECURITY_HEADERS);
     if (request.url.startsWith("/api/")) reply.header("cache-control", "no-store");
     if (!hostIsAllowed(request.headers.host, page)) return refuse(reply, 421, fault("request-refused", { field: "host" }));
-    if (request.method === "POST" && !postIsOurs(request.headers)) {
+    if (request.method === "POST" && !postIsOurs(request.headers, room.certificate() !== null)) {
       return refuse(reply, 403, fault("request-refused", { field: "origin" }));
     }
     return refuseByRights(request, reply, room);

@@ -42,14 +42,21 @@ function hostName(header: string | undefined): string | null {
   return match?.[1]?.toLowerCase() ?? null;
 }
 
-/** Whether a POST comes from a page of this very server: custom header, JSON, and an Origin equal to the Host. */
-export function postIsOurs(headers: Readonly<Record<string, string | readonly string[] | undefined>>): boolean {
+/**
+ * Whether a POST comes from a page of this very server: custom header, JSON, and an Origin equal to the Host.
+ *
+ * @param encrypted  Whether this server itself speaks TLS; where it does not, a proxy before it may.
+ */
+export function postIsOurs(
+  headers: Readonly<Record<string, string | readonly string[] | undefined>>,
+  encrypted: boolean,
+): boolean {
   const origin = headers["origin"];
   const host = headers["host"];
   if (typeof origin !== "string" || typeof host !== "string" || headers[pageHeader] !== "1") return false;
   const type = headers["content-type"];
   if (typeof type !== "string" || type.split(";")[0]?.trim().toLowerCase() !== "application/json") return false;
-  return origin === `http://${host}` || origin === `https://${host}`;
+  return origin === `https://${host}` || (!encrypted && origin === `http://${host}`);
 }
 
 /** The value of one cookie, or null. */

@@ -3,6 +3,7 @@ import type { AccessDeed, Role } from "../../../core/act.ts";
 import { ERRORS, type ErrorCode, type Fault } from "../../../core/errors.ts";
 import { type PatientId, type UserId, userId } from "../../../core/ids.ts";
 import type { Actor } from "../../../core/ports.ts";
+import type { CertificateView } from "../../../core/settings-view.ts";
 import type { Accounts } from "../accounts.ts";
 import type { DashboardOptions, DashboardParts } from "../dashboard-options.ts";
 import type { LiveStream } from "../live-stream.ts";
@@ -37,6 +38,8 @@ export interface Room {
   readonly live: LiveStream;
   /** Known once the port is; cookies of two gateways on one machine must not meet. */
   readonly cookieName: () => string;
+  /** What people are told of the page's certificate; null where the page is not encrypted. */
+  readonly certificate: () => CertificateView | null;
 }
 
 /** Answers with a fault; the page shows its texts, other programs read its code. */

@@ -16,8 +16,13 @@ async function beginSession(request: FastifyRequest, reply: FastifyReply, room: 
   const minutes = room.options.sessionMinutes?.[account.fromBeforeRoles ? "nurse" : account.role] ?? minutesMax;
   const sessionId = room.sessions.begin(userId(name), minutes * 60_000);
   room.tell({ kind: "sign-in" }, { userId: name, role: account.role, at: request.ip });
-  const cookie = `${room.cookieName()}=${sessionId}; HttpOnly; SameSite=Strict; Path=/; Max-Age=${Math.min(minutes, minutesMax) * 60}`;
+  const cookie = `${room.cookieName()}=${sessionId}; ${cookieMarks(room)}; Max-Age=${Math.min(minutes, minutesMax) * 60}`;
   return reply.header("set-cookie", cookie).send({ ok: true, user: name, role: account.role });
+}
+
+/** Out of reach of scripts and of other sites; over TLS never sent without it. */
+function cookieMarks(room: Room): string {
+  return `HttpOnly; SameSite=Strict; Path=/${room.certificate() === null ? "" : "; Secure"}`;
 }
 
 /** The doors that are open before anybody has signed in. */
@@ -74,7 +79,7 @@ export function addSignIn(app: FastifyInstance, room: Room): void {
     if (sessionId !== null) await room.sessions.end(sessionId);
     if (room.options.signIn && signed !== null)
       room.tell({ kind: "sign-out", why: "asked" }, { userId: signed.user, role: signed.role, at: request.ip });
-    const cookie = `${room.cookieName()}=; HttpOnly; SameSite=Strict; Path=/; Max-Age=0`;
+    const cookie = `${room.cookieName()}=; ${cookieMarks(room)}; Max-Age=0`;
     return reply.header("set-cookie", cookie).send({ ok: true });
   });
 }
