@@ -345,6 +345,13 @@ function encode(readings: readonly Reading[], options: Readonly<Record<string, s
   return new TextEncoder().encode(JSON.stringify(messageOf(settingsOf(options), readings, 0)));
 }
 
+/** As a device shows it: in whole steps of its quantity. */
+function inSteps(reading: Reading): Reading {
+  if (reading.kind === "absent") return reading;
+  const stepsPerUnit = 1 / QUANTITIES[reading.quantity].resolution;
+  return { ...reading, value: Math.round(reading.value * stepsPerUnit) / stepsPerUnit };
+}
+
 /** Once a second all that the body has, or all that is mapped, by one message. */
 function createTwin(body: PatientBody, options: Readonly<Record<string, string>>): Twin {
   const settings = settingsOf(options);
@@ -360,7 +367,7 @@ function createTwin(body: PatientBody, options: Readonly<Record<string, string>>
       const bytesToSend: { channel: string; bytes: Uint8Array }[] = [];
       nextMs = Math.max(nextMs, (Math.floor(atMs / TWIN_PERIOD_MS) - TWIN_MESSAGES_MAX + 1) * TWIN_PERIOD_MS);
       for (; nextMs <= atMs; nextMs += TWIN_PERIOD_MS) {
-        const readings = measured.map((name) => body.quantity(name, nextMs));
+        const readings = measured.map((name) => inSteps(body.quantity(name, nextMs)));
         const bytes = new TextEncoder().encode(JSON.stringify(messageOf(settings, readings, nextMs)));
         bytesToSend.push({ channel, bytes });
       }

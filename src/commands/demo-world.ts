@@ -3,7 +3,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { loadConfig } from "../../config/schema.ts";
 import { DRIVERS } from "../../drivers/index.ts";
+import { mqttJson } from "../../drivers/mqtt/json.ts";
+import { COURSES, type CourseName } from "../../simulator/courses.ts";
+import { type MqttDevice, startMqttDevice } from "../../simulator/mqtt-device.ts";
+import { createPatient } from "../../simulator/patient.ts";
 import { startReceiver } from "../../simulator/receiver.ts";
+import { createTimetable } from "../../simulator/timetable.ts";
 import { openWard, type Ward, type WardDevice } from "../../simulator/ward.ts";
 import { type DemoBroker, startDemoBroker } from "../broker/demo-broker.ts";
 import { createSystemClock } from "../clock.ts";
@@ -25,6 +30,33 @@ const DEVICES: readonly WardDevice[] = [
   { kind: "patient", name: "clip-3", driverId: "serial-nonin-df2", course: "probe-off", seed: 3 },
   { kind: "patient", name: "monitor-4", driverId: "serial-ivy-450c", course: "stable", seed: 4 },
 ];
+
+/** The devices of the demonstration that send by MQTT, by the names of their accounts. The last one is in no configuration. */
+export const MQTT_DEVICES = [
+  {
+    name: "patch-3",
+    course: "probe-off",
+    seed: 3,
+    options: { mapping: '{"bodyTemperature":"$.temperature"}' },
+  },
+  {
+    name: "watch-new",
+    course: "stable",
+    seed: 5,
+    options: { mapping: '{"heartRate":"$.hr","oxygenSaturation":"$.spo2"}' },
+  },
+] as const satisfies readonly {
+  readonly name: string;
+  readonly course: CourseName;
+  readonly seed: number;
+  readonly options: Readonly<Record<string, string>>;
+}[];
+
+/** What the world is told, over IPC, once it is known: where the gateway's own broker is, and the password of each account. */
+export interface GatewayBroker {
+  readonly port: number;
+  readonly passwords: Readonly<Record<string, string>>;
+}
 
 /** What the world tells whoever started it, over IPC, once everything listens. */
 export interface WorldOpened {
@@ -73,15 +105,49 @@ export const demoWorldCommand: Command = {
       devicePorts: Object.fromEntries(ward.devices.map((device) => [device.name, device.port])),
       brokerPort: broker.port,
     };
+    const mqttDevices = openMqttDevices(folder);
     process.send(opened);
     await stopped;
     await receiver.close();
+    await mqttDevices.close();
     await Promise.all([ward.close(), broker.close(), rm(folder, { recursive: true, force: true })]);
     // The open channel would keep the process alive.
     if (process.connected) process.disconnect();
     return 0;
   },
 };
+
+/** Switches the devices that send by MQTT on when the world is told where to. */
+function openMqttDevices(folder: string): { readonly close: () => Promise<void> } {
+  const clock = createSystemClock();
+  const timetable = createTimetable(clock);
+  const devices: MqttDevice[] = [];
+  process.once("message", (message) => {
+    const { port, passwords } = message as GatewayBroker;
+    for (const { name, course, seed, options } of MQTT_DEVICES) {
+      const passwordFile = join(folder, `password-${name}`);
+      const access = { url: `mqtt://127.0.0.1:${port}`, protocolVersion: 4, username: name, passwordFile } as const;
+      const session = { clientId: name, sessionExpirySeconds: 0, will: null };
+      const device = startMqttDevice({
+        twin: mqttJson.twin(createPatient({ course: COURSES[course], seed }), options),
+        topic: `devices/${name}/vitals`,
+        clock,
+        timetable,
+        connect: async (stop) => {
+          await writeFile(passwordFile, passwords[name] ?? "", { mode: 0o600 });
+          return connectMqtt(access, session, { clock, stop, onMessage: () => {} });
+        },
+      });
+      devices.push(device);
+    }
+  });
+  return {
+    close: async () => {
+      timetable.stop();
+      await Promise.all(devices.map((device) => device.close()));
+    },
+  };
+}
 
 /** At the ports of `config/demo.yaml`, or at free ones where another program has any of them. */
 async function openDevices(io: CommandIo): Promise<Ward | null> {

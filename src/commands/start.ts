@@ -5,6 +5,8 @@ import { createServer } from "node:net";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { type Config, loadConfig } from "../../config/schema.ts";
+import { BROKER_ACCOUNTS_FILE } from "../broker/broker.ts";
+import { openBrokerAccounts } from "../broker/broker-accounts.ts";
 import { createSystemClock } from "../clock.ts";
 import type { Deed } from "../core/act.ts";
 import { bedId, deviceId, patientId } from "../core/ids.ts";
@@ -13,8 +15,9 @@ import { askGateway } from "../gateway/control-socket.ts";
 import type { SupervisorEvent } from "../supervisor/supervisor-event.ts";
 import { CONTROL_SOCKET_NAME } from "./ask.ts";
 import type { Command, CommandIo } from "./command.ts";
-import type { WorldOpened } from "./demo-world.ts";
+import { type GatewayBroker, MQTT_DEVICES, type WorldOpened } from "./demo-world.ts";
 import { MAIN_FILE, runSupervised, stopOnSignal } from "./run.ts";
+import { tellFault } from "./told-fault.ts";
 
 const PROJECT_ROOT = join(import.meta.dirname, "..", "..");
 /** How many ports after the configured one are tried for the page. */
@@ -25,10 +28,10 @@ const ADMISSION_RETRY_MS = 200;
 
 /** Who lies in the demonstration's beds. None of them is a person. */
 const PATIENTS = [
-  { bed: "bed-1", patient: "demo-recorded", label: "录制 Recorded", device: "ivy-recorded" },
-  { bed: "bed-2", patient: "demo-worse", label: "恶化 Worsening", device: "monitor-2" },
-  { bed: "bed-3", patient: "demo-clip", label: "指夹 Finger clip", device: "clip-3" },
-  { bed: "bed-4", patient: "demo-stable", label: "平稳 Stable", device: "monitor-4" },
+  { bed: "bed-1", patient: "demo-recorded", label: "录制 Recorded", devices: ["ivy-recorded"] },
+  { bed: "bed-2", patient: "demo-worse", label: "恶化 Worsening", devices: ["monitor-2"] },
+  { bed: "bed-3", patient: "demo-clip", label: "指夹 Finger clip", devices: ["clip-3", "patch-3"] },
+  { bed: "bed-4", patient: "demo-stable", label: "平稳 Stable", devices: ["monitor-4"] },
 ] as const;
 
 /** `npm start`: the main job on embedded defaults, with nothing to set up. */
@@ -59,6 +62,9 @@ Everything it writes lies below $VIGIL_DEMO_FOLDER, else $XDG_STATE_HOME/vigil-d
       world.child.kill("SIGTERM");
       return 1;
     }
+    const passwords = await makeAccounts(folder, io);
+    if (config.value.broker?.port != null && passwords !== null)
+      world.child.send({ port: config.value.broker.port, passwords } satisfies GatewayBroker);
     io.stdout(`data ${folder}`);
     const admitted = admitPatients(config.value, stop);
     const code = await runSupervised({
@@ -122,15 +128,18 @@ async function writeConfig(
 ): Promise<{ readonly file: string; readonly value: Config } | null> {
   const loaded = await loadConfig(join(PROJECT_ROOT, "config", "demo.yaml"));
   if (!loaded.ok) return null;
+  const { broker } = loaded.value;
   const passwordFile = join(folder, "upstream.password");
   await writeFile(passwordFile, password, { mode: 0o600 });
   const value: Config = {
     ...loaded.value,
     gateway: { ...loaded.value.gateway, dataFolder: folder },
     dashboard: { ...loaded.value.dashboard, port: await freePort(loaded.value.dashboard.port) },
+    ...(broker === undefined ? {} : { broker: { ...broker, port: await freePort(broker.port ?? 0) } }),
     devices: loaded.value.devices.map((device) => ({
       ...device,
-      link: { kind: "tcp", host: "127.0.0.1", port: opened.devicePorts[device.id] ?? 1 },
+      link:
+        device.link.kind === "tcp" ? { kind: "tcp", host: "127.0.0.1", port: opened.devicePorts[device.id] ?? 1 } : device.link,
     })),
     upstreams: loaded.value.upstreams.map((upstream) =>
       upstream.kind === "mqtt" ? { ...upstream, url: `mqtt://127.0.0.1:${opened.brokerPort}`, passwordFile } : upstream,
@@ -140,6 +149,24 @@ async function writeConfig(
   // JSON is YAML.
   await writeFile(file, `${JSON.stringify(value, null, 2)}\n`, { mode: 0o600 });
   return { file, value };
+}
+
+/** An account for each device that sends by MQTT, with a new password at each start: nobody keeps the former one. */
+async function makeAccounts(folder: string, io: CommandIo): Promise<Readonly<Record<string, string>> | null> {
+  const parts = { now: createSystemClock().wall, random: randomBytes };
+  const accounts = await openBrokerAccounts(join(folder, BROKER_ACCOUNTS_FILE), parts);
+  if (!accounts.ok) {
+    tellFault(accounts.error, io);
+    return null;
+  }
+  const passwords: Record<string, string> = {};
+  for (const { name } of MQTT_DEVICES) {
+    const isThere = accounts.value.find(name) !== null;
+    const made = isThere ? await accounts.value.renewPassword(name) : await accounts.value.add({ name });
+    if (!made.ok) tellFault(made.error, io);
+    else if (made.value.password !== null) passwords[name] = made.value.password;
+  }
+  return passwords;
 }
 
 async function freePort(wanted: number): Promise<number> {
@@ -158,7 +185,7 @@ async function freePort(wanted: number): Promise<number> {
 async function admitPatients(config: Config, stop: AbortSignal): Promise<void> {
   const clock = createSystemClock();
   const socket = join(config.gateway.dataFolder, CONTROL_SOCKET_NAME);
-  const deeds = PATIENTS.flatMap(({ bed, patient, label, device }): readonly Deed[] => [
+  const deeds = PATIENTS.flatMap(({ bed, patient, label, devices }): readonly Deed[] => [
     {
       kind: "admit",
       patientId: patientId(patient),
@@ -167,7 +194,7 @@ async function admitPatients(config: Config, stop: AbortSignal): Promise<void> {
       profile: { kind: "adult", spo2Scale: 1 },
       demonstration: true,
     },
-    { kind: "assign", deviceId: deviceId(device), patientId: patientId(patient) },
+    ...devices.map((device) => ({ kind: "assign", deviceId: deviceId(device), patientId: patientId(patient) }) as const),
   ]);
   const giveUpAt = clock.monotonic() + ADMISSION_MS_MAX;
   for (const deed of deeds) {

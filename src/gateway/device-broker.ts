@@ -62,6 +62,7 @@ class ConfiguredBroker implements DeviceBroker {
   readonly #listening = new Set<Listening>();
   readonly #passing = new Map<string, Timer>();
   #start: RetriedStart<Broker> | null = null;
+  #isClosing = false;
 
   constructor(options: BrokerOptions, parts: DeviceBrokerParts) {
     this.#options = options;
@@ -85,11 +86,14 @@ class ConfiguredBroker implements DeviceBroker {
   };
 
   readonly close = async (): Promise<void> => {
+    this.#isClosing = true;
     await this.#start?.close();
     for (const timer of this.#passing.values()) timer.stop();
   };
 
-  #listen(wanted: Listening["wanted"], listener: BrokerListener): () => void {
+  #listen(wanted: Listening["wanted"], owner: BrokerListener): () => void {
+    // The broker ends before its links, which would leave messages to nobody; that it ends with the gateway is no trouble of a device.
+    const listener: BrokerListener = { ...owner, down: (cause) => (this.#isClosing ? undefined : owner.down(cause)) };
     const listening: Listening = { wanted, listener, stop: () => {} };
     this.#listening.add(listening);
     const broker = this.running();

@@ -3,6 +3,7 @@ import { connectAsync, type MqttClient } from "mqtt";
 import { describe, expect, test } from "vitest";
 import { bedId, deviceId, patientId } from "../../src/core/ids.ts";
 import type { Observation } from "../../src/core/observation.ts";
+import type { JournalRecord } from "../../src/core/record.ts";
 import { viewJournal } from "../../src/journal/read-only.ts";
 import { freePort, mosquittoIsMissing } from "../support/mosquitto.ts";
 import { type Files, openFaults, perform, picture, runSupervised, verify, writeConfig } from "../support/real-gateway.ts";
@@ -50,13 +51,12 @@ function connect(port: number, id: string, password: string): Promise<MqttClient
   });
 }
 
-function observations(files: Files): readonly Observation[] {
+function records(files: Files): readonly JournalRecord[] {
   const view = viewJournal(join(files.dataFolder, "journal"));
   if (!view.ok) throw new Error(JSON.stringify(view.error));
   try {
-    const found: Observation[] = [];
-    for (const step of view.value.walk(Number.MAX_SAFE_INTEGER))
-      if (step.kind === "record" && step.record.kind === "observation") found.push(step.record);
+    const found: JournalRecord[] = [];
+    for (const step of view.value.walk(Number.MAX_SAFE_INTEGER)) if (step.kind === "record") found.push(step.record);
     return found;
   } finally {
     view.value.close();
@@ -155,7 +155,10 @@ describe.skipIf(mosquittoIsMissing)("a ward's devices by the gateway's own broke
     await until(`all ${sentCount} messages are acknowledged`, () => countAcknowledged() === sentCount, 60_000);
     gateway.supervisor.signal("SIGTERM");
     expect(await gateway.supervisor.exited).toBe(0);
-    const kept = observations(files).filter(({ quantity }) => quantity === "illuminance");
+    const all = records(files);
+    const stopped = all.filter((record) => record.kind === "event" && record.facts["cause"] === "broker-stopped");
+    expect(stopped, "an orderly end is no trouble of a device").toEqual([]);
+    const kept = all.filter((record) => record.kind === "observation").filter(({ quantity }) => quantity === "illuminance");
     const shownValue = ({ content }: Observation) => (content.state === "present" ? content.value : null);
     for (const id of watchIds) {
       const mine = kept.filter((observation) => observation.deviceId === id);
