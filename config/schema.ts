@@ -15,41 +15,77 @@ const name = z
     /^[a-z0-9][a-z0-9-]{0,62}$/,
     "this name has other characters; use 1 to 63 of a-z, 0-9 and -, beginning with a letter or digit | 名称含有不允许的字符；请用 1 至 63 个 a-z、0-9 或 -，以字母或数字开头",
   )
-  .describe("Lower-case letters, digits and hyphens.");
-const port = z.int().min(1).max(65535);
-const filePath = z.string().min(1).describe("Relative paths are taken from the folder of the configuration file.");
+  .describe("Lower-case letters, digits and hyphens. | 小写字母、数字和连字符。");
+const port = z.int().min(1).max(65535).describe("Number of the TCP port. | TCP 端口号。");
+const filePath = z
+  .string()
+  .min(1)
+  .describe("Relative paths are taken from the folder of the configuration file. | 相对路径以配置文件所在目录为准。");
 const sessionMinutes = z
   .int()
   .min(1)
-  .max(LIMITS.sessionHoursMax.value * 60);
+  .max(LIMITS.sessionHoursMax.value * 60)
+  .describe("Minutes from signing in to signing out. | 从登录到自动退出的分钟数。");
 const quantity = z.enum(QUANTITY_NAMES as [string, ...string[]]);
-const driverId = z.enum(DRIVERS.map((driver) => driver.id) as [string, ...string[]]);
+const driverId = z
+  .enum(DRIVERS.map((driver) => driver.id) as [string, ...string[]])
+  .describe("What reads the device; drivers/DEVICES.md lists all. | 读取该设备的驱动，全部见 drivers/DEVICES.md。");
 
 const shortText = z.string().trim().min(1).max(40);
 
 const bed = z.strictObject({
   id: name,
-  title: shortText.describe("What staff call it, such as 301-2."),
-  room: shortText.optional().describe("The room it stands in, such as 301; beds of the same room are written alike."),
+  title: shortText.describe("What staff call it, such as 301-2. | 医护人员的叫法，如 301-2。"),
+  room: shortText
+    .optional()
+    .describe(
+      "The room it stands in, such as 301; beds of the same room are written alike. | 所在病房，如 301；同一病房的床位写法须一致。",
+    ),
   ward: shortText
     .optional()
-    .describe("The ward it belongs to, such as 3 East; the wall groups beds by it where there is more than one."),
+    .describe(
+      "The ward it belongs to, such as 3 East; the wall groups beds by it where there is more than one. | 所属病区，如三东；有多个病区时总览按此分组。",
+    ),
 });
 
 const serialLink = z
   .strictObject({
-    kind: z.literal("serial"),
-    path: z.string().min(1).describe("The port, best by its stable name under /dev/serial/by-id/."),
-    baudRate: z.int().min(50).max(4_000_000).optional().describe("Bits per second; the driver's usual rate where left out."),
-    dataBits: z.union([z.literal(5), z.literal(6), z.literal(7), z.literal(8)]).optional(),
-    parity: z.enum(["none", "even", "odd"]).optional(),
-    stopBits: z.union([z.literal(1), z.literal(2)]).optional(),
-    handshake: z.enum(["none", "rts-cts", "xon-xoff"]).optional(),
+    kind: z.literal("serial").describe("By a serial port. | 经串口。"),
+    path: z
+      .string()
+      .min(1)
+      .describe("The port, best by its stable name under /dev/serial/by-id/. | 串口，最好使用 /dev/serial/by-id/ 下的固定名称。"),
+    baudRate: z
+      .int()
+      .min(50)
+      .max(4_000_000)
+      .optional()
+      .describe("Bits per second; the driver's usual rate where left out. | 波特率；不写则用驱动的常用值。"),
+    dataBits: z
+      .union([z.literal(5), z.literal(6), z.literal(7), z.literal(8)])
+      .optional()
+      .describe("The driver's usual where left out. | 数据位；不写则用驱动的常用值。"),
+    parity: z
+      .enum(["none", "even", "odd"])
+      .optional()
+      .describe("The driver's usual where left out. | 校验；不写则用驱动的常用值。"),
+    stopBits: z
+      .union([z.literal(1), z.literal(2)])
+      .optional()
+      .describe("The driver's usual where left out. | 停止位；不写则用驱动的常用值。"),
+    handshake: z
+      .enum(["none", "rts-cts", "xon-xoff"])
+      .optional()
+      .describe("How either side holds the other up; the driver's usual where left out. | 流控；不写则用驱动的常用值。"),
   })
-  .describe("A serial port of this board.");
+  .describe("A serial port of this board. | 本机串口。");
 const tcpLink = z
-  .strictObject({ kind: z.literal("tcp"), host: z.string().min(1), port })
-  .describe("A serial device server that hands the device's bytes on over TCP.");
+  .strictObject({
+    kind: z.literal("tcp").describe("By a serial device server. | 经串口服务器。"),
+    host: z.string().min(1).describe("Its name or address. | 其主机名或地址。"),
+    port,
+  })
+  .describe("A serial device server that hands the device's bytes on over TCP. | 通过 TCP 转发设备数据的串口服务器。");
 const mqttTopic = z
   .string()
   .min(1)
@@ -60,64 +96,97 @@ const mqttTopic = z
   );
 const mqttLink = z
   .strictObject({
-    kind: z.literal("mqtt"),
-    server: name.optional().describe("One of `mqttServers`; the gateway's own broker where left out."),
+    kind: z.literal("mqtt").describe("By MQTT. | 经 MQTT。"),
+    server: name
+      .optional()
+      .describe(
+        "One of `mqttServers`; the gateway's own broker where left out. | `mqttServers` 之一；不写则用网关自带的 MQTT 服务。",
+      ),
     topics: z
       .array(mqttTopic)
       .min(1)
       .max(32)
       .optional()
-      .describe("Topics of the device's messages, + and # allowed; the driver's own where left out."),
+      .describe(
+        "Topics of the device's messages, + and # allowed; the driver's own where left out. | 设备消息的主题，可用 + 和 #；不写则用驱动自己的主题。",
+      ),
     account: name
       .nullable()
       .optional()
       .describe(
-        "With the own broker: the account whose connection is this device's link, the device's id where left out; null where several devices share one, as behind a Zigbee bridge.",
+        "With the own broker: the account whose connection is this device's link, the device's id where left out; null where several devices share one, as behind a Zigbee bridge. | 使用自带 MQTT 服务时：以哪个账户的连接作为该设备的链路，不写即设备 id；多个设备共用一个连接（如 Zigbee 网桥后）时写 null。",
       ),
   })
-  .describe("Messages by MQTT.");
+  .describe("Messages by MQTT. | MQTT 消息。");
 const captureLink = z
   .strictObject({
-    kind: z.literal("capture"),
+    kind: z.literal("capture").describe("From a recording. | 来自录制文件。"),
     file: filePath,
-    speed: z.number().min(0.1).max(10_000).default(1).describe("1 is the pace of the recording, 2 twice as fast."),
-    repeat: z.boolean().default(false),
-    bytesPerSecond: z.int().min(1).optional().describe("Pace of a raw recording without times."),
+    speed: z
+      .number()
+      .min(0.1)
+      .max(10_000)
+      .default(1)
+      .describe("1 is the pace of the recording, 2 twice as fast. | 1 为录制时的速度，2 为两倍速。"),
+    repeat: z.boolean().default(false).describe("true: begins anew at its end. | true：结束后从头再放。"),
+    bytesPerSecond: z.int().min(1).optional().describe("Pace of a raw recording without times. | 不含时间的原始录制的播放速度。"),
   })
-  .describe("A recording in place of a device.");
+  .describe("A recording in place of a device. | 以录制文件代替设备。");
 
 const optionValue = z.union([z.string(), z.number(), z.boolean(), z.array(z.json()), z.record(z.string(), z.json())]);
 
 const device = z.strictObject({
   id: name,
-  title: z.string().min(1).max(80).optional().describe("Shown on the wall; the driver's title where left out."),
+  title: z
+    .string()
+    .min(1)
+    .max(80)
+    .optional()
+    .describe("Shown on the wall; the driver's title where left out. | 显示在总览上；不写则用驱动的名称。"),
   driver: driverId,
-  bed: name.optional().describe("The bed the device stands at. Whom it measures is said by assigning it, not here."),
+  bed: name
+    .optional()
+    .describe(
+      "The bed the device stands at. Whom it measures is said by assigning it, not here. | 设备所在的床位。它测量哪位患者由“分配”决定，不在此处。",
+    ),
   origin: z
     .enum(["measured", "test", "simulated", "replayed"])
     .default("measured")
-    .describe("Anything but `measured` never alarms for a real patient."),
+    .describe("Anything but `measured` never alarms for a real patient. | 除 `measured` 外，绝不会对真实患者报警。"),
   link: z.discriminatedUnion("kind", [serialLink, tcpLink, mqttLink, captureLink]),
   options: z
     .record(z.string(), optionValue)
     .default({})
     .transform(optionTexts)
     .describe(
-      "Settings of the driver, by the names that drivers/README.md tells; lists and objects as YAML or as JSON in a text.",
+      "Settings of the driver, by the names that drivers/README.md tells; lists and objects as YAML or as JSON in a text. | 驱动的设置项，名称见 drivers/README.md；列表与对象可用 YAML，或写成 JSON 文本。",
     ),
   silenceSeconds: z
     .number()
     .min(1)
     .max(86_400)
     .optional()
-    .describe("Longest silence before a technical alert; the driver's where left out."),
-  expected: z.array(quantity).optional().describe("Quantities whose absence is a technical alert; the driver's where left out."),
+    .describe(
+      "Longest silence before a technical alert; the driver's where left out. | 无数据多久后发出技术报警；不写则用驱动的值。",
+    ),
+  expected: z
+    .array(quantity)
+    .optional()
+    .describe(
+      "Quantities whose absence is a technical alert; the driver's where left out. | 缺失时发出技术报警的参数；不写则用驱动的列表。",
+    ),
   quantitySilenceSeconds: z
     .number()
     .min(5)
     .max(86_400)
     .default(60)
-    .describe("How long an expected quantity may be absent or refused."),
+    .describe("How long an expected quantity may be absent or refused. | 应有的参数可以缺失或被拒多久。"),
+  personal: z
+    .boolean()
+    .default(false)
+    .describe(
+      "true: one person's own, as a watch at home; it is never asked whether it is still on its patient. | true：个人自有（如居家手表），从不询问是否仍在该患者身上。",
+    ),
 });
 
 /** How a client of an MQTT server gets in. */
@@ -127,23 +196,30 @@ const mqttAccess = {
     .regex(
       /^mqtts?:\/\/[^/\s]+$/,
       "is no address of an MQTT server; write mqtt://host:port or mqtts://host:port | 不是 MQTT 服务器地址；请写成 mqtt://主机:端口 或 mqtts://主机:端口",
-    ),
+    )
+    .describe("mqtt://host:port, or mqtts://host:port with encryption. | mqtt://主机:端口；加密则写 mqtts://主机:端口。"),
   protocolVersion: z
     .union([z.literal(5), z.literal(4)])
     .default(5)
-    .describe("5, or 4 for a broker that speaks MQTT 3.1.1 only."),
-  username: z.string().optional(),
+    .describe("5, or 4 for a broker that speaks MQTT 3.1.1 only. | 5；仅支持 MQTT 3.1.1 的服务器写 4。"),
+  username: z.string().optional().describe("The gateway's account at this server. | 网关在该服务器上的账户。"),
   passwordFile: filePath.optional(),
-  caFile: filePath.optional().describe("Certificates to trust, in PEM; the system's where left out."),
+  caFile: filePath
+    .optional()
+    .describe("Certificates to trust, in PEM; the system's where left out. | 受信任的证书（PEM）；不写则用系统的证书。"),
   certFile: filePath.optional(),
   keyFile: filePath.optional(),
 };
 
-const mqttServer = z.strictObject({ name, ...mqttAccess }).describe("Another MQTT server that devices send to.");
+const mqttServer = z
+  .strictObject({ name, ...mqttAccess })
+  .describe("Another MQTT server that devices send to. | 设备所使用的其他 MQTT 服务器。");
 
 const mqttUpstream = z.strictObject({
   name,
-  kind: z.literal("mqtt"),
+  kind: z
+    .literal("mqtt")
+    .describe("Observations, alerts and acts by MQTT, with receipts back. | 经 MQTT 上传观测值、报警与操作，并取回回执。"),
   ...mqttAccess,
   topicPrefix: z
     .string()
@@ -153,56 +229,73 @@ const mqttUpstream = z.strictObject({
       /^[^#+\s]+$/,
       "a topic prefix has no wildcards or spaces; take out # + and spaces | 主题前缀不得含通配符或空格；请去掉 # + 和空格",
     )
-    .default("vigil"),
+    .default("vigil")
+    .describe("All topics begin with it. | 所有主题以此开头。"),
 });
 
 const influxTarget = z.discriminatedUnion("api", [
   z
     .strictObject({
-      api: z.literal("v2"),
-      org: z.string().min(1).max(200),
-      bucket: z.string().min(1).max(200),
+      api: z.literal("v2").describe("Writes to /api/v2/write. | 写入 /api/v2/write。"),
+      org: z
+        .string()
+        .min(1)
+        .max(200)
+        .describe("The organisation there; VictoriaMetrics takes any. | 其中的组织；VictoriaMetrics 任意。"),
+      bucket: z
+        .string()
+        .min(1)
+        .max(200)
+        .describe("Where it is kept; VictoriaMetrics takes any. | 存储桶；VictoriaMetrics 任意。"),
       tokenFile: filePath.optional(),
     })
-    .describe("InfluxDB 2, or VictoriaMetrics."),
+    .describe("InfluxDB 2, or VictoriaMetrics. | InfluxDB 2 或 VictoriaMetrics。"),
   z
     .strictObject({
-      api: z.literal("v1"),
-      database: z.string().min(1).max(200),
-      retentionPolicy: z.string().min(1).max(200).optional().describe("The database's own default where left out."),
-      username: z.string().min(1).optional(),
+      api: z.literal("v1").describe("Writes to /write. | 写入 /write。"),
+      database: z.string().min(1).max(200).describe("Its name there; it must exist. | 数据库名，须已存在。"),
+      retentionPolicy: z
+        .string()
+        .min(1)
+        .max(200)
+        .optional()
+        .describe("The database's own default where left out. | 不写则用数据库的默认值。"),
+      username: z.string().min(1).optional().describe("The gateway's account there. | 网关在其中的账户。"),
       passwordFile: filePath.optional(),
     })
     .refine(
       ({ username, passwordFile }) => (username === undefined) === (passwordFile === undefined),
       "username and passwordFile belong together; give both or none | username 与 passwordFile 必须成对；请同时给出或都不写",
     )
-    .describe("InfluxDB 1, or VictoriaMetrics."),
+    .describe("InfluxDB 1, or VictoriaMetrics. | InfluxDB 1 或 VictoriaMetrics。"),
 ]);
 
 const influxUpstream = z
   .strictObject({
     name,
-    kind: z.literal("influx"),
+    kind: z.literal("influx").describe("To a time-series database. | 写入时序数据库。"),
     url: z
       .string()
       .regex(
         /^https?:\/\/[^/?#@\s]+(\/(?!api\/v2\/?$)[^?#\s]*)?$/,
         "is no address of an InfluxDB; write http://host:port or https://host:port, without /api/v2 | 不是 InfluxDB 地址；请写成 http://主机:端口 或 https://主机:端口，不带 /api/v2",
-      ),
+      )
+      .describe("http://host:port or https://host:port. | http://主机:端口 或 https://主机:端口。"),
     target: influxTarget,
     patientTag: z
       .enum(["pseudonym", "id", "none"])
       .default("pseudonym")
       .describe(
-        "How patients are named in the database. pseudonym: nobody without the key can tell who it is. none: all patients are one.",
+        "How patients are named in the database. pseudonym: nobody without the key can tell who it is. none: all patients are one. | 数据库中如何标识患者。pseudonym：没有密钥无人能识别；none：所有患者不作区分。",
       ),
     patientKeyFile: filePath
       .optional()
       .describe(
-        "The key of the pseudonyms, 32 characters or more; gateways that share it name a patient alike. Made in the data folder where left out. Never change it.",
+        "The key of the pseudonyms, 32 characters or more; gateways that share it name a patient alike. Made in the data folder where left out. Never change it. | 假名的密钥，至少 32 个字符；共用密钥的网关对同一患者的假名相同。不写则在数据目录中生成。请勿更改。",
       ),
-    caFile: filePath.optional().describe("Certificates to trust, in PEM; the system's where left out."),
+    caFile: filePath
+      .optional()
+      .describe("Certificates to trust, in PEM; the system's where left out. | 受信任的证书（PEM）；不写则用系统的证书。"),
     certFile: filePath.optional(),
     keyFile: filePath.optional(),
   })
@@ -214,7 +307,9 @@ const influxUpstream = z
     ({ url, caFile, certFile }) => url.startsWith("https:") || (caFile ?? certFile) === undefined,
     "certificates need https://; change the url | 使用证书需要 https://；请修改 url",
   )
-  .describe("History for trends and Grafana. Alerts reach people by MQTT, not this way.");
+  .describe(
+    "History for trends and Grafana. Alerts reach people by MQTT, not this way. | 供趋势与 Grafana 使用的历史数据。报警经 MQTT 送达，不走此路。",
+  );
 
 const broker = z
   .strictObject({
@@ -222,39 +317,62 @@ const broker = z
       .string()
       .min(1)
       .default("127.0.0.1")
-      .describe("Where `port` listens without encryption. 127.0.0.1 is this machine only; name another address on purpose."),
-    port: port.nullable().default(1883).describe("null: only with TLS."),
+      .describe(
+        "Where `port` listens without encryption. 127.0.0.1 is this machine only; name another address on purpose. | `port` 以不加密方式监听的地址。127.0.0.1 仅限本机；写其他地址须确有需要。",
+      ),
+    port: port.nullable().default(1883).describe("null: only with TLS. | null：仅使用 TLS。"),
     tls: z
       .strictObject({
-        host: z.string().min(1).default("0.0.0.0"),
+        host: z
+          .string()
+          .min(1)
+          .default("0.0.0.0")
+          .describe("0.0.0.0 is every address of this machine. | 0.0.0.0 为本机所有地址。"),
         port: port.default(8883),
-        certFile: filePath.describe("The broker's own certificate with its chain, in PEM."),
+        certFile: filePath.describe(
+          "The broker's own certificate with its chain, in PEM. | MQTT 服务自己的证书及证书链（PEM）。",
+        ),
         keyFile: filePath,
         clientCaFile: filePath
           .optional()
-          .describe("Who may issue certificates of devices; their common name is the account and the client id."),
+          .describe(
+            "Who may issue certificates of devices; their common name is the account and the client id. | 可签发设备证书的机构；证书通用名即账户名与客户端标识。",
+          ),
         clientCertificates: z
           .enum(["none", "optional", "required"])
           .default("none")
-          .describe("optional: a certificate in place of a password; required: nobody without one."),
+          .describe(
+            "optional: a certificate in place of a password; required: nobody without one. | optional：可用证书代替密码；required：没有证书不得登录。",
+          ),
       })
       .optional()
-      .describe("Encrypted, for devices on the network."),
-    connectionsMax: z.int().min(1).max(10_000).default(1000),
+      .describe("Encrypted, for devices on the network. | 加密，供网络上的设备使用。"),
+    connectionsMax: z
+      .int()
+      .min(1)
+      .max(10_000)
+      .default(1000)
+      .describe("Clients at a time; a further one is refused. | 同时连接的客户端数；超出则拒绝。"),
     messageBytesMax: z
       .int()
       .min(128)
       .max(1_048_576)
       .default(65_536)
-      .describe("Larger messages are left out and told; their sender stays connected."),
+      .describe(
+        "Larger messages are left out and told; their sender stays connected. | 更大的消息会被丢弃并告知；发送者保持连接。",
+      ),
     messagesPerSecondMax: z
       .int()
       .min(1)
       .max(10_000)
       .default(100)
-      .describe("Of one client; beyond it the broker reads more slowly, and nothing is lost."),
+      .describe(
+        "Of one client; beyond it the broker reads more slowly, and nothing is lost. | 每个客户端；超出后放慢读取，不丢失数据。",
+      ),
   })
-  .describe("The gateway's own MQTT broker. Accounts are made by `vigil devices add`; nobody else gets in.");
+  .describe(
+    "The gateway's own MQTT broker. Accounts are made by `vigil devices add`; nobody else gets in. | 网关自带的 MQTT 服务。账户由 `vigil devices add` 创建，其他人无法登录。",
+  );
 
 /** Limits of one quantity: a value that cannot occur in a living person would never alarm, or always. */
 function limitsOf(name: QuantityName) {
@@ -270,7 +388,7 @@ function limitsOf(name: QuantityName) {
       "low must lie below high; mend the values | 下限必须低于上限；请修正数值",
     )
     .optional()
-    .describe(`In ${QUANTITIES[name].unit}.`);
+    .describe(`In ${QUANTITIES[name].unit}. | 单位 ${QUANTITIES[name].unit}。`);
 }
 
 const limits = z.strictObject(Object.fromEntries(QUANTITY_NAMES.map((name) => [name, limitsOf(name)])));
@@ -279,10 +397,21 @@ const limits = z.strictObject(Object.fromEntries(QUANTITY_NAMES.map((name) => [n
 export const configSchema = z
   .strictObject({
     gateway: z.strictObject({
-      id: name.describe("Names this gateway in every record that leaves it. Never change it."),
-      dataFolder: filePath.describe("Everything the gateway writes lies below it."),
+      id: name.describe(
+        "Names this gateway in every record that leaves it. Never change it. | 网关送出的每条记录都带有此名称。请勿更改。",
+      ),
+      dataFolder: filePath.describe("Everything the gateway writes lies below it. | 网关写入的一切都在该目录下。"),
     }),
-    log: z.strictObject({ level: z.enum(["error", "warn", "info"]).default("info") }).prefault({}),
+    log: z
+      .strictObject({
+        level: z
+          .enum(["error", "warn", "info"])
+          .default("info")
+          .describe(
+            "The least grave that is logged. Nothing of a patient is in the log. | 记录的最低级别。日志中没有任何患者信息。",
+          ),
+      })
+      .prefault({}),
     journal: z
       .strictObject({
         sizeMegabytesMax: z
@@ -290,39 +419,78 @@ export const configSchema = z
           .min(16)
           .max(1_000_000)
           .default(2048)
-          .describe("Oldest observations are dropped beyond it; alerts, acts and receipts never."),
+          .describe(
+            "Oldest observations are dropped beyond it; alerts, acts and receipts never. | 超出后舍弃最旧的观测值；报警、操作、回执永不舍弃。",
+          ),
         waves: z
           .strictObject({
-            ringMinutes: z.number().min(1).max(1440).default(10).describe("Waves older than this are dropped."),
+            ringMinutes: z
+              .number()
+              .min(1)
+              .max(1440)
+              .default(10)
+              .describe("Waves older than this are dropped. | 更早的波形会被舍弃。"),
             ringMegabytesMax: z
               .int()
               .min(1)
               .max(1_000_000)
               .default(256)
-              .describe("Beyond it the oldest waves go early, and the loss is recorded. Fifty beds with four waves are 40 MB."),
+              .describe(
+                "Beyond it the oldest waves go early, and the loss is recorded. Fifty beds with four waves are 40 MB. | 超出后提前舍弃最旧的波形并记录。五十张床各四道波形约 40 MB。",
+              ),
             stripSecondsBefore: z
               .number()
               .min(0)
               .max(300)
               .default(30)
-              .describe("The waves so long before a patient's alert are kept with it."),
-            stripSecondsAfter: z.number().min(0).max(300).default(30).describe("And so long after it."),
+              .describe("The waves so long before a patient's alert are kept with it. | 患者报警前这么久的波形随报警保存。"),
+            stripSecondsAfter: z
+              .number()
+              .min(0)
+              .max(300)
+              .default(30)
+              .describe("And so long after it. | 以及报警后这么久的波形。"),
             stripMegabytesMax: z
               .int()
               .min(1)
               .max(1_000_000)
               .default(256)
-              .describe("All strips together; beyond it the oldest goes, and the loss is recorded."),
+              .describe(
+                "All strips together; beyond it the oldest goes, and the loss is recorded. | 全部波形片段合计；超出后舍弃最旧的并记录。",
+              ),
           })
           .prefault({}),
       })
       .prefault({}),
     dashboard: z
       .strictObject({
-        enabled: z.boolean().default(true),
-        host: z.string().default("127.0.0.1").describe("127.0.0.1 is this machine only; name another address on purpose."),
+        enabled: z
+          .boolean()
+          .default(true)
+          .describe("false: no pages; watching, alerts and upstreams go on. | false：不提供页面；监测、报警与上传照常。"),
+        host: z
+          .string()
+          .default("127.0.0.1")
+          .describe(
+            "127.0.0.1 is this machine only; name another address on purpose. | 127.0.0.1 仅限本机；写其他地址须确有需要。",
+          ),
         port: port.default(8710),
-        signIn: z.boolean().default(true).describe("false only on a loopback address."),
+        tls: z
+          .union([
+            z.literal("own"),
+            z.literal("none"),
+            z.strictObject({
+              certFile: filePath.describe(
+                "The page's certificate with its chain, in PEM; exchanged ones are taken into use within a minute. | 页面证书及证书链（PEM）；更换后一分钟内生效。",
+              ),
+              keyFile: filePath,
+            }),
+          ])
+          .optional()
+          .describe(
+            "HTTPS. own: with a certificate that the gateway makes; compare its fingerprint once with what the browser shows. Or your own in files. none: unencrypted, so that passwords and patients' data can be read on the way. Left out: own, and none where `host` is this machine only. | HTTPS 加密。own：使用网关自己生成的证书，请与浏览器显示的指纹核对一次；也可指定证书文件。none：不加密，密码与患者数据可被窃听。不写：own；`host` 仅限本机时为 none。",
+          ),
+        signIn: z.boolean().default(true).describe("false only on a loopback address. | 仅在本机回环地址上可为 false。"),
         sessionMinutes: z
           .strictObject({
             nurse: sessionMinutes.default(720),
@@ -332,10 +500,14 @@ export const configSchema = z
             family: sessionMinutes.default(720),
           })
           .prefault({})
-          .describe("How long each role stays signed in; a display on the wall signs in as a nurse."),
+          .describe(
+            "How long each role stays signed in; a display on the wall signs in as a nurse. | 各角色登录后保持多久；墙上的显示屏以护士身份登录。",
+          ),
         metricsTokenFile: filePath
           .optional()
-          .describe("Bearer token of at least 16 characters with which others than this machine itself may read `/metrics`."),
+          .describe(
+            "Bearer token of at least 16 characters with which others than this machine itself may read `/metrics`. | 至少 16 个字符的令牌；本机以外读取 `/metrics` 时使用。",
+          ),
       })
       .prefault({}),
     supervisor: z
@@ -345,7 +517,7 @@ export const configSchema = z
           .min(1)
           .nullable()
           .default(null)
-          .describe("Program and arguments that make a sound at the board."),
+          .describe("Program and arguments that make a sound at the board. | 在网关现场发声的程序及参数。"),
       })
       .prefault({}),
     clock: z
@@ -354,29 +526,54 @@ export const configSchema = z
           .enum(["system", "always"])
           .default("system")
           .describe(
-            "system: the board's clock is doubted while systemd-timesyncd runs and has not set it, or when it lies before what is known. always: somebody else keeps it right.",
+            "system: the board's clock is doubted while systemd-timesyncd runs and has not set it, or when it lies before what is known. always: somebody else keeps it right. | system：systemd-timesyncd 运行而尚未校时，或时钟早于已知时间时，不信任系统时钟。always：由其他方式保证时钟正确。",
           ),
       })
       .prefault({}),
-    beds: z.array(bed).default([]).describe("Shown in this order."),
+    beds: z.array(bed).default([]).describe("Shown in this order. | 按此顺序显示。"),
     broker: broker.optional(),
     mqttServers: z.array(mqttServer).default([]),
     devices: z.array(device).default([]),
     limits: limits
       .default({})
       .describe(
-        "Replaces the default limits of these quantities for every patient; a side left out keeps its default, null switches it off. A person may set others per patient.",
+        "Replaces the default limits of these quantities for every patient; a side left out keeps its default, null switches it off. A person may set others per patient. | 对所有患者替换这些参数的默认限值；未写的一侧保持默认，null 表示关闭。可另为单个患者设置。",
       ),
+    assignment: z
+      .strictObject({
+        askAfterMinutes: z
+          .number()
+          .min(1)
+          .max(1440)
+          .default(30)
+          .describe(
+            "A device that measures again after so long is asked for: is it still on its patient? Its values go on to the patient, marked, and alert. A device that measures now and then, such as a thermometer, asks each time that comes later. | 设备间隔这么久后再次测量时会询问：是否仍在原患者身上？其数值仍归该患者（带标记）并照常报警。体温计等偶尔测量的设备每次间隔更久都会询问。",
+          ),
+        askAwayAfterMinutes: z
+          .number()
+          .min(1)
+          .max(1440)
+          .default(5)
+          .describe(
+            "The same while the patient lies in another bed than the one the device stands at (`devices[].bed`). | 患者所在床位与设备所在床位（`devices[].bed`）不同时，同上。",
+          ),
+      })
+      .prefault({}),
     scores: z
       .strictObject({
-        models: z.array(name).default(["news2"]).describe("Folders in `models/`."),
-        confirmSeconds: z.number().min(0).max(3600).default(60).describe("How long a change must last before it is announced."),
+        models: z.array(name).default(["news2"]).describe("Folders in `models/`. | `models/` 中的目录。"),
+        confirmSeconds: z
+          .number()
+          .min(0)
+          .max(3600)
+          .default(60)
+          .describe("How long a change must last before it is announced. | 变化须持续多久才通报。"),
         partialMinutesMax: z
           .number()
           .min(1)
           .max(1440)
           .default(30)
-          .describe("How long a score may lack an input before a technical alert."),
+          .describe("How long a score may lack an input before a technical alert. | 评分缺少输入多久后发出技术报警。"),
       })
       .prefault({}),
     admissions: admissions.optional(),
