@@ -7,7 +7,7 @@ import type { AlertDesk } from "./gateway/alert-desk.ts";
 import type { PageFeed } from "./gateway/page-feed.ts";
 import type { Pictures } from "./gateway/picture.ts";
 import type { TallyCounter } from "./gateway/tally.ts";
-import type { Judgement } from "./intake/device-intake.ts";
+import type { Judgement, UnnumberedObservation } from "./intake/device-intake.ts";
 import type { Watch } from "./watch/watch.ts";
 
 /** Everything that one device's events touch. */
@@ -36,7 +36,10 @@ export interface Route {
  */
 export function route(parts: Route, id: DeviceId, judgement: Judgement): void {
   parts.tally.judged(id, judgement);
-  const observations = judgement.observations.map((unnumbered) => ({ ...unnumbered, seq: parts.nextSeq() }));
+  const observations = judgement.observations.map((unnumbered) => ({
+    ...markedWhereUnconfirmed(parts.watch, unnumbered),
+    seq: parts.nextSeq(),
+  }));
   if (observations.length > 0) parts.record(observations);
   if (judgement.heard) parts.settle(parts.watch.heard(id));
   for (const observation of observations) parts.settle(parts.watch.observe(observation));
@@ -61,6 +64,13 @@ export function route(parts: Route, id: DeviceId, judgement: Judgement): void {
     bed,
     judgement.waveforms.filter(({ late }) => late !== true),
   );
+}
+
+/** Kept with the value, so that a chart can be put right; it counts and alerts as before. */
+function markedWhereUnconfirmed(watch: Watch, unnumbered: UnnumberedObservation): UnnumberedObservation {
+  if (!watch.isUnconfirmed(unnumbered)) return unnumbered;
+  const { quality } = unnumbered;
+  return { ...unnumbered, quality: { ...quality, flags: [...quality.flags, "patient-unconfirmed"] } };
 }
 
 /** What trouble of a device is about: the device and the bed it is shown at. */

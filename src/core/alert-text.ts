@@ -31,6 +31,7 @@ const WHY: Readonly<Record<Absence | QualityFlag, Text>> = {
   "measured-time-unknown": { en: "time of measurement unknown", zh: "测量时间未知" },
   late: { en: "late", zh: "迟到数据" },
   "after-gap": { en: "after a gap", zh: "中断之后" },
+  "patient-unconfirmed": { en: "patient not confirmed", zh: "患者待确认" },
 };
 
 // biome-ignore format: one row a line, so that it reads as the table it is.
@@ -106,6 +107,33 @@ function scoreText(evidence: Extract<Alert["evidence"], { kind: "score" }>, lang
   return head + because + (zh ? `（缺 ${listText(missing, language)}）` : ` (missing ${listText(missing, language)})`);
 }
 
+/** Minutes up to two hours, hours up to two days, then days; whole ones, rounded down. */
+function gapText(seconds: number, language: Language): string {
+  const minutes = Math.floor(seconds / 60);
+  const [count, en, zh] =
+    minutes < 120
+      ? ([minutes, "min", "分钟"] as const)
+      : minutes < 48 * 60
+        ? ([Math.floor(minutes / 60), "h", "小时"] as const)
+        : ([Math.floor(minutes / 1440), "days", "天"] as const);
+  return `${count} ${language === "zh" ? zh : en}`;
+}
+
+function stillOnPatientText(
+  { why, gapSeconds, limitSeconds }: Extract<Alert["evidence"], { kind: "still-on-patient" }>,
+  device: string,
+  language: Language,
+): string {
+  const zh = language === "zh";
+  if (why === "moved")
+    return zh
+      ? `${device} 仍在该患者身上吗？患者已转床，设备仍在测量`
+      : `Is ${device} still on this patient? They were moved to another bed, and it measures`;
+  const gap = gapText(gapSeconds ?? limitSeconds, language);
+  if (zh) return `${device} 仍在该患者身上吗？中断${gapSeconds === null ? "超过 " : " "}${gap}后又开始测量`;
+  return `Is ${device} still on this patient? It measures again after ${gapSeconds === null ? "more than " : ""}${gap}`;
+}
+
 /**
  * What an alert says at the bedside: plain words with value, limit and unit.
  *
@@ -152,6 +180,8 @@ export function alertText(alert: AlertTextSource, language: Language): string {
         ? `${device} 发送的是${origin}数据，不会触发患者报警`
         : `${device} sends ${origin} data, which raises no alert on this patient`;
     }
+    case "still-on-patient":
+      return stillOnPatientText(evidence, device, language);
     case "device-alarm":
       return zh ? `设备报警（${device}）：${evidence.text}` : `Alarm of ${device}: ${evidence.text}`;
     case "fault": {
@@ -171,6 +201,7 @@ const REMEDIES = {
   stuck: { en: "Look at the patient. Restart the device; do not trust the number.", zh: "请查看患者，重启设备；勿信任该数值。" },
   unassigned: { en: "Assign the device to a patient or take it away.", zh: "请将设备分配给患者，或移走设备。" },
   "not-measured": { en: "Take the device out of its test or demonstration mode.", zh: "请让设备退出测试或演示模式。" },
+  "still-on-patient": { en: "Look whom it is on and say so. Until then its values go on counting for this patient.", zh: "请查看设备在谁身上并作出确认；确认前其数值仍计入该患者。" },
 } as const satisfies Record<string, Text>;
 
 /** What to do about a technical alert, or null where the patient is the matter and the reader knows better. */
@@ -185,6 +216,7 @@ export function alertRemedy(alert: AlertTextSource, language: Language): string 
     case "stuck":
     case "unassigned":
     case "not-measured":
+    case "still-on-patient":
       return REMEDIES[evidence.kind][language];
     case "limit":
     case "score":

@@ -62,6 +62,17 @@ export type Evidence =
   | { readonly kind: "unassigned"; readonly sinceMs: WallMs }
   | { readonly kind: "not-measured"; readonly origin: Origin; readonly sinceMs: WallMs }
   | {
+      /** The device measures again: is it still on its patient? */
+      readonly kind: "still-on-patient";
+      /** It had not measured for longer than `limitSeconds`, or its patient was moved away from the bed it stands at. */
+      readonly why: "gap" | "moved";
+      /** For how long it had not measured; null where nobody knows, and for `moved`. */
+      readonly gapSeconds: number | null;
+      readonly limitSeconds: number;
+      /** When it measured again. */
+      readonly sinceMs: WallMs;
+    }
+  | {
       readonly kind: "device-alarm";
       readonly code: string;
       readonly text: string;

@@ -34,7 +34,9 @@ export type QualityFlag =
   | "measured-time-unknown"
   | "impossible"
   | "late"
-  | "after-gap";
+  | "after-gap"
+  /** The device measured again after a gap, or after its patient was moved, and nobody has said yet that it is still on them. */
+  | "patient-unconfirmed";
 
 /** Flags with which a value is kept and shown but may not feed a score, raise or end an alert. */
 export const QUESTIONABLE_FLAGS: ReadonlySet<QualityFlag> = new Set<QualityFlag>([

@@ -73,6 +73,28 @@ export type QuantityName = keyof typeof QUANTITIES;
 /** All names, in the order of the table. */
 export const QUANTITY_NAMES = Object.keys(QUANTITIES) as readonly QuantityName[];
 
+/** Quantities of a device or a room. They come whether anybody wears the device or not. */
+const NOT_OF_A_BODY: ReadonlySet<QuantityName> = new Set<QuantityName>([
+  "batteryLevel",
+  "motion",
+  "presence",
+  "opening",
+  "vibration",
+  "waterLeak",
+  "smoke",
+  "combustibleGas",
+  "carbonMonoxide",
+  "tampering",
+  "ambientTemperature",
+  "relativeHumidity",
+  "illuminance",
+]);
+
+/** Whether a value of this quantity can only come from somebody's body. */
+export function isOfABody(quantity: QuantityName): boolean {
+  return !NOT_OF_A_BODY.has(quantity);
+}
+
 /** Whether a text is the name of a quantity. */
 export function isQuantityName(text: string): text is QuantityName {
   return Object.hasOwn(QUANTITIES, text);

@@ -4,6 +4,7 @@ import type { Act } from "../core/act.ts";
 import type { Alert, ConditionChange } from "../core/alert.ts";
 import { bedId, type DeviceId, deviceId, type PatientId, type Seq, seq } from "../core/ids.ts";
 import type { Timeline } from "../core/mended-time.ts";
+import type { Observation } from "../core/observation.ts";
 import type { Driver, Journal, Link, LinkSpec, PerformAct } from "../core/ports.ts";
 import type { Text } from "../core/quantities.ts";
 import type { JournalRecord, LifeStart, Loss, Receipt } from "../core/record.ts";
@@ -24,6 +25,7 @@ import { startClockwork, watchJournal } from "./clockwork.ts";
 import { createDeviceLine, type DeviceLine, type LineListener } from "./device-line.ts";
 import { createDoor, type Door } from "./door.ts";
 import { createHeartbeatProbe, type HeartbeatProbe } from "./heartbeat-probe.ts";
+import { readLastWorn, tellLastWords } from "./last-worn.ts";
 import { createLimitKeeper, type LimitKeeper } from "./limit-keeper.ts";
 import { linkSpecOf } from "./link-spec.ts";
 import { trendOfPatient } from "./mended-trend.ts";
@@ -98,13 +100,22 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
   const { journal } = parts;
   const { start, wallClock } = await beginLife(parts);
   const recovered = await recover(journal, parts.clock, wallClock.timeline());
+  const lastWorn = await readLastWorn(
+    journal,
+    { clock: parts.clock, timeline: wallClock.timeline() },
+    {
+      acts: recovered.acts,
+      recent: recovered.observations,
+      backMs: parts.config.assignment.askAfterMinutes * 60_000,
+    },
+  );
   let look = () => {};
   const joined = join(parts, { recovered, wallClock, look: () => look() });
   const { shared, door, lines } = joined;
   assert(shared.nextSeq() === start.seq, "a life begins with its start record");
   shared.record([start]);
-  rebuild(joined, recovered, wallClock.timeline());
-  look = createClockKeeper({ wallClock, shared, recovered, plant: door.plant });
+  rebuild(joined, { recovered, lastWorn }, wallClock.timeline());
+  look = createClockKeeper({ wallClock, shared, recovered, lastWorn, plant: door.plant });
   const stopClockwork = startClockwork(shared, { probe: joined.probe, lookAtClock: () => look() });
   const stopJournalWatch = watchJournal(shared, journal, lines);
   const running = [...lines.values()].map((line) =>
@@ -280,6 +291,7 @@ function actTaken(
   if (deed.kind === "acknowledge") desk.acknowledge(deed.alertId, by);
   const merged = deed.kind === "merge" ? { fromId: deed.formerPatientId, toId: deed.patientId } : null;
   settle(tellWatch(watch, at.plan, { ...change, merged, isOver: at.limits.isOver }));
+  settle(tellLastWords(watch, at.plan.devices, { ...change, atMsOf: () => at.shared.clock.monotonic() }));
   at.limits.renew();
   desk.renewBeds(pictures.bedOf);
   // Who signed in or was refused changes nothing at the bedside.
@@ -333,14 +345,25 @@ function assignmentsBefore(clock: Clock, { recovered, wallClock }: Begun): Assig
 }
 
 /** Shows the watch what was before the restart (SAFETY.md, rule 10): who lies where, what is on whom, what was measured, which alerts are open. */
-function rebuild(joined: Joined, recovered: Recovered, timeline: Timeline): void {
+function rebuild(
+  joined: Joined,
+  { recovered, lastWorn }: { readonly recovered: Recovered; readonly lastWorn: readonly Observation[] },
+  timeline: Timeline,
+): void {
   const { watch, settle, clock } = joined.shared;
   for (const device of joined.plan.devices.values()) settle(watch.setDevice({ ...device, patientId: null }));
   const plant = joined.door.plant();
   settle(tellWatch(watch, joined.plan, { before: EMPTY_PLANT, after: plant, isOver: joined.limits.isOver }));
   joined.limits.renew();
-  const observations = ofPatientsHere(agedObservations(recovered.observations, clock, timeline), plant);
-  settle(watch.restore({ observations, openAlerts: recovered.openAlerts }));
+  const atMsOf = (seq: Seq) => {
+    const act = recovered.acts.find((each) => each.seq === seq);
+    return act === undefined ? null : monotonicOfAct(act, clock, timeline);
+  };
+  settle(tellLastWords(watch, joined.plan.devices, { before: EMPTY_PLANT, after: plant, atMsOf }));
+  const aged = agedObservations(recovered.observations, clock, timeline);
+  const agedWorn = agedObservations(lastWorn, clock, timeline);
+  const here = { observations: ofPatientsHere(aged, plant), lastWorn: ofPatientsHere(agedWorn, plant) };
+  settle(watch.restore({ ...here, openAlerts: recovered.openAlerts }));
   // A cuff's repeated result from before a restart must not count as a new one.
   const byDevice = Map.groupBy(recovered.observations, (observation) => observation.deviceId);
   for (const line of joined.lines.values()) line.intake.restoreHeld(byDevice.get(line.deviceId) ?? []);

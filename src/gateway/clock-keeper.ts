@@ -11,6 +11,8 @@ export interface ClockKeeperParts {
   readonly wallClock: WallClock;
   readonly shared: Route;
   readonly recovered: Recovered;
+  /** What devices last measured before the restart, beside what was recovered. */
+  readonly lastWorn: readonly Observation[];
   readonly plant: () => PlantState;
 }
 
@@ -22,13 +24,15 @@ export function createClockKeeper(parts: ClockKeeperParts): () => void {
   const { wallClock, shared, recovered } = parts;
   const { clock, watch } = shared;
   let ageless: readonly Observation[] = withoutAge(recovered.observations, shared, wallClock);
+  let lastWorn: readonly Observation[] = withoutAge(parts.lastWorn, shared, wallClock);
   let entries = recovered.acts.filter((act) => isEntry(act) && agedActMs(act, clock, wallClock.timeline()) === null);
 
   const recall = () => {
-    if (ageless.length === 0 && entries.length === 0) return;
+    if (ageless.length === 0 && lastWorn.length === 0 && entries.length === 0) return;
     const timeline = wallClock.timeline();
     const plant = parts.plant();
-    watch.recall(ofPatientsHere(agedObservations(ageless, clock, timeline), plant));
+    const aged = (observations: readonly Observation[]) => ofPatientsHere(agedObservations(observations, clock, timeline), plant);
+    shared.settle(watch.recall(aged(ageless), aged(lastWorn)));
     for (const { deed, seq, atMs } of entries) {
       const agedMs = agedActMs({ seq, atMs }, clock, timeline);
       if (agedMs === null || (deed.kind !== "enter-consciousness" && deed.kind !== "enter-oxygen")) continue;
@@ -39,6 +43,7 @@ export function createClockKeeper(parts: ClockKeeperParts): () => void {
       else watch.enter({ ...at, kind: "consciousness", value: deed.consciousness });
     }
     ageless = withoutAge(ageless, shared, wallClock);
+    lastWorn = withoutAge(lastWorn, shared, wallClock);
     entries = entries.filter((act) => agedActMs(act, clock, timeline) === null);
   };
 

@@ -42,6 +42,7 @@ export function createHeartbeatProbe(parts: {
     silenceSeconds: Number.POSITIVE_INFINITY,
     expected: [],
     stuckSeconds: {},
+    asksAfter: null,
   });
 
   const take = (input: AlertInput) => {

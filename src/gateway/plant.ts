@@ -54,6 +54,8 @@ export interface PatientState {
   readonly demonstration: boolean;
   /** The act that admitted them: what is older belongs to a former stay. */
   readonly admittedSeq: Seq;
+  /** The act that put them into the bed they lie in. */
+  readonly inBedSeq: Seq;
   readonly consciousness: Entry<Consciousness> | null;
   readonly onOxygen: Entry<boolean> | null;
   readonly limits: ReadonlyMap<QuantityName, SetLimit>;
@@ -235,6 +237,7 @@ function applyDeed(plant: PlantState, deed: BedsideDeed, act: Act): PlantState {
         profile: deed.profile,
         demonstration: deed.demonstration,
         admittedSeq: act.seq,
+        inBedSeq: act.seq,
         consciousness: null,
         onOxygen: null,
         limits: new Map(),
@@ -307,7 +310,7 @@ function patientAfter(patient: PatientState, act: Act, deed: Extract<Deed, { kin
   const { seq, atMs, by } = act;
   switch (deed.kind) {
     case "transfer":
-      return { ...patient, bedId: deed.bedId };
+      return { ...patient, bedId: deed.bedId, inBedSeq: seq };
     case "correct-patient":
       return { ...patient, label: deed.label };
     case "set-limit":
@@ -361,6 +364,8 @@ function merged(plant: PlantState, deed: Extract<Deed, { kind: "merge" }>, seq: 
       ? { ...former, patientId, formerNumbers }
       : {
           ...staying,
+          // Devices of the other number may still stand at the bed where that one lay.
+          inBedSeq: seq,
           consciousness: later(staying.consciousness, former.consciousness),
           onOxygen: later(staying.onOxygen, former.onOxygen),
           limits: new Map([...former.limits, ...staying.limits]),

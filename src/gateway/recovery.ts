@@ -5,7 +5,7 @@ import { LIMITS } from "../core/limits.ts";
 import type { Timeline } from "../core/mended-time.ts";
 import type { Observation } from "../core/observation.ts";
 import type { Journal } from "../core/ports.ts";
-import { QUANTITIES, QUANTITY_NAMES } from "../core/quantities.ts";
+import { QUANTITIES, QUANTITY_NAMES, type QuantityName } from "../core/quantities.ts";
 import { type Clock, wallMs } from "../core/time.ts";
 import { type PlantState, patientOfRecord } from "./plant.ts";
 
@@ -137,13 +137,22 @@ async function readRecent(journal: Journal, clock: Clock, timeline: Timeline): P
   return pages.flat();
 }
 
+async function readEpisodic(journal: Journal, clock: Clock, timeline: Timeline): Promise<readonly Observation[]> {
+  const quantities = QUANTITY_NAMES.filter((name) => QUANTITIES[name].rhythm === "episodic");
+  return readLatest(journal, { clock, timeline }, { quantities, backMs: EPISODIC_MS_MAX });
+}
+
 /**
  * The last value of each device and quantity, asked for of each stretch of the clock by its own wall time: of two values of one device
  * the one that came later counts, whatever their stamps say.
  */
-async function readEpisodic(journal: Journal, clock: Clock, timeline: Timeline): Promise<readonly Observation[]> {
-  const quantities = QUANTITY_NAMES.filter((name) => QUANTITIES[name].rhythm === "episodic");
-  const sinceMs = clock.wall() + timeline.presentCorrectionMs() - EPISODIC_MS_MAX;
+export async function readLatest(
+  journal: Journal,
+  { clock, timeline }: { readonly clock: Clock; readonly timeline: Timeline },
+  wanted: { readonly quantities: readonly QuantityName[]; readonly backMs: number },
+): Promise<readonly Observation[]> {
+  const { quantities, backMs } = wanted;
+  const sinceMs = clock.wall() + timeline.presentCorrectionMs() - backMs;
   const near = timeline
     .stretches()
     .filter(({ fromSeq, endsAtMs }) => fromSeq <= journal.lastSeqAtOpen && (endsAtMs === null || endsAtMs >= sinceMs))

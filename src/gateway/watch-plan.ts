@@ -26,7 +26,7 @@ export function watchPlan(config: Config, drivers: (id: string) => Driver | null
   const devices = new Map<DeviceId, WatchedDevice>();
   for (const device of config.devices) {
     const driver = drivers(device.driver);
-    if (driver !== null) devices.set(deviceId(device.id), watchedDevice(device, driver));
+    if (driver !== null) devices.set(deviceId(device.id), watchedDevice(device, driver, config.assignment));
   }
   const limits = new Map<QuantityName, Sides>();
   for (const [quantity, sides] of Object.entries(config.limits))
@@ -34,7 +34,11 @@ export function watchPlan(config: Config, drivers: (id: string) => Driver | null
   return { devices, limits };
 }
 
-function watchedDevice(config: DeviceConfig, driver: Driver): WatchedDevice {
+function watchedDevice(
+  config: DeviceConfig,
+  driver: Driver,
+  { askAfterMinutes, askAwayAfterMinutes }: Config["assignment"],
+): WatchedDevice {
   const expected = (config.expected ?? driver.expected).filter(isQuantityName);
   return {
     deviceId: deviceId(config.id),
@@ -42,6 +46,7 @@ function watchedDevice(config: DeviceConfig, driver: Driver): WatchedDevice {
     silenceSeconds: config.silenceSeconds ?? driver.silenceSeconds,
     expected: expected.map((quantity) => ({ quantity, silenceSeconds: config.quantitySilenceSeconds })),
     stuckSeconds: driver.stuckSeconds,
+    asksAfter: config.personal ? null : { seconds: askAfterMinutes * 60, awaySeconds: askAwayAfterMinutes * 60 },
   };
 }
 

@@ -217,6 +217,7 @@ function crossingOf(evidence: Evidence): { readonly value?: number; readonly lim
     case "quantity-missing":
     case "unassigned":
     case "not-measured":
+    case "still-on-patient":
     case "device-alarm":
     case "fault":
       return {};

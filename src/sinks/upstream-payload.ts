@@ -125,6 +125,7 @@ function alertQuantity(alert: Alert): QuantityName | null {
     case "device-silent":
     case "unassigned":
     case "not-measured":
+    case "still-on-patient":
     case "device-alarm":
     case "fault":
       return null;

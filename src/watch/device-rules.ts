@@ -11,10 +11,12 @@ export const deviceKeys = {
   notMeasured: (device: DeviceState) => `not-measured/${device.definition.deviceId}`,
   clock: (device: DeviceState) => `fault.device-clock-frozen/${device.definition.deviceId}`,
   stuck: (device: DeviceState, quantity: QuantityName) => `stuck.${quantity}/${device.definition.deviceId}`,
+  stillOnPatient: (device: DeviceState) => `still-on-patient/${device.definition.deviceId}`,
   alarm: (device: DeviceState, code: string) => `device-alarm.${code}/${device.definition.deviceId}`,
 };
 
-function technical(state: WatchState, device: DeviceState, key: string, evidence: Evidence): Condition {
+/** A technical condition of a device. */
+export function technical(state: WatchState, device: DeviceState, key: string, evidence: Evidence): Condition {
   const { patientId } = device.definition;
   return {
     key,

@@ -14,6 +14,8 @@ export interface WatchOptions {
   readonly clockFrozenSeconds: number;
   /** After a restart a device's own alarm that it does not repeat this long after it is heard again has ended. */
   readonly deviceAlarmRepeatSeconds: number;
+  /** How long the question whether a device is still on its patient waits for the clock to be set, where only that can tell how long the gap was. */
+  readonly askWaitSeconds: number;
   /** An unchanged answer is given again after this time. */
   readonly predictionSeconds: number;
   /** Replaces what the models' manifests say about streams. */
@@ -28,6 +30,7 @@ export const WATCH_DEFAULTS: WatchOptions = {
   unassignedSeconds: 10,
   clockFrozenSeconds: 180,
   deviceAlarmRepeatSeconds: 60,
+  askWaitSeconds: 120,
   predictionSeconds: 60,
   stream: {},
 };

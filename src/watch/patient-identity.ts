@@ -52,6 +52,7 @@ function isKeyedByPatient({ evidence }: Condition): boolean {
     case "stuck":
     case "unassigned":
     case "not-measured":
+    case "still-on-patient":
     case "device-alarm":
     case "fault":
       return false;

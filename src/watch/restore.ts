@@ -7,6 +7,7 @@ import { deviceKeys } from "./device-rules.ts";
 import { activeLevel, createLimitTracker, type Side, stepLimit } from "./limit-tracker.ts";
 import { takeObservation } from "./quantity-rules.ts";
 import { replayScores } from "./score-rules.ts";
+import { noteWornBefore } from "./still-on-patient.ts";
 import { type DeviceState, type PatientState, quantityOf, scoreTrackerOf, trackersOf, type WatchState } from "./watch-state.ts";
 
 /** How far back the confirmation of scores is replayed, and in what steps. */
@@ -37,6 +38,15 @@ export function restoreObservations(state: WatchState, observations: readonly Ob
   for (let atMs = nowMs - REPLAY_MS; atMs <= nowMs; atMs += REPLAY_STEP_MS) {
     takeUntil(atMs);
     for (const patient of state.patients.values()) replayScores(state, patient, atMs);
+  }
+}
+
+/** When devices were worn, by observations of before the restart; what lies in the future tells nothing. */
+export function restoreWorn(state: WatchState, observations: readonly Observation[]): void {
+  for (const observation of observations) {
+    const { measuredAtMs } = observation.times;
+    if (measuredAtMs - state.clock.wall() > AHEAD_MS_MAX) continue;
+    noteWornBefore(state, observation, pastMs(state, measuredAtMs));
   }
 }
 
@@ -102,6 +112,7 @@ function adoptOfPatient(state: WatchState, patient: PatientState, alert: Alert):
     case "stuck":
     case "unassigned":
     case "not-measured":
+    case "still-on-patient":
     case "device-alarm":
     case "fault":
       return false;
@@ -122,6 +133,11 @@ function adoptOfDevice(state: WatchState, device: DeviceState, alert: Alert): bo
     case "not-measured":
       if (assigned) device.notMeasuredSinceMs = pastMs(state, evidence.sinceMs);
       return assigned;
+    case "still-on-patient":
+      // An answer that came after it, but before its end was on disk, is a later word than the question.
+      if (!assigned || (device.lastWordSeq !== null && device.lastWordSeq > alert.seq)) return false;
+      device.askedSinceMs = pastMs(state, evidence.sinceMs);
+      return true;
     case "unassigned":
       if (device.definition.patientId === null) device.strayingSinceMs = pastMs(state, evidence.sinceMs);
       return device.definition.patientId === null;

@@ -1,5 +1,5 @@
 import type { Consciousness, LimitSide, PatientProfile } from "../core/act.ts";
-import type { Subject } from "../core/alert.ts";
+import type { Evidence, Subject } from "../core/alert.ts";
 import type { BedId, DeviceId, PatientId, Seq } from "../core/ids.ts";
 import type { Observation, Origin } from "../core/observation.ts";
 import type { DeviceAlarm } from "../core/ports.ts";
@@ -34,6 +34,11 @@ export interface WatchDevice {
   readonly expected: readonly { readonly quantity: QuantityName; readonly silenceSeconds: number }[];
   /** How long a quantity may keep its last digit, in seconds; a quantity that is not named may keep it for ever. */
   readonly stuckSeconds: Readonly<Partial<Record<QuantityName, number>>>;
+  /**
+   * After how long without a measurement it is asked whether the device is still on its patient, in seconds; `awaySeconds` while its
+   * patient lies in another bed than the one it stands at. Null: never, because it is one person's own.
+   */
+  readonly asksAfter: { readonly seconds: number; readonly awaySeconds: number } | null;
 }
 
 /** What a person entered. */
@@ -112,6 +117,19 @@ export interface DeviceState {
   heardAgainAtMs: number | null;
   /** When it was first heard in the present conversation. */
   conversationHeardMs: number | null;
+  /**
+   * When it last measured somebody, or somebody last said whom it is on; null: longer ago than anybody can know. `atLeast`: it may have
+   * measured later, but not within the time that is asked about.
+   */
+  lastWorn: { readonly atMs: number; readonly atLeast: boolean } | null;
+  /** When its patient was moved away from the bed it stands at, until somebody is asked or says whom it is on; null: not. */
+  patientMovedMs: number | null;
+  /** The act that last said whom it is on; null: none since it was assigned here. */
+  lastWordSeq: Seq | null;
+  /** From when on its values are of an unconfirmed patient; null: they are not. */
+  askedSinceMs: number | null;
+  /** The question about that, while it waits for the clock to be set. */
+  waitingQuestion: Omit<Extract<Evidence, { kind: "still-on-patient" }>, "kind" | "sinceMs"> | null;
 }
 
 /** All of the watch's state, and the parts it was made with. */
@@ -151,6 +169,11 @@ export function createDeviceState(definition: WatchDevice, nowMs: number): Devic
     leftAlarms: new Set(),
     heardAgainAtMs: null,
     conversationHeardMs: null,
+    lastWorn: { atMs: nowMs, atLeast: false },
+    patientMovedMs: null,
+    lastWordSeq: null,
+    askedSinceMs: null,
+    waitingQuestion: null,
   };
 }
 

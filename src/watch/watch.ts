@@ -12,9 +12,10 @@ import { checkDevice, noteAlarm, noteConnected, noteDevice, noteHeard, takeAlarm
 import type { WatchOptions } from "./options.ts";
 import { mergePatients, movePatient } from "./patient-identity.ts";
 import { applyLimits, checkLimits, checkMissing, forgetDevice, takeObservation } from "./quantity-rules.ts";
-import { devicesOf, restoreAlerts, restoreObservations } from "./restore.ts";
+import { devicesOf, restoreAlerts, restoreObservations, restoreWorn } from "./restore.ts";
 import type { ScoreModel } from "./score-model.ts";
 import { checkScores } from "./score-rules.ts";
+import { checkUnconfirmed, isUnconfirmed, noteConfirmed, noteWorn } from "./still-on-patient.ts";
 import {
   ageMsMax,
   createDeviceState,
@@ -51,6 +52,19 @@ export interface Watch {
   /** A device as it is now. A new assignment arms its silence; telling the same again changes nothing. */
   readonly setDevice: (device: WatchDevice) => readonly ConditionChange[];
   readonly removeDevice: (deviceId: DeviceId) => readonly ConditionChange[];
+  /**
+   * Somebody said by an act that a device is on its patient, which ends the question whether it is. `atMs` is monotonic; null: longer ago
+   * than anybody can know.
+   */
+  readonly confirmAssignment: (word: {
+    readonly deviceId: DeviceId;
+    readonly atMs: number | null;
+    readonly seq: Seq;
+  }) => readonly ConditionChange[];
+  /** A device's patient was moved away from the bed it stands at, at a monotonic time (null: nobody knows when), or back to it. */
+  readonly patientMoved: (move: { readonly deviceId: DeviceId; readonly away: boolean; readonly atMs: number | null }) => void;
+  /** Whether nobody has said yet that an observation is of the patient its device is assigned to; ask it before `observe`, and mark what is recorded. */
+  readonly isUnconfirmed: (observation: Omit<Observation, "seq">) => boolean;
   readonly setLimits: (limits: WatchLimits) => readonly ConditionChange[];
   /** What a person entered; `seq` is the act's. An older entry never replaces a newer one. */
   readonly enter: (entry: WatchEntry & { readonly patientId: PatientId; readonly atMs: WallMs; readonly seq: Seq }) => void;
@@ -65,16 +79,18 @@ export interface Watch {
   /** Rebuilds windows, delays and conditions after a restart; confirms or ends each open alert that came from here. */
   readonly restore: (from: {
     readonly observations: readonly Observation[];
+    /** What devices last measured, of before those: who wore a device until then had no gap. */
+    readonly lastWorn?: readonly Observation[];
     readonly openAlerts: readonly Alert[];
   }) => readonly ConditionChange[];
-  /** Takes what was measured before the restart and whose age became known only now: it fills windows, and raises and ends nothing. */
-  readonly recall: (observations: readonly Observation[]) => void;
+  /** Takes what was measured before the restart and whose age became known only now: it fills windows, and ends nothing but questions that it answers. */
+  readonly recall: (observations: readonly Observation[], lastWorn?: readonly Observation[]) => readonly ConditionChange[];
   /** What is known of a patient, or null of one who is not admitted. */
   readonly view: (patientId: PatientId) => WatchView | null;
 }
 
 /** When an observation was measured, on the monotonic clock; a device clock that is ahead counts as now. */
-function monotonicOf(observation: Observation): number {
+function monotonicOf(observation: Pick<Observation, "times">): number {
   const { receivedMonotonicMs, receivedAtMs, measuredAtMs } = observation.times;
   return receivedMonotonicMs - Math.max(0, receivedAtMs - measuredAtMs);
 }
@@ -148,12 +164,14 @@ function observe(state: WatchState, observation: Observation): void {
   const patient = observation.patientId === null ? undefined : state.patients.get(observation.patientId);
   // What a released device says late belongs to the patient it measured, but no longer to their limits.
   if (patient === undefined || (device !== undefined && device.definition.patientId !== observation.patientId)) return;
+  if (device !== undefined) noteWorn(state, device, observation, atMs);
   takeObservation(state, patient, observation, { atMs, nowMs, live: true });
 }
 
-function recall(state: WatchState, observations: readonly Observation[]): void {
+function recall(state: WatchState, observations: readonly Observation[], lastWorn: readonly Observation[]): void {
   const nowMs = state.clock.monotonic();
   const nowWallMs = state.clock.wall();
+  restoreWorn(state, lastWorn);
   for (const observation of observations) {
     const patient = observation.patientId === null ? undefined : state.patients.get(observation.patientId);
     const atMs = nowMs - Math.max(0, nowWallMs - observation.times.measuredAtMs);
@@ -164,7 +182,10 @@ function recall(state: WatchState, observations: readonly Observation[]): void {
 function tick(state: WatchState): readonly Omit<Prediction, "seq">[] {
   const nowMs = state.clock.monotonic();
   const predictions: Omit<Prediction, "seq">[] = [];
-  for (const device of state.devices.values()) checkDevice(state, device, nowMs);
+  for (const device of state.devices.values()) {
+    checkDevice(state, device, nowMs);
+    checkUnconfirmed(state, device, nowMs);
+  }
   const devices = Map.groupBy(state.devices.values(), (device) => device.definition.patientId);
   for (const [patientId, patient] of state.patients) {
     checkMissing(state, patient, devices.get(patientId) ?? [], nowMs);
@@ -179,9 +200,10 @@ function setLimits(state: WatchState, limits: WatchLimits): void {
   if (patient !== undefined) applyLimits(state, patient, limits);
 }
 
-function restore(state: WatchState, { observations, openAlerts }: Parameters<Watch["restore"]>[0]): void {
+function restore(state: WatchState, { observations, lastWorn = [], openAlerts }: Parameters<Watch["restore"]>[0]): void {
   for (const patient of state.patients.values()) patient.live = false;
   restoreObservations(state, observations);
+  restoreWorn(state, [...lastWorn, ...observations]);
   restoreAlerts(state, openAlerts);
 }
 
@@ -281,6 +303,19 @@ export function createWatch(
       removeDevice(state, deviceId);
       return drain();
     },
+    confirmAssignment: (word) => {
+      const device = state.devices.get(word.deviceId);
+      if (device !== undefined) noteConfirmed(state, device, word);
+      return drain();
+    },
+    patientMoved: ({ deviceId, away, atMs }) => {
+      const device = state.devices.get(deviceId);
+      if (device !== undefined) device.patientMovedMs = away ? (atMs ?? Number.NEGATIVE_INFINITY) : null;
+    },
+    isUnconfirmed: (observation) => {
+      const device = state.devices.get(observation.deviceId);
+      return device !== undefined && isUnconfirmed(state, device, observation, monotonicOf(observation));
+    },
     setLimits: (limits) => {
       setLimits(state, limits);
       return drain();
@@ -311,7 +346,10 @@ export function createWatch(
       restore(state, from);
       return drain();
     },
-    recall: (observations) => recall(state, observations),
+    recall: (observations, lastWorn = []) => {
+      recall(state, observations, [...lastWorn, ...observations]);
+      return drain();
+    },
     view: (patientId) => view(state, patientId),
   };
 }

@@ -57,6 +57,7 @@ export const DEVICE: WatchDevice = {
   silenceSeconds: 15,
   expected: [{ quantity: "oxygenSaturation", silenceSeconds: 10 }],
   stuckSeconds: { heartRate: 30 },
+  asksAfter: { seconds: 1800, awaySeconds: 300 },
 };
 
 /** Makes a ward with a real patient `ANNA` in `bed-1`, and no device yet. */
