@@ -136,6 +136,22 @@ export interface WaveView {
 
 /** One wave of the strip that is kept with an alert. */
 export interface StripWaveView {
+/** Samples of one wave thinned for a small strip of the wall: their shape, with every peak, and not each of them. */
+export interface ThinWaveView {
+  readonly bedId: BedId;
+  readonly deviceId: DeviceId;
+  readonly waveform: WaveformName;
+  readonly origin: Origin;
+  /** Of the thinned samples, at most `pageThinSamplesPerSecondMax`. */
+  readonly sampleRateHz: number;
+  /** Counts thinned samples, so that a hole is a subtraction. */
+  readonly firstSampleIndex: number;
+  /** A sample's value is `low + step * samples[i]`. */
+  readonly low: number;
+  readonly step: number;
+  readonly samples: readonly number[];
+}
+
   readonly deviceId: DeviceId;
   readonly waveform: WaveformName;
   readonly unit: string;
@@ -148,7 +164,8 @@ export interface StripWaveView {
  * What the page's live stream carries, as server-sent events whose `event` is the kind and whose data is the JSON of the rest.
  * `picture` comes first and again whenever the server thinks it simpler; the others change it.
  * `beds` holds whole beds, only those that changed; `alerts` whole alerts, only those that changed, ended ones once as `ended`;
- * `unassigned` and `gateway` replace what was before; `waves` comes only for the bed that the page asked for.
+ * `unassigned` and `gateway` replace what was before; `waves` comes only for the bed that the page asked for, and `thin-waves` only for the
+ * beds of the wall that it asked for: they are left out while the page has not read what came before.
  */
 export type StreamMessage =
   | { readonly kind: "picture"; readonly picture: PictureView }
@@ -159,3 +176,4 @@ export type StreamMessage =
   | { readonly kind: "waves"; readonly waves: readonly WaveView[] }
   /** Once a second, so that the page can tell a quiet ward from a dead stream. */
   | { readonly kind: "pulse"; readonly nowMs: number };
+  | { readonly kind: "thin-waves"; readonly waves: readonly ThinWaveView[] }

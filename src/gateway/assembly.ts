@@ -181,6 +181,7 @@ function sourceOf({ shared, door, plan }: Joined, journal: Journal, wallClock: W
 /** Everything that is joined before the first byte comes. */
 interface Joined {
   readonly shared: Route;
+    thinWavesOf: feed.thinWavesOf,
   readonly probe: HeartbeatProbe;
   readonly door: Door;
   readonly lines: ReadonlyMap<DeviceId, DeviceLine>;

@@ -1,9 +1,10 @@
 import type { Alert } from "../core/alert.ts";
 import type { BedId } from "../core/ids.ts";
 import type { WaveformChunk } from "../core/observation.ts";
-import type { BedView, DeviceView, GatewayView, WaveView } from "../core/stream.ts";
+import type { BedView, DeviceView, GatewayView, ThinWaveView, WaveView } from "../core/stream.ts";
 import type { Clock, Timer } from "../core/time.ts";
 import type { DashboardSource, SharedMessage } from "../dashboard/server/source.ts";
+import { type BedThinning, createBedThinning } from "./wave-thinning.ts";
 
 /** Changed beds are gathered for so long before they are sent: below what an eye notices, and few messages at many beds. */
 const GATHER_MS = 40;
@@ -18,7 +19,10 @@ export interface PageFeed {
   readonly waves: (bedId: BedId, chunks: readonly WaveformChunk[]) => void;
   readonly subscribe: DashboardSource["subscribe"];
   readonly wavesOf: DashboardSource["wavesOf"];
+  readonly thinWavesOf: DashboardSource["thinWavesOf"];
 }
+
+type ThinListener = (waves: readonly ThinWaveView[]) => void;
 
 /** Where the feed gets its views from when it sends them. */
 export interface PageFeedParts {
@@ -32,6 +36,7 @@ export interface PageFeedParts {
 export function createPageFeed(parts: PageFeedParts): PageFeed {
   const listeners = new Set<(message: SharedMessage) => void>();
   const waveListeners = new Map<BedId, Set<(waves: readonly WaveView[]) => void>>();
+  const thinned = new Map<BedId, { readonly thinning: BedThinning; readonly listeners: Set<ThinListener> }>();
   const dirtyBeds = new Set<BedId>();
   let dirtyDevices = false;
   let dirtyGateway = false;
@@ -77,10 +82,16 @@ export function createPageFeed(parts: PageFeedParts): PageFeed {
       soon();
     },
     waves: (bedId, chunks) => {
+      if (chunks.length === 0) return;
       const ofBed = waveListeners.get(bedId);
-      if (ofBed === undefined || chunks.length === 0) return;
-      const views = chunks.map(waveView);
-      for (const listener of ofBed) listener(views);
+      if (ofBed !== undefined) {
+        const views = chunks.map(waveView);
+        for (const listener of ofBed) listener(views);
+      }
+      const thin = thinned.get(bedId);
+      if (thin === undefined) return;
+      const thinViews = thin.thinning.take(chunks, parts.clock.monotonic());
+      if (thinViews.length > 0) for (const listener of thin.listeners) listener(thinViews);
     },
     subscribe: (listener) => {
       listeners.add(listener);
@@ -92,6 +103,15 @@ export function createPageFeed(parts: PageFeedParts): PageFeed {
       return () => {
         ofBed.delete(listener);
         if (ofBed.size === 0) waveListeners.delete(bedId);
+      };
+    },
+    thinWavesOf: (bedId, listener) => {
+      const ofBed = thinned.get(bedId) ?? { thinning: createBedThinning(bedId), listeners: new Set() };
+      ofBed.listeners.add(listener);
+      thinned.set(bedId, ofBed);
+      return () => {
+        ofBed.listeners.delete(listener);
+        if (ofBed.listeners.size === 0) thinned.delete(bedId);
       };
     },
   };

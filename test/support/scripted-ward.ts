@@ -15,6 +15,7 @@ import type {
   NumberView,
   PictureView,
   StripWaveView,
+  ThinWaveView,
   WaveView,
 } from "../../src/core/stream.ts";
 import { wallMs } from "../../src/core/time.ts";
@@ -40,6 +41,9 @@ export interface ScriptedWard {
   readonly bed: (id: string) => BedView;
   /** What the next act is answered with, once. */
   readonly answerNext: (answer: "refused" | "not-durable" | Fault) => void;
+  /** Waves for the wall, as a gateway thins them; nobody hears those of a bed that no page asked for. */
+  readonly sendThinWaves: (bed: string, waves: readonly ThinWaveView[]) => void;
+  readonly bedsWatchedForThinWaves: () => readonly string[];
   /** The notes of a patient, oldest first; their bed says nothing of them by itself. */
   readonly setNotes: (patient: string, notes: readonly NoteView[]) => void;
   readonly setUnassigned: (devices: readonly DeviceView[]) => void;
@@ -61,6 +65,7 @@ export function createScriptedWard(start: { readonly nowMs: () => number; readon
   const notes = new Map<string, readonly NoteView[]>();
   const strips = new Map<string, readonly StripWaveView[]>();
   let nextAnswer: Parameters<ScriptedWard["answerNext"]>[0] | null = null;
+  const thinListeners = new Map<string, (waves: readonly ThinWaveView[]) => void>();
   const say = (message: SharedMessage) => {
     for (const listener of [...listeners]) listener(message);
   };
@@ -116,6 +121,10 @@ export function createScriptedWard(start: { readonly nowMs: () => number; readon
       },
       notes: (id) => notes.get(id) ?? [],
       wardLimits: () => wardLimits({ devices: new Map(), limits: new Map() }),
+      thinWavesOf: (bed, listener) => {
+        thinListeners.set(bed, listener);
+        return () => void thinListeners.delete(bed);
+      },
       whereIs: (id) => {
         const bed = [...beds.values()].find(({ patient }) => patient?.patientId === id);
         return bed === undefined ? null : { patientId: id, bedId: bed.bedId };
@@ -151,6 +160,8 @@ export function createScriptedWard(start: { readonly nowMs: () => number; readon
       return found;
     },
     answerNext: (answer) => {
+    sendThinWaves: (bed, waves) => thinListeners.get(bed)?.(waves),
+    bedsWatchedForThinWaves: () => [...thinListeners.keys()],
       nextAnswer = answer;
     },
   };

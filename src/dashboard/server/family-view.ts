@@ -31,6 +31,7 @@ export function familyMessage(message: StreamMessage, here: Whereabouts | null):
       return { kind: "gateway", gateway: familyGateway(message.gateway) };
     case "unassigned":
     case "waves":
+    case "thin-waves":
       return null;
     case "pulse":
       return message;

@@ -5,6 +5,7 @@ import type { StreamMessage } from "../../core/stream.ts";
 import type { Clock } from "../../core/time.ts";
 import { familyMessage, familyPicture } from "./family-view.ts";
 import type { DashboardSource } from "./source.ts";
+import { createThinWaves } from "./thin-waves.ts";
 
 /** A second between pulses: the page calls its stream dead after three that did not come. */
 const pulseMs = 1000;
@@ -17,6 +18,8 @@ export interface StreamPage {
   readonly response: ServerResponse;
   /** The bed whose waves it shows, or null for the wall. */
   readonly bedId: BedId | null;
+  /** The beds of the wall whose thinned waves it shows. */
+  readonly thinBeds: readonly BedId[];
   /** The one patient whose family looks: they are told of nobody else. Null for everybody else. */
   readonly familyOf: PatientId | null;
   /** Asked with each pulse; a page whose session is over is cut off. */
@@ -47,6 +50,7 @@ export function createLiveStream(parts: { readonly clock: Clock; readonly source
       stopListening = null;
     }
     if (page.bedId !== null && ![...pages.keys()].some((other) => other.bedId === page.bedId)) waves.leave(page.bedId);
+    thinWaves.leave(page.thinBeds);
   };
   const cutOff = (page: StreamPage) => {
     leave(page);
@@ -77,6 +81,17 @@ export function createLiveStream(parts: { readonly clock: Clock; readonly source
     const bytes = eventBytes(message);
     for (const page of [...pages.keys()]) if (page.bedId === bedId && families.mayHear(page)) send(page, bytes);
   });
+  const thinWaves = createThinWaves({
+    ...parts,
+    onGathered: (pick) => {
+      for (const page of [...pages.keys()]) {
+        // Numbers and alerts go before waves: a page that has not read what came before gets no waves until it has.
+        if (page.thinBeds.length === 0 || page.response.writableLength > LIMITS.pageThinUnreadBytesMax.value) continue;
+        const bytes = pick(families.mayHearOf(page, page.thinBeds));
+        if (bytes !== null) send(page, bytes);
+      }
+    },
+  });
   const wasSet = watchSteps(parts.clock);
   const pulse = parts.clock.every(pulseMs, () => {
     for (const page of [...pages.keys()]) if (!page.mayListen()) end(page);
@@ -96,11 +111,13 @@ export function createLiveStream(parts: { readonly clock: Clock; readonly source
       page.response.write(picture);
       pages.set(page, picture.length);
       if (page.bedId !== null) waves.follow(page.bedId);
+      thinWaves.follow(page.thinBeds);
       return true;
     },
     pageCount: () => pages.size,
     close: () => {
       pulse.stop();
+      thinWaves.close();
       for (const page of [...pages.keys()]) end(page);
     },
   };
@@ -126,6 +143,11 @@ function followFamilies(source: DashboardSource) {
       return places.get(page) === place ? familyMessage(message, here) : "begin-anew";
     },
     mayHear: (page: StreamPage): boolean => page.familyOf === null || placeOf(page).here?.bedId === page.bedId,
+    mayHearOf: (page: StreamPage, beds: readonly BedId[]): readonly BedId[] => {
+      if (page.familyOf === null) return beds;
+      const { here } = placeOf(page);
+      return beds.filter((bed) => bed === here?.bedId);
+    },
   };
 }
 

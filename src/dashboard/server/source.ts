@@ -3,11 +3,12 @@ import type { AlertId, BedId, PatientId, Seq } from "../../core/ids.ts";
 import type { WardLimitView } from "../../core/limit-levels.ts";
 import type { TrendPoint } from "../../core/ports.ts";
 import type { QuantityName } from "../../core/quantities.ts";
-import type { NoteView, PictureView, StreamMessage, StripWaveView, WaveView } from "../../core/stream.ts";
+import type { ReaderView } from "../../core/reader-view.ts";
+import type { NoteView, PictureView, StreamMessage, StripWaveView, ThinWaveView, WaveView } from "../../core/stream.ts";
 import type { WallMs } from "../../core/time.ts";
 
 /** What a source may say to all pages: everything of the stream but the waves, which go by bed, and the pulse, which the server makes. */
-export type SharedMessage = Exclude<StreamMessage, { readonly kind: "waves" } | { readonly kind: "pulse" }>;
+export type SharedMessage = Exclude<StreamMessage, { readonly kind: "waves" | "thin-waves" | "pulse" }>;
 
 /** Where a patient is. */
 export interface Whereabouts {
@@ -28,6 +29,48 @@ export interface TrendQuery {
 /**
  * Where the pages get what they show. The gateway implements it; the dashboard only reads.
  *
+/** What the pages of devices read. All is as it is now, and none of it throws. */
+export interface DeviceSource {
+  readonly list: () => DevicesView;
+  /** Null where there is no device of this name. */
+  readonly detail: (deviceId: DeviceId) => DeviceDetailView | null;
+  readonly candidates: () => CandidatesView;
+  /** What a driver with these options would make of the last message of a topic that nobody listens to; changes nothing. */
+  readonly preview: (wanted: {
+    readonly driverId: string;
+    readonly options: Readonly<Record<string, string>>;
+    readonly topic: string;
+  }) => AdoptPreview;
+}
+
+/** What the page of readers reads. */
+export interface ReaderSource {
+  readonly list: () => Promise<readonly ReaderView[]>;
+}
+
+/** A time that is asked for, wall-clock milliseconds, from `fromMs` to just before `toMs`. */
+export interface TimeAsked {
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+/** What was, out of the journal. May reject as `trend` does. */
+export interface HistorySource {
+  /** The alerts that were raised in a time. */
+  readonly alerts: (window: TimeAsked) => Promise<AlertHistory>;
+  /** What happened to a patient who is here, as far as somebody of this role may know it; null: everything. */
+  readonly events: (
+    query: TimeAsked & { readonly patientId: PatientId; readonly role: Role | null },
+  ) => Promise<PatientEvents>;
+  /** A score over a time, as far as it has been read. Quick. */
+  readonly scores: (query: TimeAsked & { readonly patientId: PatientId; readonly modelId: string }) => ScoreHistory;
+}
+
+/** How good the data was. May reject as `trend` does. */
+export interface QualitySource {
+  readonly between: (window: TimeAsked) => Promise<QualityDay>;
+}
+
  * `beds` carries whole beds and only those that changed; `alerts` carries whole alerts and only those that changed, ended ones
  * once as `ended`; `unassigned` and `gateway` replace what was before. All methods are synchronous but `trend` and `strip`, and none throws.
  */
@@ -41,6 +84,11 @@ export interface DashboardSource {
   /** Oldest first, at most `pointsMax`; may reject when the journal cannot be read, which the page is told. */
   readonly trend: (query: TrendQuery) => Promise<readonly TrendPoint[]>;
   /** Where the patient of a number is, a former number too; null where they are not here. Quick: it is asked for each message. */
+  /**
+   * Calls back with the two waves of a bed that matter most, thinned for the wall, until the returned function is called. Each chunk is
+   * thinned once, whoever listens; only beds that a page looks at are asked for.
+   */
+  readonly thinWavesOf: (bedId: BedId, listener: (waves: readonly ThinWaveView[]) => void) => () => void;
   readonly whereIs: (patientId: PatientId) => Whereabouts | null;
   /** Acts with numbers over `afterSeq`, oldest first, at most `limit`; may reject as `trend` does. */
   readonly acts: (query: { readonly afterSeq: Seq; readonly limit: number }) => Promise<readonly Act[]>;

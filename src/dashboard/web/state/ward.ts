@@ -29,6 +29,7 @@ export function applyMessage(ward: PictureView | null, message: StreamMessage): 
     case "gateway":
       return { ...ward, gateway: message.gateway };
     case "waves":
+    case "thin-waves":
     case "pulse":
       return ward;
   }
