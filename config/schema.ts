@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { isAbsolute, resolve } from "node:path";
-import { parseDocument } from "yaml";
+import { type Document, isMap, isNode, isScalar, isSeq, LineCounter, parseDocument } from "yaml";
 import * as z from "zod";
 import { DRIVERS, findDriver, optionProblems, optionRemedy, optionTexts, unknownOptions } from "../drivers/index.ts";
 import { LIMITS } from "../src/core/limits.ts";
@@ -476,16 +476,22 @@ export const configSchema = z
           ),
         port: port.default(8710),
         tls: z
-          .union([
-            z.literal("own"),
-            z.literal("none"),
-            z.strictObject({
-              certFile: filePath.describe(
-                "The page's certificate with its chain, in PEM; exchanged ones are taken into use within a minute. | 页面证书及证书链（PEM）；更换后一分钟内生效。",
-              ),
-              keyFile: filePath,
-            }),
-          ])
+          .union(
+            [
+              z.literal("own"),
+              z.literal("none"),
+              z.strictObject({
+                certFile: filePath.describe(
+                  "The page's certificate with its chain, in PEM; exchanged ones are taken into use within a minute. | 页面证书及证书链（PEM）；更换后一分钟内生效。",
+                ),
+                keyFile: filePath,
+              }),
+            ],
+            {
+              error:
+                "is none of own, none and a section with certFile and keyFile; write one of them | 不是 own、none 或含 certFile 与 keyFile 的一节；请改为其中之一",
+            },
+          )
           .optional()
           .describe(
             "HTTPS. own: with a certificate that the gateway makes; compare its fingerprint once with what the browser shows. Or your own in files. none: unencrypted, so that passwords and patients' data can be read on the way. Left out: own, and none where `host` is this machine only. | HTTPS 加密。own：使用网关自己生成的证书，请与浏览器显示的指纹核对一次；也可指定证书文件。none：不加密，密码与患者数据可被窃听。不写：own；`host` 仅限本机时为 none。",
@@ -591,6 +597,8 @@ export type UpstreamConfig = Config["upstreams"][number];
 /** One thing that is wrong, where it is, and what to do. */
 export interface ConfigProblem {
   readonly path: string;
+  /** The line of the file, from 1; null where it has none, as a file that cannot be read. */
+  readonly line: number | null;
   readonly problem: Text;
   readonly remedy: Text;
 }
@@ -779,27 +787,57 @@ interface Checkable {
  * @returns       The configuration, or every problem at once with its path and remedy.
  */
 export function parseConfig(text: string, folder: string): Result<Config, readonly ConfigProblem[]> {
-  const document = parseDocument(text, { prettyErrors: true, uniqueKeys: true });
+  const lines = new LineCounter();
+  const document = parseDocument(text, { prettyErrors: true, uniqueKeys: true, lineCounter: lines });
   if (document.errors.length > 0) {
     return fail(
       document.errors.map((error) => ({
         path: `line ${error.linePos?.[0].line ?? 1}`,
+        line: error.linePos?.[0].line ?? 1,
         problem: inBoth((error.message.split("\n")[0] ?? error.message).trim().replace(/:$/, "")),
         remedy: { en: "Mend the YAML at this line.", zh: "请修正该行的 YAML。" },
       })),
     );
   }
-  const given: unknown = document.toJS() ?? {};
-  const parsed = configSchema.safeParse(given);
+  const given = plainValue(document);
+  if (!given.ok) return given;
+  const parsed = configSchema.safeParse(given.value);
   if (!parsed.success) {
     // The same issues in the same order, in Chinese words.
-    const chinese = configSchema.safeParse(given, { error: z.locales.zhCN().localeError });
+    const chinese = configSchema.safeParse(given.value, { error: z.locales.zhCN().localeError });
     const problems = parsed.error.issues.flatMap((issue, index) =>
       problemsOf(issue, chinese.error?.issues[index]?.message ?? issue.message),
     );
-    return fail([...problems, ...problemsTogether(given, parsed.error)]);
+    const all = [...problems, ...problemsTogether(given.value, parsed.error)];
+    return fail(all.map((problem) => ({ ...problem, line: lineOf(problem.path, document, lines) })));
   }
   return succeed(withAbsolutePaths(parsed.data, folder));
+}
+
+/** What a document says; aliases (`*name`) that lead nowhere, or that grow beyond all bounds, are its one problem. */
+function plainValue(document: Document): Result<unknown, readonly ConfigProblem[]> {
+  try {
+    return succeed(document.toJS() ?? {});
+  } catch (error) {
+    const problem = inBoth(error instanceof Error ? error.message : String(error));
+    const remedy = { en: "Write out what the aliases (*name) stand for.", zh: "请将别名（*name）所指内容直接写出。" };
+    return fail([{ path: "(top)", line: 1, problem, remedy }]);
+  }
+}
+
+/** The line at which a setting stands, or what it would stand in. @param path  As problems name it, joined by dots. */
+function lineOf(path: string, document: Document, lines: LineCounter): number {
+  let node: unknown = document.contents;
+  let offset = isNode(node) ? (node.range?.[0] ?? 0) : 0;
+  for (const key of path.split(".")) {
+    const pair = isMap(node) ? node.items.find((item) => isScalar(item.key) && String(item.key.value) === key) : undefined;
+    const entry = isSeq(node) ? node.items[Number(key)] : pair?.value;
+    const place = pair === undefined ? entry : pair.key;
+    if (!isNode(place)) break;
+    offset = place.range?.[0] ?? offset;
+    node = entry;
+  }
+  return lines.linePos(offset).line;
 }
 
 /** Reads and checks a configuration file. A file that cannot be read is one problem. */
@@ -811,6 +849,7 @@ export async function loadConfig(file: string): Promise<Result<Config, readonly 
     return fail([
       {
         path: file,
+        line: null,
         problem: { en: `cannot be read (${code})`, zh: `无法读取（${code}）` },
         remedy: { en: "Check the file's name and rights.", zh: "请检查文件名和权限。" },
       },
@@ -837,7 +876,7 @@ function ownProblem(path: string, message: string): ConfigProblem {
   const [problem = en, remedy = "mend it"] = en.split("; ");
   const [problemZh = zh, remedyZh = "请修正"] = zh.split("；");
   const sentence = `${remedy.replace(/^./, (letter) => letter.toUpperCase()).replace(/\.?$/, ".")}`;
-  return { path, problem: { en: problem, zh: problemZh }, remedy: { en: sentence, zh: `${remedyZh}。` } };
+  return { path, line: null, problem: { en: problem, zh: problemZh }, remedy: { en: sentence, zh: `${remedyZh}。` } };
 }
 
 function problemsOf(issue: z.core.$ZodIssue, chinese: string): readonly ConfigProblem[] {
@@ -847,6 +886,7 @@ function problemsOf(issue: z.core.$ZodIssue, chinese: string): readonly ConfigPr
     case "unrecognized_keys":
       return issue.keys.map((key) => ({
         path: path === "(top)" ? key : `${path}.${key}`,
+        line: null,
         problem: { en: "is not a setting", zh: "不是设置项" },
         remedy: {
           en: "Take it out or mend its spelling; config/README.md lists all settings.",
@@ -858,6 +898,7 @@ function problemsOf(issue: z.core.$ZodIssue, chinese: string): readonly ConfigPr
       return [
         {
           path,
+          line: null,
           problem: { en: issue.message, zh: chinese },
           remedy: { en: `Use one of: ${values.join(", ")}.`, zh: `请使用其中之一：${values.join("、")}。` },
         },
@@ -868,7 +909,12 @@ function problemsOf(issue: z.core.$ZodIssue, chinese: string): readonly ConfigPr
       const missing = issue.code === "invalid_type" && issue.message.endsWith("received undefined");
       const problem = missing ? { en: "is missing", zh: "缺少" } : { en: issue.message, zh: chinese };
       return [
-        { path, problem, remedy: { en: "See config/README.md for what belongs here.", zh: "应填内容见 config/README.md。" } },
+        {
+          path,
+          line: null,
+          problem,
+          remedy: { en: "See config/README.md for what belongs here.", zh: "应填内容见 config/README.md。" },
+        },
       ];
     }
   }
@@ -912,6 +958,26 @@ function withAbsoluteFiles<Settings extends object>(settings: Settings, absolute
     return [key, key.endsWith("File") && typeof value === "string" ? absolute(value) : value];
   });
   return Object.fromEntries(entries) as Settings;
+}
+
+/** What nobody should overlook in a configuration that is valid. */
+export function configWarnings({ dashboard }: Pick<Config, "dashboard">): readonly ConfigProblem[] {
+  const warnings: ConfigProblem[] = [];
+  const isHereOnly = /^(localhost|::1|\[::1\]|127\..*)$/.test(dashboard.host);
+  if (dashboard.enabled && dashboard.tls === "none" && !isHereOnly)
+    warnings.push({
+      path: "dashboard.tls",
+      line: null,
+      problem: {
+        en: "the pages are not encrypted: passwords and patients' data can be read on the way",
+        zh: "页面未加密：密码与患者数据可在传输中被窃听",
+      },
+      remedy: {
+        en: "Take out `tls: none`; the gateway then makes a certificate of its own.",
+        zh: "请删除 tls: none，网关会自行生成证书。",
+      },
+    });
+  return warnings;
 }
 
 /** The JSON schema for editors, written to `config/schema.json` by `npm run generate`. */

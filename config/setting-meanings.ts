@@ -59,7 +59,7 @@ function describe(node: SchemaNode, at: Standing, add: (row: SettingMeaning) => 
 
 function view(node: SchemaNode, value: unknown, at: Standing, add: (row: SettingView) => void): void {
   if (at.path === "limits") {
-    add(viewed({ ...leaf(node, at), kind: LIMITS_KIND }, value, at));
+    add(viewed(leaf(node, at), value, at));
   } else if (node.properties !== undefined) {
     if (node.description !== undefined && at.path !== "") add(viewed(section(node, at), undefined, at));
     for (const [key, child] of Object.entries(node.properties)) view(child, fieldOf(value, key), below(at, node, key), add);
@@ -136,9 +136,9 @@ function leaf(node: SchemaNode, at: Standing): SettingMeaning {
   return { path: at.path, kind: kindOf(node), fallback, required: at.required, meaning };
 }
 
-function viewed(meaning: SettingMeaning, value: unknown, { place }: Standing): SettingView {
+function viewed({ path, fallback }: SettingMeaning, value: unknown, { place }: Standing): SettingView {
   const text = value === undefined ? null : JSON.stringify(value);
-  return { ...meaning, place, value: text, differs: text !== null && text !== meaning.fallback };
+  return { path, place, value: text, differs: text !== null && text !== fallback };
 }
 
 /** A meaning is written `English | 中文`. */

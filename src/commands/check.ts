@@ -1,5 +1,5 @@
 import { parseArgs } from "node:util";
-import { loadConfig } from "../../config/schema.ts";
+import { configWarnings, loadConfig } from "../../config/schema.ts";
 import type { Command } from "./command.ts";
 import { tellProblems } from "./run.ts";
 
@@ -7,7 +7,8 @@ import { tellProblems } from "./run.ts";
 export const checkCommand: Command = {
   name: "check",
   usage: `usage: vigil check --config FILE
-Validates FILE without opening anything it names. One JSON line per problem on standard output; exit 1 if there is any.`,
+Validates FILE without opening anything it names. One JSON line per problem on standard output; exit 1 if there is any.
+What nobody should overlook in a valid one is told as a warning, exit 0.`,
   run: async (args, io) => {
     let file: string | undefined;
     try {
@@ -22,14 +23,20 @@ Validates FILE without opening anything it names. One JSON line per problem on s
     const config = await loadConfig(file);
     if (config.ok) {
       const { beds, devices, upstreams } = config.value;
+      for (const { path, problem, remedy } of configWarnings(config.value)) {
+        const zh = { problem: problem.zh, remedy: remedy.zh };
+        io.stdout(JSON.stringify({ warning: true, path, problem: problem.en, remedy: remedy.en, zh }));
+        io.stderr(`${path}: ${problem.en}. ${remedy.en} ${problem.zh}。${remedy.zh}`);
+      }
       io.stdout(JSON.stringify({ ok: true, beds: beds.length, devices: devices.length, upstreams: upstreams.length }));
       return 0;
     }
-    for (const { path, problem, remedy } of config.error) {
+    for (const { path, line, problem, remedy } of config.error) {
       io.stdout(
         JSON.stringify({
           ok: false,
           path,
+          line,
           problem: problem.en,
           remedy: remedy.en,
           zh: { problem: problem.zh, remedy: remedy.zh },

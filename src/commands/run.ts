@@ -27,8 +27,9 @@ export function configArgument(args: readonly string[], command: Pick<Command, "
 export function tellProblems(problems: readonly ConfigProblem[], io: CommandIo): void {
   const { title, remedy } = ERRORS["config-invalid"];
   io.stderr(`${title.en}. ${remedy.en} ${title.zh}。${remedy.zh}`);
-  for (const { path, problem, remedy: mend } of problems) {
-    io.stderr(`  ${path}: ${problem.en}. ${mend.en}`);
+  for (const { path, line, problem, remedy: mend } of problems) {
+    const at = line === null || path.startsWith("line ") ? path : `${path} (line ${line})`;
+    io.stderr(`  ${at}: ${problem.en}. ${mend.en}`);
     io.stderr(`    ${problem.zh}。${mend.zh}`);
   }
 }

@@ -26,7 +26,9 @@ export interface SettingMeaning {
 }
 
 /** One setting as it is in effect. */
-export interface SettingView extends SettingMeaning {
+export interface SettingView {
+  /** As in its `SettingMeaning`. */
+  readonly path: string;
   /** Its place in the configuration, such as `devices.0.link.baudRate`. */
   readonly place: string;
   /** What is in effect, as JSON; null where it is left out and nothing takes its place. */
@@ -64,6 +66,7 @@ export interface SettingsView {
   readonly runningHash: string;
   readonly startedAtMs: number;
   readonly settings: readonly SettingView[];
+  readonly meanings: readonly SettingMeaning[];
   /** What nobody should overlook in what is in effect. */
   readonly warnings: readonly SettingsProblem[];
   readonly readOnly: SettingsHindrance | null;
