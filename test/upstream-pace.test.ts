@@ -7,6 +7,7 @@ import { Outage } from "../src/sinks/outage.ts";
 import { ReaderLosses } from "../src/sinks/reader-losses.ts";
 import { type Refusal, Refusals } from "../src/sinks/refusals.ts";
 import { createMemoryJournal } from "./support/memory-journal.ts";
+import { createSimulatedClock } from "./support/simulated-clock.ts";
 import { observationAt } from "./support/upstream-records.ts";
 
 const RECORDS_MAX = LIMITS.upstreamBatchRecordsMax.value;
@@ -94,7 +95,8 @@ describe("refusals", () => {
   test("are so many runs a minute and no more; neighbours are one run", () => {
     const incidents: Fault[] = [];
     const losses = new ReaderLosses({ journal: createMemoryJournal(), reader: "upstream:hospital", state: () => seq(9999) });
-    const refusals = new Refusals({ name: "upstream:hospital", losses, onIncident: (incident) => void incidents.push(incident) });
+    const onIncident = (incident: Fault) => void incidents.push(incident);
+    const refusals = new Refusals({ name: "upstream:hospital", clock: createSimulatedClock(), losses, onIncident });
     const reason = fault("upstream-rejected", { reasonCode: 153 });
     const noted: Refusal[] = [];
     const note = (number: number) =>
@@ -119,7 +121,8 @@ describe("an outage", () => {
 
   test("has another reason only when that comes twice in a row, with no connection between", () => {
     const told: (string | null)[] = [];
-    const outage = new Outage({ onFault: (reason) => void told.push(reason === null ? null : reason.code) });
+    const clock = createSimulatedClock();
+    const outage = new Outage({ clock, onFault: (reason) => void told.push(reason === null ? null : reason.code) });
     outage.tell(denied);
     outage.tell(cut);
     outage.connected();
@@ -134,7 +137,8 @@ describe("an outage", () => {
 
   test("is over once, when no lane waits for its first success", () => {
     const told: (string | null)[] = [];
-    const outage = new Outage({ onFault: (reason) => void told.push(reason === null ? null : reason.code) });
+    const clock = createSimulatedClock();
+    const outage = new Outage({ clock, onFault: (reason) => void told.push(reason === null ? null : reason.code) });
     outage.settle();
     outage.tell(cut);
     outage.failed("kept");

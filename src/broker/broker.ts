@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { type Fault, fault } from "../core/errors.ts";
 import { LIMITS } from "../core/limits.ts";
-import type { BrokerInlet } from "../core/ports.ts";
+import type { BrokerInlet, UnheardMessage } from "../core/ports.ts";
 import { fail, type Result, succeed } from "../core/result.ts";
 import type { Clock, Timer, WallMs } from "../core/time.ts";
 import { Admission } from "./admission.ts";
@@ -42,6 +42,8 @@ export interface BrokerParts {
   readonly random: (bytes: number) => Buffer;
   /** Called with what is refused or fails: the first of a kind at once, then once a minute while it goes on, with `count`. */
   readonly report: (fault: Fault) => void;
+  /** Called with each message that nobody of the gateway listens to, before it is acknowledged; the payload is good for this call only. Left out: nobody is told. */
+  readonly onUnheard?: (message: UnheardMessage) => void;
 }
 
 /** One account, for pages and `vigil doctor`. */
@@ -145,7 +147,8 @@ async function furnish(of: {
   const { clock, random, report } = of.parts;
   const ledger = new RefusalLedger({ clock, report });
   const admission = new Admission({ accounts, clock, passwords: new PasswordCheck({ clock, random }) });
-  const room = new ClientRoom({ accounts, admission, clock, ledger, ...options });
+  const onUnheard = of.parts.onUnheard ?? (() => {});
+  const room = new ClientRoom({ accounts, admission, clock, ledger, onUnheard, ...options });
   const onFailure = () => report(fault("broker-store-failed", { reason: "library" }));
   const library = await startLibrary({ ...room.libraryOwner(), onFailure });
   const store = await SessionStore.attach(map, library.persistence, room.storeOwner());

@@ -1,5 +1,5 @@
 import { LIMITS } from "../core/limits.ts";
-import type { BrokerArrival } from "../core/ports.ts";
+import type { BrokerArrival, UnheardMessage } from "../core/ports.ts";
 import type { Clock, WallMs } from "../core/time.ts";
 import { TokenBucket } from "../core/token-bucket.ts";
 import { topicMatches } from "../core/topic-filter.ts";
@@ -35,6 +35,8 @@ export interface ClientRoomParts {
   readonly messageBytesMax: number;
   readonly messagesPerSecondMax: number;
   readonly reservedTopics: readonly string[];
+  /** Told of each message that nobody listens to; the payload is good for this call only. */
+  readonly onUnheard: (message: UnheardMessage) => void;
 }
 
 /** What the room works with; each of them asks the room in turn. */
@@ -335,7 +337,11 @@ export class ClientRoom {
     const arrival = { topic, payload, retained: false, again: dup, messageId };
     const told = this.#furniture?.switchboard.tell(arrival, thank, () => from.held.release());
     if (told === "refused") return { kind: "not-now", reason: "queue-full" };
-    if (told === "taken" || !this.#parts.reservedTopics.some((filter) => topicMatches(filter, topic))) return TAKEN;
+    if (told === "taken") return TAKEN;
+    if (!this.#parts.reservedTopics.some((filter) => topicMatches(filter, topic))) {
+      this.#parts.onUnheard({ account: session.account.name, topic, payload });
+      return TAKEN;
+    }
     return { kind: messageId === null ? "refused" : "not-now", reason: "not-listening" };
   }
 

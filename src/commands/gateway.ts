@@ -12,6 +12,7 @@ import { alertText } from "../core/alert-text.ts";
 import { type Fault, fault } from "../core/errors.ts";
 import { LIMITS } from "../core/limits.ts";
 import type { Journal, Sink } from "../core/ports.ts";
+import type { ReaderState } from "../core/reader-view.ts";
 import { fail, type Result, succeed } from "../core/result.ts";
 import type { GatewayView } from "../core/stream.ts";
 import type { Clock } from "../core/time.ts";
@@ -23,6 +24,7 @@ import { type ControlSocket, openControlSocket } from "../gateway/control-socket
 import { createDeviceBroker, type DeviceBroker } from "../gateway/device-broker.ts";
 import { embeddedTopics } from "../gateway/link-spec.ts";
 import { type OperationsMeter, startOperationsMeter } from "../gateway/operations.ts";
+import { pageTlsOf } from "../gateway/page-tls.ts";
 import { type RetriedStart, startWithRetries } from "../gateway/retried-start.ts";
 import { startsSince } from "../gateway/starts.ts";
 import { createSystemTime } from "../gateway/system-time.ts";
@@ -40,6 +42,7 @@ import type { ScoreModel } from "../watch/score-model.ts";
 import { loadScoreModel } from "../watch/score-table.ts";
 import { CONTROL_SOCKET_NAME } from "./ask.ts";
 import { PAUSES_VARIABLE, startPauseMeter } from "./bench/pauses.ts";
+import { certificateWords } from "./certificate-words.ts";
 import type { Command, CommandIo } from "./command.ts";
 import { configArgument, tellProblems } from "./run.ts";
 import { tellFault } from "./told-fault.ts";
@@ -170,7 +173,9 @@ async function open(config: Config, circumstances: Circumstances, io: CommandIo)
     random: randomBytes,
     topics: embeddedTopics(config, findDriver),
     setFault: (slot, reason) => gateway.setFault(slot, reason),
+    onUnheard: (message) => gateway.noteUnheard(message),
   });
+  const inlet = broker === null ? {} : { inlet: broker.inlet };
   const linkParts = { clock, random: Math.random, stop: new AbortController().signal };
   const gateway = await startGateway({
     config,
@@ -178,7 +183,9 @@ async function open(config: Config, circumstances: Circumstances, io: CommandIo)
     journal,
     models,
     drivers: findDriver,
-    openLink: (spec) => openLink(spec, { ...linkParts, ...(broker === null ? {} : { inlet: broker.inlet }) }),
+    openLink: (spec) => openLink(spec, { ...linkParts, ...inlet }),
+    ...inlet,
+    readers: () => readerStates(config, outboxes),
     onAlert: (alert) => {
       for (const outbox of outboxes) outbox.urgent(alert);
       logTechnical(log, alert);
@@ -288,6 +295,17 @@ function gatewayViewer(parts: {
       return { name: name.replace(/^upstream:/, ""), state, backlogRecords, lastConfirmedAtMs };
     }),
     safeMode: parts.circumstances.safeMode,
+  });
+}
+
+/** What each outbox says of itself, with where it carries records. */
+function readerStates({ upstreams }: Config, outboxes: readonly Outbox[]): readonly ReaderState[] {
+  return outboxes.flatMap((outbox, index) => {
+    const upstream = upstreams[index];
+    // Opened in the order of the configuration, one each.
+    if (upstream === undefined) return [];
+    const { rejectedCount: _, missedCount: __, ...state } = outbox.view();
+    return [{ ...state, kind: upstream.kind, where: upstream.url.replace(/\/\/[^/]*@/, "//") }];
   });
 }
 
@@ -430,22 +448,29 @@ function servePage(
   const { clock, gateway, io, meter } = parts;
   const { host, port, signIn, sessionMinutes, metricsTokenFile = null } = config.dashboard;
   const { dataFolder } = config.gateway;
-  const options = { host, port, signIn, sessionMinutes, metricsTokenFile, dataFolder, webFolder: pagesFolder(PROJECT_ROOT) };
-  const { source, perform } = gateway;
+  const tls = pageTlsOf(config);
+  const webFolder = pagesFolder(PROJECT_ROOT);
+  const options = { host, port, tls, signIn, sessionMinutes, metricsTokenFile, dataFolder, webFolder };
+  const { source, perform, setFault } = gateway;
   return startWithRetries({
     clock,
     start: () =>
-      startDashboard(options, { clock, source, perform, random: randomBytes, operations: meter.view }).catch((error: unknown) => {
-        // A page that fails in a way nobody thought of must not take the watching with it.
-        const reason = error instanceof Error ? error.message : String(error);
-        return fail(fault("page-failed", { host, port, reason }));
-      }),
+      startDashboard(options, { clock, source, perform, setFault, random: randomBytes, operations: meter.view }).catch(
+        (error: unknown) => {
+          // A page that fails in a way nobody thought of must not take the watching with it.
+          const reason = error instanceof Error ? error.message : String(error);
+          return fail(fault("page-failed", { host, port, reason }));
+        },
+      ),
     tell: (reason) => {
       gateway.setFault("page", reason);
       if (reason !== null) tellFault(reason, io);
     },
     onRunning: (page) => {
       io.stdout(`page ${page.url}`);
+      for (const url of page.otherUrls) io.stdout(`page also 也可用 ${url}`);
+      const certificate = page.certificate();
+      if (certificate !== null) for (const line of certificateWords(certificate)) io.stdout(line);
       if (page.oneTimeLink !== null)
         io.stdout(`sign in once within ${LIMITS.oneTimeLinkMinutesMax.value} minutes 首次登录: ${page.oneTimeLink}`);
       else if (signIn) io.stdout(SIGN_IN_HINT);

@@ -119,6 +119,13 @@ export interface BrokerListener {
   readonly down: (cause: string) => void;
 }
 
+/** A message of a client that is in, on a topic that none of the gateway's links listens to and no device is configured for. */
+export interface UnheardMessage {
+  readonly account: string;
+  readonly topic: string;
+  readonly payload: Uint8Array;
+}
+
 /** What the embedded broker offers to the gateway's links. */
 export interface BrokerInlet {
   /** Tells what comes on these topics, from any account that may publish there; returns how to stop that. Calls `up` or `down` within this call. */

@@ -37,6 +37,10 @@ export const ROUTE_RIGHTS: Readonly<Record<string, "anyone" | readonly Role[]>> 
   "GET /api/candidates": WITH_THE_EQUIPMENT,
   "POST /api/preview": WITH_THE_EQUIPMENT,
   "GET /api/readers": ["engineer", "auditor", "administrator"],
+  "GET /api/alert-history": STAFF,
+  "GET /api/events": EVERYBODY,
+  "GET /api/scores": EVERYBODY,
+  "GET /api/quality": STAFF,
   "POST /api/acts": STAFF,
 };
 

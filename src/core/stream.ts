@@ -44,6 +44,8 @@ export interface DeviceView {
   readonly origin: Origin;
   readonly refusedCount: number;
   readonly quarantined: boolean;
+  /** True of one that somebody adopted; left out of those in the configuration. */
+  readonly adopted?: boolean;
 }
 
 /** A limit that a person set for one patient. */
@@ -134,8 +136,6 @@ export interface WaveView {
   readonly origin: Origin;
 }
 
-/** One wave of the strip that is kept with an alert. */
-export interface StripWaveView {
 /** Samples of one wave thinned for a small strip of the wall: their shape, with every peak, and not each of them. */
 export interface ThinWaveView {
   readonly bedId: BedId;
@@ -152,6 +152,8 @@ export interface ThinWaveView {
   readonly samples: readonly number[];
 }
 
+/** One wave of the strip that is kept with an alert. */
+export interface StripWaveView {
   readonly deviceId: DeviceId;
   readonly waveform: WaveformName;
   readonly unit: string;
@@ -174,6 +176,6 @@ export type StreamMessage =
   | { readonly kind: "alerts"; readonly alerts: readonly Alert[] }
   | { readonly kind: "gateway"; readonly gateway: GatewayView }
   | { readonly kind: "waves"; readonly waves: readonly WaveView[] }
+  | { readonly kind: "thin-waves"; readonly waves: readonly ThinWaveView[] }
   /** Once a second, so that the page can tell a quiet ward from a dead stream. */
   | { readonly kind: "pulse"; readonly nowMs: number };
-  | { readonly kind: "thin-waves"; readonly waves: readonly ThinWaveView[] }

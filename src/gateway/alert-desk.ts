@@ -8,6 +8,7 @@ import type { Clock } from "../core/time.ts";
 /** How urgent trouble of the gateway itself is. What is not listed is `low`; none is `high`: that is kept for patients. */
 const FAULT_PRIORITY: Readonly<Partial<Record<ErrorCode, Priority>>> = {
   "device-quarantined": "medium",
+  "adopted-device-unused": "medium",
   "device-refused": "medium",
   "queue-full": "medium",
   "journal-write-failed": "medium",

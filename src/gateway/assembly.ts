@@ -1,12 +1,14 @@
-import type { Config } from "../../config/schema.ts";
+import type { Config, DeviceConfig } from "../../config/schema.ts";
 import { type AlertBook, rebuildAlerts } from "../alerts/life-cycle.ts";
-import type { Act } from "../core/act.ts";
+import type { Act, AdoptedDevice } from "../core/act.ts";
 import type { Alert, ConditionChange } from "../core/alert.ts";
+import { fault } from "../core/errors.ts";
 import { bedId, type DeviceId, deviceId, type PatientId, type Seq, seq } from "../core/ids.ts";
 import type { Timeline } from "../core/mended-time.ts";
 import type { Observation } from "../core/observation.ts";
-import type { Driver, Journal, Link, LinkSpec, PerformAct } from "../core/ports.ts";
+import type { BrokerInlet, Driver, Journal, Link, LinkSpec, PerformAct, UnheardMessage } from "../core/ports.ts";
 import type { Text } from "../core/quantities.ts";
+import type { ReaderState } from "../core/reader-view.ts";
 import type { JournalRecord, LifeStart, Loss, Receipt } from "../core/record.ts";
 import { assert } from "../core/result.ts";
 import type { GatewayView } from "../core/stream.ts";
@@ -18,11 +20,15 @@ import { lastHashOf } from "../verify/act-chain.ts";
 import { WATCH_DEFAULTS } from "../watch/options.ts";
 import type { ScoreModel } from "../watch/score-model.ts";
 import { createWatch, type Watch } from "../watch/watch.ts";
+import { adoptionProblem } from "./adoption.ts";
 import { type AlertDesk, createAlertDesk } from "./alert-desk.ts";
 import { type AssignmentHistory, createAssignmentHistory } from "./assignment-history.ts";
+import { type CandidateBook, openCandidateBook } from "./candidate-book.ts";
 import { createClockKeeper, shownAlert } from "./clock-keeper.ts";
 import { startClockwork, watchJournal } from "./clockwork.ts";
+import { createDeviceDesk } from "./device-desk.ts";
 import { createDeviceLine, type DeviceLine, type LineListener } from "./device-line.ts";
+import { type DeviceRoster, openDeviceRoster } from "./device-roster.ts";
 import { createDoor, type Door } from "./door.ts";
 import { createHeartbeatProbe, type HeartbeatProbe } from "./heartbeat-probe.ts";
 import { readLastWorn, tellLastWords } from "./last-worn.ts";
@@ -30,8 +36,10 @@ import { createLimitKeeper, type LimitKeeper } from "./limit-keeper.ts";
 import { linkSpecOf } from "./link-spec.ts";
 import { trendOfPatient } from "./mended-trend.ts";
 import { createPageFeed } from "./page-feed.ts";
-import { createPictures, type DeviceTag } from "./picture.ts";
-import { EMPTY_PLANT, type PlantState, whereIs } from "./plant.ts";
+import { createPast, type Past } from "./past.ts";
+import { createPictures } from "./picture.ts";
+import { EMPTY_PLANT, type PlantPlan, type PlantState, whereIs } from "./plant.ts";
+import { createReaderDesk } from "./reader-desk.ts";
 import {
   acknowledgedAgoMs,
   agedActs,
@@ -57,6 +65,10 @@ export interface GatewayParts {
   readonly models: readonly ScoreModel[];
   readonly drivers: (id: string) => Driver | null;
   readonly openLink: (spec: LinkSpec) => Link;
+  /** The own broker's, where devices that may be adopted are looked for; left out: there is none. */
+  readonly inlet?: BrokerInlet;
+  /** What the readers of the journal say of themselves; left out: there are none. */
+  readonly readers?: () => readonly ReaderState[];
   /** Every new state of an alert, at once: the outboxes' urgent lane and the local sounder. */
   readonly onAlert: (alert: Alert) => void;
   /** The alert path works: an injected observation has just come out of it as an alert. */
@@ -84,6 +96,8 @@ export interface Gateway {
   /** Who lies where now. */
   readonly patients: () => PlantState["patients"];
   readonly gatewayChanged: () => void;
+  /** A message came to the own broker that nobody listens to: its sender may be adopted. */
+  readonly noteUnheard: (message: UnheardMessage) => void;
   readonly openAlerts: () => readonly Alert[];
   /** Whether the wall clock may be believed now. */
   readonly clockTrust: () => ClockTrust;
@@ -111,21 +125,22 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
   );
   let look = () => {};
   const joined = join(parts, { recovered, wallClock, look: () => look() });
-  const { shared, door, lines } = joined;
+  const { shared, door, roster } = joined;
   assert(shared.nextSeq() === start.seq, "a life begins with its start record");
   shared.record([start]);
   rebuild(joined, { recovered, lastWorn }, wallClock.timeline());
   look = createClockKeeper({ wallClock, shared, recovered, lastWorn, plant: door.plant });
   const stopClockwork = startClockwork(shared, { probe: joined.probe, lookAtClock: () => look() });
-  const stopJournalWatch = watchJournal(shared, journal, lines);
-  const running = [...lines.values()].map((line) =>
+  const stopJournalWatch = watchJournal(shared, journal, roster);
+  tellUnused(shared, roster);
+  roster.begin((line) =>
     line.run(listenerOf(shared, line)).catch((error: unknown) => {
       shared.desk.setFault(`device:${line.deviceId}`, quarantineFault(line.intake, error), deviceSubject(shared, line.deviceId));
     }),
   );
   return {
     perform: door.perform,
-    source: sourceOf(joined, journal, wallClock),
+    source: sourceOf(joined, parts, wallClock),
     setFault: shared.desk.setFault,
     addReceipt: (receipt) => {
       look();
@@ -142,13 +157,15 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
     lastSeq: joined.lastSeq,
     patients: () => door.plant().patients,
     gatewayChanged: shared.feed.gatewayChanged,
+    noteUnheard: joined.candidates.note,
     openAlerts: shared.desk.open,
     clockTrust: wallClock.trust,
     stop: async () => {
       stopClockwork();
       joined.limits.stop();
-      await Promise.all([...lines.values()].map((line) => line.close()));
-      await Promise.all(running);
+      joined.candidates.close();
+      await roster.close();
+      joined.past.stop();
       shared.recordTally();
       stopJournalWatch();
     },
@@ -157,12 +174,18 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
 }
 
 /** What the pages read from. */
-function sourceOf({ shared, door, plan }: Joined, journal: Journal, wallClock: WallClock): DashboardSource {
+function sourceOf(
+  joined: Joined,
+  { clock, journal, drivers, readers, config }: GatewayParts,
+  wallClock: WallClock,
+): DashboardSource {
+  const { shared, door, plan, roster, candidates } = joined;
   const { pictures, feed } = shared;
   return {
     picture: pictures.whole,
     subscribe: feed.subscribe,
     wavesOf: feed.wavesOf,
+    thinWavesOf: feed.thinWavesOf,
     trend: (query) => {
       const formerNumbers = door.plant().patients.get(query.patientId)?.formerNumbers ?? new Map();
       return trendOfPatient(journal, wallClock.timeline(), { ...query, formerNumbers });
@@ -175,18 +198,22 @@ function sourceOf({ shared, door, plan }: Joined, journal: Journal, wallClock: W
     notes: (patient) => door.plant().patients.get(patient)?.notes ?? [],
     wardLimits: () => wardLimits(plan),
     strip: async (alertId) => stripView(await journal.strip(alertId)),
+    devices: createDeviceDesk({ config, clock, drivers, roster, candidates, plant: door.plant, bedOf: pictures.bedOf }),
+    readers: createReaderDesk({ journal, readers: readers ?? (() => []) }),
+    ...joined.past.source,
   };
 }
 
 /** Everything that is joined before the first byte comes. */
 interface Joined {
   readonly shared: Route;
-    thinWavesOf: feed.thinWavesOf,
   readonly probe: HeartbeatProbe;
   readonly door: Door;
-  readonly lines: ReadonlyMap<DeviceId, DeviceLine>;
+  readonly roster: DeviceRoster;
+  readonly candidates: CandidateBook;
   readonly plan: WatchPlan;
   readonly limits: LimitKeeper;
+  readonly past: Past;
   readonly lastSeq: () => Seq;
 }
 
@@ -205,7 +232,7 @@ function join(parts: GatewayParts, begun: Begun): Joined {
   let lastSeq: number = journal.leftOutAtOpen?.to ?? journal.lastSeqAtOpen;
   const nextSeq = () => seq(++lastSeq);
   const tally = createTallyCounter(seq(lastSeq + 1));
-  const { record, recordTally } = recorderOf(parts, { tally, nextSeq });
+  const { record, recordTally } = recorderOf(parts, { tally, nextSeq, onRecorded: (records) => past.recorded(records) });
   const watch = watchOf(parts);
   const probe = createHeartbeatProbe({ watch, clock, onHeartbeat: parts.onHeartbeat });
   const desk = createAlertDesk({
@@ -223,24 +250,30 @@ function join(parts: GatewayParts, begun: Begun): Joined {
       record(alerts);
     },
   });
-  const settle: Route["settle"] = (changes) => desk.settle(probe.withoutProbe(changes));
-  const plan = watchPlan(config, parts.drivers);
+  const settle: Route["settle"] = (changes) => {
+    const real = probe.withoutProbe(changes);
+    past.noted(real);
+    desk.settle(real);
+  };
   const assignments = assignmentsBefore(clock, begun);
   const door = createDoor({
     clock,
     journal,
     record,
     nextSeq,
-    plan: { bedIds: new Set(config.beds.map((bed) => bed.id)), deviceIds: new Set(config.devices.map((device) => device.id)) },
+    plan: plantPlan(parts),
     acts: agedActs(recovered.acts, clock, wallClock.timeline()),
     lastHash: lastHashOf(recovered.acts),
     openAlerts: desk.open,
     beforeAct: begun.look,
     onAct: (act, before, after) => {
       assignments.note(act, clock.monotonic());
-      actTaken(act, { before, after }, { shared, plan, limits, beds: config.beds });
+      actTaken(act, { before, after }, { shared, roster, plan, limits, beds: config.beds });
     },
   });
+  const lastGiven = () => seq(lastSeq);
+  const roster = openRoster(parts, { door, assignments, begun, lastSeq: lastGiven });
+  const plan = watchPlan(config, roster.watched);
   const limits = createLimitKeeper({
     clock,
     watch,
@@ -248,13 +281,11 @@ function join(parts: GatewayParts, begun: Begun): Joined {
     plant: door.plant,
     onExpired: (...told) => limitEnded(shared, ...told),
   });
-  const lastGiven = () => seq(lastSeq);
-  const lines = openLines(parts, { door, assignments, begun, lastSeq: lastGiven });
   const gatewayView = () => ({ ...parts.gatewayView(), clockTrust: wallClock.trust() });
   const pictures = createPictures({
     beds: config.beds,
-    tags: deviceTags(config),
-    lines,
+    tags: roster.tags,
+    lines: roster.lines,
     plant: door.plant,
     viewOf: watch.view,
     titleOf: (modelId) => titleOf(parts.models, modelId),
@@ -266,8 +297,45 @@ function join(parts: GatewayParts, begun: Begun): Joined {
   const feed = createPageFeed({ clock, bedView: pictures.bed, unassigned: pictures.unassigned, gatewayView });
   const bedOfPatient: Route["bedOfPatient"] = (id) => door.plant().patients.get(id)?.bedId ?? null;
   const { recordWaves } = journal;
-  const shared = { clock, watch, desk, feed, pictures, tally, record, recordTally, recordWaves, nextSeq, settle, bedOfPatient };
-  return { shared, probe, door, lines, plan, limits, lastSeq: lastGiven };
+  const past = pastOf(parts, { begun, plan, plant: door.plant, openAlerts: desk.open, record, nextSeq });
+  const judged: Route["tally"]["judged"] = (...given) => {
+    tally.judged(...given);
+    past.judged(...given);
+  };
+  const counts = { judged };
+  const shared = {
+    ...{ clock, watch, desk, feed, pictures, tally: counts, record, recordTally, recordWaves, nextSeq },
+    ...{ settle, bedOfPatient },
+  };
+  const candidates = openCandidateBook({ clock, inlet: parts.inlet ?? null });
+  return { shared, probe, door, roster, candidates, plan, limits, past, lastSeq: lastGiven };
+}
+
+/** What is remembered of what was. */
+function pastOf(
+  { clock, journal }: GatewayParts,
+  from: Pick<Route, "record" | "nextSeq"> & {
+    readonly begun: Begun;
+    readonly plan: WatchPlan;
+    readonly plant: Door["plant"];
+    readonly openAlerts: AlertDesk["open"];
+  },
+): Past {
+  const { begun, plan, plant, openAlerts, record, nextSeq } = from;
+  const { wallClock, look } = begun;
+  return createPast({
+    clock,
+    journal,
+    timeline: wallClock.timeline,
+    plan,
+    plant,
+    openAlerts,
+    shown: (alert) => shownAlert(alert, wallClock),
+    recordQuality: (counted) => {
+      look();
+      record(counted.map(({ deviceId: id, facts }) => deviceEvent({ clock, nextSeq }, id, "quality", facts)));
+    },
+  });
 }
 
 /** A limit that was set for a time has gone back to the ward's own. */
@@ -283,6 +351,7 @@ function actTaken(
   change: { readonly before: PlantState; readonly after: PlantState },
   at: {
     readonly shared: Route;
+    readonly roster: DeviceRoster;
     readonly plan: WatchPlan;
     readonly limits: LimitKeeper;
     readonly beds: Config["beds"];
@@ -290,6 +359,8 @@ function actTaken(
 ): void {
   const { desk, watch, settle, feed, pictures } = at.shared;
   if (deed.kind === "acknowledge") desk.acknowledge(deed.alertId, by);
+  if (deed.kind === "adopt") adopted(at.shared, at.roster, deed);
+  if (deed.kind === "forget-device") forgotten(at.shared, at.roster, deed.deviceId);
   const merged = deed.kind === "merge" ? { fromId: deed.formerPatientId, toId: deed.patientId } : null;
   settle(tellWatch(watch, at.plan, { ...change, merged, isOver: at.limits.isOver }));
   settle(tellLastWords(watch, at.plan.devices, { ...change, atMsOf: () => at.shared.clock.monotonic() }));
@@ -301,14 +372,54 @@ function actTaken(
   feed.devicesChanged();
 }
 
+/** A device is in use from now on: its line is open, and it is watched as one of nobody until it is assigned. */
+function adopted({ watch, settle }: Route, roster: DeviceRoster, device: AdoptedDevice): void {
+  const watched = roster.adopt(device);
+  if (watched !== null) settle(watch.setDevice({ ...watched, patientId: null }));
+}
+
+/** A device is in use no more: what was wrong with it is nobody's business from now on. */
+function forgotten({ watch, settle, desk }: Route, roster: DeviceRoster, id: DeviceId): void {
+  const wasUsed = roster.forget(id);
+  desk.setFault(`adopted:${id}`, null);
+  if (!wasUsed) return;
+  for (const slot of ["link", "refused", "device"]) desk.setFault(`${slot}:${id}`, null);
+  settle(watch.removeDevice(id));
+}
+
+/** An adopted device that cannot be used may be on somebody who believes to be watched by it. */
+function tellUnused(shared: Route, { unused }: DeviceRoster): void {
+  for (const [id, { problem }] of unused)
+    shared.desk.setFault(
+      `adopted:${id}`,
+      fault("adopted-device-unused", { ...problem.facts, why: problem.why }),
+      deviceSubject(shared, id),
+    );
+}
+
+/** What the configuration says exists, for the door. */
+function plantPlan({ config, drivers }: GatewayParts): PlantPlan {
+  return {
+    bedIds: new Set(config.beds.map((bed) => bed.id)),
+    deviceIds: new Set(config.devices.map((device) => device.id)),
+    adoptionProblem: (device) => adoptionProblem(device, { drivers, hasBroker: config.broker !== undefined }),
+  };
+}
+
 /** How records reach the journal: counted for the tally and for whoever watches over the gateway. */
 function recorderOf(
   { journal, clock, onRecorded }: GatewayParts,
-  { tally, nextSeq }: { readonly tally: TallyCounter; readonly nextSeq: () => Seq },
+  given: {
+    readonly tally: TallyCounter;
+    readonly nextSeq: () => Seq;
+    readonly onRecorded: (records: readonly JournalRecord[]) => void;
+  },
 ): Pick<Route, "record" | "recordTally"> {
+  const { tally, nextSeq } = given;
   const append: Route["record"] = (records) => {
     journal.append(records);
     onRecorded?.(records);
+    given.onRecorded(records);
   };
   return {
     record: (records) => {
@@ -367,7 +478,11 @@ function rebuild(
   settle(watch.restore({ ...here, openAlerts: recovered.openAlerts }));
   // A cuff's repeated result from before a restart must not count as a new one.
   const byDevice = Map.groupBy(recovered.observations, (observation) => observation.deviceId);
-  for (const line of joined.lines.values()) line.intake.restoreHeld(byDevice.get(line.deviceId) ?? []);
+  const agedByDevice = Map.groupBy(aged, (observation) => observation.deviceId);
+  for (const line of joined.roster.lines.values()) {
+    line.intake.restoreHeld(byDevice.get(line.deviceId) ?? []);
+    line.notebook.restore(agedByDevice.get(line.deviceId) ?? []);
+  }
 }
 
 /** The first record of this life: how the one before ended, which numbers no record has, and how the clocks stand to each other. */
@@ -383,8 +498,8 @@ async function beginLife(parts: GatewayParts): Promise<{ readonly start: LifeSta
   return { start, wallClock };
 }
 
-/** Opens a link and a way in for each configured device. Nobody is guessed: the patient is asked for at each reading. */
-function openLines(
+/** Opens a link and a way in for each device in use. Nobody is guessed: the patient is asked for at each reading. */
+function openRoster(
   parts: GatewayParts,
   given: {
     readonly door: Door;
@@ -392,16 +507,14 @@ function openLines(
     readonly begun: Begun;
     readonly lastSeq: () => Seq;
   },
-): ReadonlyMap<DeviceId, DeviceLine> {
+): DeviceRoster {
+  const { config, drivers } = parts;
   const { door, assignments, begun, lastSeq } = given;
   const stamp = (atMonotonicMs: MonotonicMs) => {
     begun.look();
     return begun.wallClock.wallAt(atMonotonicMs);
   };
-  const lines = new Map<DeviceId, DeviceLine>();
-  for (const device of parts.config.devices) {
-    const driver = parts.drivers(device.driver);
-    assert(driver !== null, `the configuration was checked: there is a driver ${device.driver}`);
+  const openLine = (device: DeviceConfig, driver: Driver) => {
     const id = deviceId(device.id);
     const intake = createDeviceIntake({
       deviceId: id,
@@ -411,23 +524,10 @@ function openLines(
       patientOf: () => door.plant().assignments.get(id) ?? null,
       patientAt: (atMonotonicMs) => assignments.patientAt(id, atMonotonicMs),
     });
-    const link = parts.openLink(linkSpecOf(device, driver, parts.config));
-    lines.set(id, createDeviceLine({ intake, link, clock: parts.clock, lastSeq, stamp, hurry: parts.journal.hurry }));
-  }
-  return lines;
-}
-
-function deviceTags(config: Config): ReadonlyMap<DeviceId, DeviceTag> {
-  return new Map(
-    config.devices.map((device) => [
-      deviceId(device.id),
-      {
-        title: device.title === undefined ? null : { en: device.title, zh: device.title },
-        bedId: device.bed === undefined ? null : bedId(device.bed),
-        origin: device.origin,
-      },
-    ]),
-  );
+    const link = parts.openLink(linkSpecOf(device, driver, config));
+    return createDeviceLine({ intake, link, clock: parts.clock, lastSeq, stamp, hurry: parts.journal.hurry });
+  };
+  return openDeviceRoster({ config, drivers, adopted: door.plant().adopted.values(), openLine });
 }
 
 function streamRules(config: Config) {

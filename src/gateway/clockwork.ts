@@ -1,10 +1,9 @@
 import { fault } from "../core/errors.ts";
-import type { DeviceId } from "../core/ids.ts";
 import { LIMITS } from "../core/limits.ts";
 import type { Journal } from "../core/ports.ts";
 import type { Timer } from "../core/time.ts";
 import type { Route } from "../gateway.ts";
-import type { DeviceLine } from "./device-line.ts";
+import type { DeviceRoster } from "./device-roster.ts";
 import type { HeartbeatProbe } from "./heartbeat-probe.ts";
 import { isProbePatient } from "./heartbeat-probe.ts";
 
@@ -46,7 +45,7 @@ export function startClockwork(
 }
 
 /** Turns what the journal says of itself into technical alerts and loss records. Returns how to stop that. */
-export function watchJournal(shared: Route, journal: Journal, lines: ReadonlyMap<DeviceId, DeviceLine>): () => void {
+export function watchJournal(shared: Route, journal: Journal, roster: Pick<DeviceRoster, "everyLine">): () => void {
   let quiet: Timer | null = null;
   const subject = { patientId: null, bedId: null, deviceId: null, part: "journal" };
   const stopHealth = journal.onHealth((health) => {
@@ -62,14 +61,14 @@ export function watchJournal(shared: Route, journal: Journal, lines: ReadonlyMap
     // The byte budget drops the oldest by plan; only a full queue is trouble.
     if (loss.why !== "queue-full") return;
     // A sender of waves is not made to send again: they are the first thing to go.
-    if (loss.what === "records") for (const line of lines.values()) line.lost({ from: loss.fromSeq, to: loss.toSeq });
+    if (loss.what === "records") for (const line of roster.everyLine()) line.lost({ from: loss.fromSeq, to: loss.toSeq });
     shared.desk.setFault("queue", fault("queue-full", { fromSeq: loss.fromSeq, toSeq: loss.toSeq, count: loss.count }));
     quiet?.stop();
     quiet = shared.clock.after(LOSS_QUIET_MS, () => shared.desk.setFault("queue", null));
   });
   // Decision 4: a sender is thanked after the commit of what it brought, not before.
   const stopCommit = journal.onCommit((upTo) => {
-    for (const line of lines.values()) line.committed(upTo);
+    for (const line of roster.everyLine()) line.committed(upTo);
   });
   return () => {
     stopHealth();

@@ -2,7 +2,7 @@ import type { Config } from "../../config/schema.ts";
 import { type Broker, type BrokerOptions, type BrokerParts, startBroker } from "../broker/broker.ts";
 import type { Fault } from "../core/errors.ts";
 import { LIMITS } from "../core/limits.ts";
-import type { BrokerInlet, BrokerListener } from "../core/ports.ts";
+import type { BrokerInlet, BrokerListener, UnheardMessage } from "../core/ports.ts";
 import type { Clock, Timer } from "../core/time.ts";
 import { type RetriedStart, startWithRetries } from "./retried-start.ts";
 
@@ -25,6 +25,8 @@ export interface DeviceBrokerParts {
   readonly topics: readonly string[];
   /** Raises a fault in a slot of its own, or ends it. */
   readonly setFault: (slot: string, reason: Fault | null) => void;
+  /** Told of each message that nobody listens to. */
+  readonly onUnheard: (message: UnheardMessage) => void;
 }
 
 /** The broker tells what goes on once a minute; what it has not told for so long is over. */
@@ -73,10 +75,10 @@ class ConfiguredBroker implements DeviceBroker {
   readonly running = (): Broker | null => this.#start?.running() ?? null;
 
   readonly open = (): void => {
-    const { clock, random, setFault } = this.#parts;
+    const { clock, random, setFault, onUnheard } = this.#parts;
     this.#start = startWithRetries({
       clock,
-      start: () => startBroker(this.#options, { clock, random, report: (reason) => this.#pass(reason) }),
+      start: () => startBroker(this.#options, { clock, random, onUnheard, report: (reason) => this.#pass(reason) }),
       tell: (reason) => setFault("broker", reason),
       onRunning: (broker) => {
         for (const one of this.#listening) one.stop = broker.inlet.listen(one.wanted, one.listener);

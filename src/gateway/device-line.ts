@@ -4,6 +4,7 @@ import type { Link, LinkEvent } from "../core/ports.ts";
 import type { SeqSpan } from "../core/record.ts";
 import { type Clock, type MonotonicMs, type Timer, type WallMs, wallMs } from "../core/time.ts";
 import { type DeviceIntake, type Judgement, NOTHING_JUDGED } from "../intake/device-intake.ts";
+import { type DeviceNotebook, openDeviceNotebook } from "./device-notebook.ts";
 import { Thanks } from "./thanks.ts";
 
 /** What the line tells the gateway, in the order it happened. */
@@ -20,6 +21,8 @@ export interface DeviceLine {
   readonly isUp: () => boolean;
   readonly lastHeardAtMs: () => WallMs | null;
   readonly refusedCount: () => number;
+  /** What it did lately. */
+  readonly notebook: DeviceNotebook;
   /** Everything up to `seq` is on disk: the link may thank its sender for what it brought of that. */
   readonly committed: (seq: Seq) => void;
   /** These numbers never reached the disk: their sender is not thanked, nor for anything after it, before the link is opened anew and it sends again. */
@@ -27,6 +30,11 @@ export interface DeviceLine {
   /** Runs until the link is closed. */
   readonly run: (listener: LineListener) => Promise<void>;
   readonly close: () => Promise<void>;
+  /**
+   * The device is in use no more: nothing it sends counts from now on. What it sent before is still thanked for after its commit, and then
+   * the link is closed; resolves at that.
+   */
+  readonly leave: () => Promise<void>;
 }
 
 /** What a line is made of. */
@@ -50,6 +58,9 @@ export function createDeviceLine(parts: DeviceLineParts): DeviceLine {
   let lastHeardMs: MonotonicMs | null = null;
   let refusedCount = 0;
   let dueTimer: Timer | null = null;
+  const notebook = openDeviceNotebook({ clock, hasWholeMessages: intake.driver.link.kind === "mqtt" });
+  /** Called when everything is thanked for; null while the device is in use. */
+  let left: (() => void) | null = null;
 
   /** Sends what the driver wants to send and comes back when it wants to be asked again. */
   const serveDue = (listener: LineListener) => {
@@ -65,16 +76,23 @@ export function createDeviceLine(parts: DeviceLineParts): DeviceLine {
   };
 
   const take = (event: LinkEvent, listener: LineListener) => {
+    if (left !== null) {
+      // Nobody wants it any more, and its sender must not wait for ever.
+      if (event.kind === "bytes") thanks.owe({ position: event.position, from: seq(1), to: seq(0) });
+      return;
+    }
     switch (event.kind) {
       case "up":
         up = true;
         thanks.beginAnew();
         intake.begin();
+        notebook.up(event.atMonotonicMs);
         listener.onUp(intake.deviceId);
         return serveDue(listener);
       case "down":
         up = false;
         dueTimer?.stop();
+        notebook.down(event.fault, event.atMonotonicMs);
         return listener.onDown(intake.deviceId, event.fault);
       case "bytes": {
         if (thanks.isRepeat(event, lastSeq())) return;
@@ -82,6 +100,7 @@ export function createDeviceLine(parts: DeviceLineParts): DeviceLine {
         const before = lastSeq();
         const judgement = intake.feed({ ...event, receivedAtMs });
         refusedCount += judgement.refusals.length;
+        notebook.judged(event, judgement);
         if (judgement.heard) lastHeardMs = event.receivedMonotonicMs;
         listener.onJudgement(intake.deviceId, judgement);
         thanks.owe({ position: event.position, from: seq(before + 1), to: lastSeq() });
@@ -96,13 +115,25 @@ export function createDeviceLine(parts: DeviceLineParts): DeviceLine {
     isUp: () => up,
     lastHeardAtMs: () => (lastHeardMs === null ? null : wallTimeOf(lastHeardMs, clock)),
     refusedCount: () => refusedCount,
+    notebook,
     run: async (listener) => {
       for await (const event of link.events) take(event, listener);
       dueTimer?.stop();
     },
-    committed: (upTo) => thanks.committed(upTo),
+    committed: (upTo) => {
+      thanks.committed(upTo);
+      if (left !== null && thanks.isSettled()) left();
+    },
     lost: (numbers) => thanks.lost(numbers),
     close: () => link.close(),
+    leave: async () => {
+      dueTimer?.stop();
+      await new Promise<void>((resolve) => {
+        left = resolve;
+        if (thanks.isSettled()) resolve();
+      });
+      await link.close();
+    },
   };
 }
 

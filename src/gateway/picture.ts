@@ -15,6 +15,8 @@ export interface DeviceTag {
   readonly title: Text | null;
   readonly bedId: BedId | null;
   readonly origin: Origin;
+  /** Whether somebody adopted it, or the configuration has it. */
+  readonly isAdopted: boolean;
 }
 
 /** Where the pictures come from. */
@@ -66,6 +68,7 @@ export function createPictures(parts: PictureParts): Pictures {
       origin: tag?.origin ?? "measured",
       refusedCount: line.refusedCount(),
       quarantined: line.intake.isQuarantined(),
+      ...(tag?.isAdopted === true ? { adopted: true } : {}),
     };
   };
 

@@ -72,6 +72,11 @@ export class Thanks {
     }
   }
 
+  /** Whether nobody waits for thanks who can still get them. */
+  isSettled(): boolean {
+    return this.#owed.length === 0;
+  }
+
   /** Everything up to here is on disk. */
   committed(upTo: Seq): void {
     this.#committedUpTo = upTo;

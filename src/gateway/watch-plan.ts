@@ -21,20 +21,16 @@ export interface WatchPlan {
   readonly limits: ReadonlyMap<QuantityName, Sides>;
 }
 
-/** Reads the watch's plan out of the configuration. */
-export function watchPlan(config: Config, drivers: (id: string) => Driver | null): WatchPlan {
-  const devices = new Map<DeviceId, WatchedDevice>();
-  for (const device of config.devices) {
-    const driver = drivers(device.driver);
-    if (driver !== null) devices.set(deviceId(device.id), watchedDevice(device, driver, config.assignment));
-  }
+/** The watch's plan: the ward's own limits of the configuration, and the devices in use, which may become others. */
+export function watchPlan(config: Pick<Config, "limits">, devices: WatchPlan["devices"]): WatchPlan {
   const limits = new Map<QuantityName, Sides>();
   for (const [quantity, sides] of Object.entries(config.limits))
     if (isQuantityName(quantity)) limits.set(quantity, { low: sides?.low, high: sides?.high });
   return { devices, limits };
 }
 
-function watchedDevice(
+/** What the watch is told of a device in use. */
+export function watchedDevice(
   config: DeviceConfig,
   driver: Driver,
   { askAfterMinutes, askAwayAfterMinutes }: Config["assignment"],

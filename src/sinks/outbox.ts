@@ -60,6 +60,18 @@ export interface OutboxView {
   readonly rejectedCount: number;
   /** Records, at most, that the journal gave up before this reader had them. */
   readonly missedCount: number;
+  /** Everything up to this number is done; null while the journal has not said where this reader stands. */
+  readonly position: Seq | null;
+  /** The first number that waits; null where none does. */
+  readonly firstWaitingSeq: Seq | null;
+  /** New records are read up to here. */
+  readonly livePosition: Seq;
+  /** Alerts on the short way that are not confirmed. */
+  readonly urgentWaiting: number;
+  /** Why nothing is confirmed now, and since when; null where all is well. */
+  readonly outage: { readonly fault: Fault; readonly sinceMs: WallMs } | null;
+  /** The last record refused for good since the start. */
+  readonly lastRefusal: { readonly fault: Fault; readonly atMs: WallMs } | null;
 }
 
 /** The owner of one sink: reads the journal, retries, keeps the cursor. */
@@ -128,13 +140,21 @@ class OutboxRunner {
   }
 
   view(): OutboxView {
+    const committedSeq = this.#parts.journal.committedSeq();
+    const firstWaitingSeq = this.#hasBegun ? this.#progress.firstWaitingSeq(committedSeq) : null;
     return {
       name: this.#parts.name,
       state: this.#session === null ? "connecting" : "connected",
-      backlogRecords: this.#hasBegun ? this.#progress.waitingCount(this.#parts.journal.committedSeq()) : 0,
+      backlogRecords: this.#hasBegun ? this.#progress.waitingCount(committedSeq) : 0,
       ...this.#sender.confirmed(),
       rejectedCount: this.#refusals.rejectedCount,
       missedCount: this.#missedCount,
+      position: this.#hasBegun ? seq(firstWaitingSeq === null ? committedSeq : firstWaitingSeq - 1) : null,
+      firstWaitingSeq,
+      livePosition: this.#progress.livePosition,
+      urgentWaiting: this.#urgentLane.waiting().length,
+      outage: this.#outage.present,
+      lastRefusal: this.#refusals.last,
     };
   }
 

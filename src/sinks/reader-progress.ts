@@ -78,6 +78,12 @@ export class ReaderProgress {
     return countSeqs(subtract(addRange(open, this.#unread(committedSeq)), this.#leftOut));
   }
 
+  /** The lowest number that is not confirmed, of those up to the last one on disk; null where all are. */
+  firstWaitingSeq(committedSeq: Seq): Seq | null {
+    const read = [this.#open.kept, this.#open.bulk, this.#live.kept, this.#live.bulk].reduce(unite);
+    return subtract(addRange(read, this.#unread(committedSeq)), this.#leftOut)[0]?.from ?? null;
+  }
+
   /** The lowest number of an alert, act or loss that may still be read from the journal. */
   firstUnconfirmedSeq(): Seq {
     return seq(unite(this.#open.kept, this.#live.kept)[0]?.from ?? this.#livePosition + 1);

@@ -3,6 +3,7 @@ import type { Seq } from "../core/ids.ts";
 import { LIMITS } from "../core/limits.ts";
 import type { Delivery } from "../core/ports.ts";
 import type { RecordKind } from "../core/record.ts";
+import type { Clock, WallMs } from "../core/time.ts";
 import type { ReaderLosses } from "./reader-losses.ts";
 
 /** A run of consecutive records that the receiver refused for good. */
@@ -20,15 +21,24 @@ export class Refusals {
   readonly #onIncident: (incident: Fault) => void;
   #runsLeft = LIMITS.upstreamRefusalsPerMinuteMax.value;
   #rejectedCount = 0;
+  #last: { readonly fault: Fault; readonly atMs: WallMs } | null = null;
+  readonly #clock: Pick<Clock, "wall">;
 
   constructor(parts: {
     readonly name: string;
+    readonly clock: Pick<Clock, "wall">;
     readonly losses: ReaderLosses;
     readonly onIncident: (incident: Fault) => void;
   }) {
     this.#reader = parts.name;
+    this.#clock = parts.clock;
     this.#losses = parts.losses;
     this.#onIncident = parts.onIncident;
+  }
+
+  /** What was told last, and when; null where nothing was refused. */
+  get last(): { readonly fault: Fault; readonly atMs: WallMs } | null {
+    return this.#last;
   }
 
   /** Records that were refused so far. */
@@ -59,7 +69,9 @@ export class Refusals {
       this.#rejectedCount += to - from + 1;
       this.#losses.refuse({ from, to });
       const facts = { ...reason.facts, reader: this.#reader, kind, fromSeq: from, toSeq: to, count: this.#rejectedCount };
-      this.#onIncident(fault("upstream-rejected", facts));
+      const told = fault("upstream-rejected", facts);
+      this.#last = { fault: told, atMs: this.#clock.wall() };
+      this.#onIncident(told);
     }
   }
 

@@ -126,7 +126,7 @@ export async function startAdmissionsWard(
     journal,
     record: journal.append,
     nextSeq: () => seq(++lastSeq),
-    plan: { bedIds: new Set(BEDS.map(({ bed }) => bed)), deviceIds: new Set() },
+    plan: { bedIds: new Set(BEDS.map(({ bed }) => bed)), deviceIds: new Set(), adoptionProblem: () => null },
     acts: before,
     lastHash: before.findLast(({ hash }) => hash !== undefined)?.hash ?? FIRST_PREVIOUS_HASH,
     openAlerts: () => [],

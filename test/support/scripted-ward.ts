@@ -21,10 +21,14 @@ import type {
 import { wallMs } from "../../src/core/time.ts";
 import type { DashboardSource, SharedMessage, TrendQuery } from "../../src/dashboard/server/source.ts";
 import { wardLimits } from "../../src/gateway/ward-limits.ts";
+import { createScriptedDevices, type ScriptedDevices } from "./scripted-devices.ts";
+import { createScriptedPast, type ScriptedPast } from "./scripted-past.ts";
 
 /** A ward whose every value a test sets; the dashboard reads it through its real contract. */
 export interface ScriptedWard {
   readonly source: DashboardSource;
+  readonly devices: ScriptedDevices;
+  readonly past: ScriptedPast;
   readonly perform: PerformAct;
   /** Acts the pages sent, in order. */
   readonly acts: readonly { readonly deed: Deed; readonly actor: Actor }[];
@@ -37,13 +41,13 @@ export interface ScriptedWard {
   readonly setGateway: (gateway: GatewayView) => void;
   readonly sendWaves: (bed: string, waves: readonly WaveView[]) => void;
   readonly bedsWatchedForWaves: () => readonly string[];
+  /** Waves for the wall, as a gateway thins them; nobody hears those of a bed that no page asked for. */
+  readonly sendThinWaves: (bed: string, waves: readonly ThinWaveView[]) => void;
+  readonly bedsWatchedForThinWaves: () => readonly string[];
   readonly setStrip: (alert: string, waves: readonly StripWaveView[]) => void;
   readonly bed: (id: string) => BedView;
   /** What the next act is answered with, once. */
   readonly answerNext: (answer: "refused" | "not-durable" | Fault) => void;
-  /** Waves for the wall, as a gateway thins them; nobody hears those of a bed that no page asked for. */
-  readonly sendThinWaves: (bed: string, waves: readonly ThinWaveView[]) => void;
-  readonly bedsWatchedForThinWaves: () => readonly string[];
   /** The notes of a patient, oldest first; their bed says nothing of them by itself. */
   readonly setNotes: (patient: string, notes: readonly NoteView[]) => void;
   readonly setUnassigned: (devices: readonly DeviceView[]) => void;
@@ -57,15 +61,17 @@ export function createScriptedWard(start: { readonly nowMs: () => number; readon
   let unassigned: readonly DeviceView[] = [
     deviceView("monitor-9", { bedId: null, patientId: null, lastHeardAtMs: start.nowMs() - 4000 }),
   ];
+  const devices = createScriptedDevices();
+  const past = createScriptedPast();
   const listeners = new Set<(message: SharedMessage) => void>();
   const waveListeners = new Map<string, (waves: readonly WaveView[]) => void>();
+  const thinListeners = new Map<string, (waves: readonly ThinWaveView[]) => void>();
   const acts: { readonly deed: Deed; readonly actor: Actor }[] = [];
   const accessActs: { readonly deed: Deed; readonly actor: Actor }[] = [];
   const trendQueries: TrendQuery[] = [];
   const notes = new Map<string, readonly NoteView[]>();
   const strips = new Map<string, readonly StripWaveView[]>();
   let nextAnswer: Parameters<ScriptedWard["answerNext"]>[0] | null = null;
-  const thinListeners = new Map<string, (waves: readonly ThinWaveView[]) => void>();
   const say = (message: SharedMessage) => {
     for (const listener of [...listeners]) listener(message);
   };
@@ -115,23 +121,29 @@ export function createScriptedWard(start: { readonly nowMs: () => number; readon
         waveListeners.set(bed, listener);
         return () => void waveListeners.delete(bed);
       },
+      thinWavesOf: (bed, listener) => {
+        thinListeners.set(bed, listener);
+        return () => void thinListeners.delete(bed);
+      },
       trend: async (query) => {
         trendQueries.push(query);
         return trendOf(query);
       },
       notes: (id) => notes.get(id) ?? [],
       wardLimits: () => wardLimits({ devices: new Map(), limits: new Map() }),
-      thinWavesOf: (bed, listener) => {
-        thinListeners.set(bed, listener);
-        return () => void thinListeners.delete(bed);
-      },
       whereIs: (id) => {
         const bed = [...beds.values()].find(({ patient }) => patient?.patientId === id);
         return bed === undefined ? null : { patientId: id, bedId: bed.bedId };
       },
       acts: async () => [],
       strip: async (id) => strips.get(id) ?? [],
+      devices: devices.source,
+      readers: devices.readerSource,
+      history: past.history,
+      quality: past.quality,
     },
+    devices,
+    past,
     perform,
     acts,
     accessActs,
@@ -148,6 +160,8 @@ export function createScriptedWard(start: { readonly nowMs: () => number; readon
     },
     sendWaves: (bed, waves) => waveListeners.get(bed)?.(waves),
     bedsWatchedForWaves: () => [...waveListeners.keys()],
+    sendThinWaves: (bed, waves) => thinListeners.get(bed)?.(waves),
+    bedsWatchedForThinWaves: () => [...thinListeners.keys()],
     setNotes: (patient, theirs) => void notes.set(patient, theirs),
     setUnassigned: (devices) => {
       unassigned = devices;
@@ -160,8 +174,6 @@ export function createScriptedWard(start: { readonly nowMs: () => number; readon
       return found;
     },
     answerNext: (answer) => {
-    sendThinWaves: (bed, waves) => thinListeners.get(bed)?.(waves),
-    bedsWatchedForThinWaves: () => [...thinListeners.keys()],
       nextAnswer = answer;
     },
   };

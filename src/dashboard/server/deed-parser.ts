@@ -1,10 +1,11 @@
-import type { BedsideDeed, Consciousness, Deed, LimitSide, PatientProfile, Verdict } from "../../core/act.ts";
+import type { AdoptedDevice, BedsideDeed, Consciousness, Deed, LimitSide, PatientProfile, Verdict } from "../../core/act.ts";
 import type { Priority } from "../../core/alert.ts";
 import { alertId, bedId, deviceId, patientId } from "../../core/ids.ts";
 import { LIMITS } from "../../core/limits.ts";
 import { isQuantityName, type QuantityName } from "../../core/quantities.ts";
 import { fail, type Result, succeed } from "../../core/result.ts";
 import { wallMs } from "../../core/time.ts";
+import { isTopicFilter } from "../../core/topic-filter.ts";
 
 /** The first field of a deed that is not as it must be. */
 export interface DeedProblem {
@@ -14,8 +15,16 @@ export interface DeedProblem {
 
 type Fields = Readonly<Record<string, unknown>>;
 
-const idCharactersMax = 128;
-const labelCharactersMax = 64;
+const idCharactersMax = LIMITS.patientNumberCharactersMax.value;
+const labelCharactersMax = LIMITS.patientLabelCharactersMax.value;
+const titleCharactersMax = 80;
+const topicCharactersMax = 200;
+const optionNameCharactersMax = 40;
+const silenceSecondsMax = 86_400;
+/** As in the configuration: an adopted device may be written there later. */
+const DEVICE_NAME = /^[a-z0-9][a-z0-9-]{0,62}$/;
+/** As the broker's accounts are called. */
+const ACCOUNT_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
 /**
  * Reads a deed from the body of a request: every field checked, no field too many.
@@ -106,7 +115,71 @@ function readDeed(body: Fields): BedsideDeed {
     case "set-profile":
       only(body, ["kind", "patientId", "profile"]);
       return { kind, patientId: patientId(text(body, "patientId", idCharactersMax)), profile: readProfile(body["profile"]) };
+    case "adopt":
+      return { kind, ...readAdoption(body) };
+    case "forget-device":
+      only(body, ["kind", "deviceId"]);
+      return { kind, deviceId: deviceId(text(body, "deviceId", idCharactersMax)) };
   }
+}
+
+function readAdoption(body: Fields): AdoptedDevice {
+  only(body, ["kind", "deviceId", "driverId", "title", "link", "options", "bedId", "silenceSeconds", "expected"]);
+  const id = text(body, "deviceId", idCharactersMax);
+  if (!DEVICE_NAME.test(id)) throw new FieldRefusal("deviceId", "not-allowed");
+  const silenceSeconds = body["silenceSeconds"] ?? null;
+  if (silenceSeconds !== null && typeof silenceSeconds !== "number") throw new FieldRefusal("silenceSeconds", "wrong-type");
+  const isPossible = silenceSeconds === null || (silenceSeconds >= 1 && silenceSeconds <= silenceSecondsMax);
+  if (!isPossible) throw new FieldRefusal("silenceSeconds", "not-allowed");
+  return {
+    deviceId: deviceId(id),
+    driverId: text(body, "driverId", idCharactersMax),
+    title: body["title"] == null ? null : text(body, "title", titleCharactersMax),
+    link: readAdoptedLink(body["link"]),
+    options: readDriverOptions(body["options"]),
+    bedId: body["bedId"] == null ? null : bedId(text(body, "bedId", idCharactersMax)),
+    silenceSeconds,
+    expected: readExpected(body["expected"] ?? null),
+  };
+}
+
+function readAdoptedLink(link: unknown): AdoptedDevice["link"] {
+  if (!isFields(link)) throw new FieldRefusal("link", link === undefined ? "missing" : "wrong-type");
+  only(link, ["kind", "topics", "account"]);
+  const kind = oneOf(link, "kind", ["mqtt"] as const);
+  const topics = link["topics"];
+  if (!Array.isArray(topics)) throw new FieldRefusal("link.topics", topics === undefined ? "missing" : "wrong-type");
+  const arePossible = topics.length > 0 && topics.length <= LIMITS.adoptTopicsMax.value && topics.every(isDeviceTopic);
+  if (!arePossible) throw new FieldRefusal("link.topics", "not-allowed");
+  const account = link["account"] ?? null;
+  if (account !== null && (typeof account !== "string" || !ACCOUNT_NAME.test(account)))
+    throw new FieldRefusal("link.account", "not-allowed");
+  return { kind, topics, account };
+}
+
+function isDeviceTopic(topic: unknown): topic is string {
+  const isText = typeof topic === "string" && topic.length <= topicCharactersMax && !/\p{Cc}/u.test(topic);
+  return isText && isTopicFilter(topic) && !topic.startsWith("$");
+}
+
+/** Options of a driver as they are sent: names with texts; what they may say is the driver's to judge. */
+function readDriverOptions(given: unknown): Readonly<Record<string, string>> {
+  if (!isFields(given)) throw new FieldRefusal("options", given === undefined ? "missing" : "wrong-type");
+  let length = 0;
+  for (const [name, value] of Object.entries(given)) {
+    if (typeof value !== "string") throw new FieldRefusal(`options.${name.slice(0, optionNameCharactersMax)}`, "wrong-type");
+    length += name.length + value.length;
+  }
+  if (length > LIMITS.adoptOptionsCharactersMax.value) throw new FieldRefusal("options", "not-allowed");
+  return given as Readonly<Record<string, string>>;
+}
+
+function readExpected(given: unknown): readonly QuantityName[] | null {
+  if (given === null) return null;
+  if (!Array.isArray(given)) throw new FieldRefusal("expected", "wrong-type");
+  const isKnown = (name: unknown): name is QuantityName => typeof name === "string" && isQuantityName(name);
+  if (!given.every(isKnown)) throw new FieldRefusal("expected", "not-allowed");
+  return [...new Set(given)];
 }
 
 /** Who lies where under which number and name, and what is on them. */
@@ -146,6 +219,8 @@ const deedKinds = [
   "enter-consciousness",
   "enter-oxygen",
   "set-profile",
+  "adopt",
+  "forget-device",
 ] as const satisfies readonly BedsideDeed["kind"][];
 const verdicts = ["relevant", "not-actionable", "false"] as const satisfies readonly Verdict[];
 const consciousnessLevels = ["A", "C", "V", "P", "U"] as const satisfies readonly Consciousness[];

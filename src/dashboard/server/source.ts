@@ -1,7 +1,10 @@
-import type { Act } from "../../core/act.ts";
-import type { AlertId, BedId, PatientId, Seq } from "../../core/ids.ts";
+import type { Act, Role } from "../../core/act.ts";
+import type { AdoptPreview, CandidatesView, DeviceDetailView, DevicesView } from "../../core/device-view.ts";
+import type { AlertHistory, PatientEvents, ScoreHistory } from "../../core/history-view.ts";
+import type { AlertId, BedId, DeviceId, PatientId, Seq } from "../../core/ids.ts";
 import type { WardLimitView } from "../../core/limit-levels.ts";
 import type { TrendPoint } from "../../core/ports.ts";
+import type { QualityDay } from "../../core/quality-view.ts";
 import type { QuantityName } from "../../core/quantities.ts";
 import type { ReaderView } from "../../core/reader-view.ts";
 import type { NoteView, PictureView, StreamMessage, StripWaveView, ThinWaveView, WaveView } from "../../core/stream.ts";
@@ -26,9 +29,6 @@ export interface TrendQuery {
   readonly pointsMax: number;
 }
 
-/**
- * Where the pages get what they show. The gateway implements it; the dashboard only reads.
- *
 /** What the pages of devices read. All is as it is now, and none of it throws. */
 export interface DeviceSource {
   readonly list: () => DevicesView;
@@ -59,9 +59,7 @@ export interface HistorySource {
   /** The alerts that were raised in a time. */
   readonly alerts: (window: TimeAsked) => Promise<AlertHistory>;
   /** What happened to a patient who is here, as far as somebody of this role may know it; null: everything. */
-  readonly events: (
-    query: TimeAsked & { readonly patientId: PatientId; readonly role: Role | null },
-  ) => Promise<PatientEvents>;
+  readonly events: (query: TimeAsked & { readonly patientId: PatientId; readonly role: Role | null }) => Promise<PatientEvents>;
   /** A score over a time, as far as it has been read. Quick. */
   readonly scores: (query: TimeAsked & { readonly patientId: PatientId; readonly modelId: string }) => ScoreHistory;
 }
@@ -71,6 +69,9 @@ export interface QualitySource {
   readonly between: (window: TimeAsked) => Promise<QualityDay>;
 }
 
+/**
+ * Where the pages get what they show. The gateway implements it; the dashboard only reads.
+ *
  * `beds` carries whole beds and only those that changed; `alerts` carries whole alerts and only those that changed, ended ones
  * once as `ended`; `unassigned` and `gateway` replace what was before. All methods are synchronous but `trend` and `strip`, and none throws.
  */
@@ -81,14 +82,14 @@ export interface DashboardSource {
   readonly subscribe: (listener: (message: SharedMessage) => void) => () => void;
   /** Calls back with the new samples of one bed's waves, until the returned function is called. Only beds that a page looks at are asked for. */
   readonly wavesOf: (bedId: BedId, listener: (waves: readonly WaveView[]) => void) => () => void;
-  /** Oldest first, at most `pointsMax`; may reject when the journal cannot be read, which the page is told. */
-  readonly trend: (query: TrendQuery) => Promise<readonly TrendPoint[]>;
-  /** Where the patient of a number is, a former number too; null where they are not here. Quick: it is asked for each message. */
   /**
    * Calls back with the two waves of a bed that matter most, thinned for the wall, until the returned function is called. Each chunk is
    * thinned once, whoever listens; only beds that a page looks at are asked for.
    */
   readonly thinWavesOf: (bedId: BedId, listener: (waves: readonly ThinWaveView[]) => void) => () => void;
+  /** Oldest first, at most `pointsMax`; may reject when the journal cannot be read, which the page is told. */
+  readonly trend: (query: TrendQuery) => Promise<readonly TrendPoint[]>;
+  /** Where the patient of a number is, a former number too; null where they are not here. Quick: it is asked for each message. */
   readonly whereIs: (patientId: PatientId) => Whereabouts | null;
   /** Acts with numbers over `afterSeq`, oldest first, at most `limit`; may reject as `trend` does. */
   readonly acts: (query: { readonly afterSeq: Seq; readonly limit: number }) => Promise<readonly Act[]>;
@@ -98,4 +99,8 @@ export interface DashboardSource {
   readonly wardLimits: () => readonly WardLimitView[];
   /** The waves around an alert; empty where there are none, or not yet: they follow it by half a minute. May reject as `trend` does. */
   readonly strip: (alertId: AlertId) => Promise<readonly StripWaveView[]>;
+  readonly devices: DeviceSource;
+  readonly readers: ReaderSource;
+  readonly history: HistorySource;
+  readonly quality: QualitySource;
 }
