@@ -14,6 +14,7 @@ import type { Clock } from "../src/core/time.ts";
 import { type Dashboard, startDashboard } from "../src/dashboard/server/dashboard.ts";
 import type { DashboardOptions } from "../src/dashboard/server/dashboard-options.ts";
 import { createSignInGate } from "../src/dashboard/server/sessions.ts";
+import { deviceDetail } from "./support/scripted-devices.ts";
 import { bedView, createScriptedWard, deviceView, limitAlert, type ScriptedWard } from "./support/scripted-ward.ts";
 import { createSimulatedClock } from "./support/simulated-clock.ts";
 import { until } from "./support/until.ts";
@@ -147,6 +148,10 @@ const REQUESTS: Readonly<Record<string, string>> = {
   audit: "/api/audit",
   users: "/api/users",
   limits: "/api/limits",
+  devices: "/api/devices",
+  "a device": "/api/device?id=monitor-1",
+  candidates: "/api/candidates",
+  readers: "/api/readers",
 };
 
 // biome-ignore format: one row a line, so that it reads as the table it is.
@@ -163,10 +168,15 @@ const ROUTE_TABLE: readonly (readonly [request: string, nurse: number, engineer:
   ["audit",                    403, 403, 200, 200, 403],
   ["users",                    403, 403, 200, 200, 403],
   ["limits",                   200, 200, 200, 200, 403],
+  ["devices",                  200, 200, 200, 200, 403],
+  ["a device",                 200, 200, 200, 200, 403],
+  ["candidates",               403, 200, 403, 200, 403],
+  ["readers",                  403, 200, 200, 200, 403],
 ];
 
 describe("who may read what", () => {
   beforeAll(() => {
+    ward.devices.setDevices([deviceDetail("monitor-1", NOW)]);
     ward.setAlert(limitAlert("alert-1", NOW, { bed: "bed-1" }));
     ward.setAlert(limitAlert("alert-2", NOW, { bed: "bed-2" }));
   });
@@ -184,6 +194,37 @@ describe("who may read what", () => {
     }
     for (const [index, answer] of asked.entries())
       if (answer.status === 403) expect(answer.body, ROLES[index]).toContain("not-allowed");
+  });
+
+  test("an engineer finds a device by its bed and is not told whom it is on; who is at the bedside is", async () => {
+    for (const path of ["/api/devices", "/api/device?id=monitor-1"]) {
+      for (const role of ["nurse", "auditor", "administrator"] as const)
+        expect((await curl(page, path, ["-H", `cookie: ${cookies[role]}`])).body, role).toContain("patient-of-bed-1");
+      const { body } = await curl(page, path, ["-H", `cookie: ${cookies.engineer}`]);
+      expect(body).toContain("bed-1");
+      expect(body).toContain('"isAssigned":true');
+      expect(body).not.toContain("patient-of-bed-1");
+      expect(body).not.toContain("W. L.");
+    }
+    expect((await curl(page, "/api/device?id=monitor-8", ["-H", `cookie: ${cookies.nurse}`])).status).toBe(404);
+  });
+
+  test("a preview is for engineers and administrators, and asks for whole questions", async () => {
+    const wanted = { driverId: "mqtt-json", topic: "devices/a", options: { mapping: '{"heartRate":"$.hr"}' } };
+    const statuses = await Promise.all(
+      ROLES.map(async (role) => (await post(page, "/api/preview", wanted, cookies[role])).status),
+    );
+    expect(statuses).toEqual([403, 200, 403, 200, 403]);
+    expect((await post(page, "/api/preview", wanted)).status).toBe(401);
+    expect(ward.devices.previews.at(-1)).toEqual(wanted);
+    const tooLong = { mapping: "x".repeat(LIMITS.adoptOptionsCharactersMax.value) };
+    for (const bad of [
+      { ...wanted, options: [] },
+      { ...wanted, options: { mapping: 1 } },
+      { ...wanted, options: tooLong },
+      { topic: "a" },
+    ])
+      expect((await post(page, "/api/preview", bad, cookies.engineer)).status).toBe(400);
   });
 
   test("the doors that need no sign-in say nothing of a patient", async () => {
@@ -233,9 +274,37 @@ const DEEDS: readonly Record<string, unknown>[] = [
   { kind: "verdict", alertId: "alert-1", verdict: "relevant" },
 ];
 
+/** Deeds about the equipment. */
+const EQUIPMENT_DEEDS: readonly Record<string, unknown>[] = [
+  {
+    kind: "adopt",
+    deviceId: "watch-1",
+    driverId: "mqtt-json",
+    title: null,
+    link: { kind: "mqtt", topics: ["devices/watch-1/#"], account: "watch-1" },
+    options: { mapping: '{"heartRate":"$.hr"}' },
+    bedId: "bed-1",
+    silenceSeconds: null,
+    expected: null,
+  },
+  { kind: "forget-device", deviceId: "watch-1" },
+];
+
 describe("who may do what", () => {
   test("every deed that may be asked for is tried here", () => {
-    expect([...DEEDS.map(({ kind }) => kind), "acknowledge"].sort()).toEqual(Object.keys(DEED_RIGHTS).sort());
+    expect(
+      [...DEEDS, ...EQUIPMENT_DEEDS]
+        .map(({ kind }) => kind)
+        .concat("acknowledge")
+        .sort(),
+    ).toEqual(Object.keys(DEED_RIGHTS).sort());
+  });
+
+  test.each(EQUIPMENT_DEEDS)("$kind: engineers and administrators", async (deed) => {
+    const statuses = await Promise.all(ROLES.map(async (role) => (await post(page, "/api/acts", deed, cookies[role])).status));
+    expect(statuses).toEqual([403, 200, 403, 200, 403]);
+    for (const who of ["nobody", "forged", "signedOut"] as const)
+      expect((await post(page, "/api/acts", deed, cookies[who])).status, who).toBe(401);
   });
 
   test.each(DEEDS)("$kind: nurses and administrators", async (deed) => {
