@@ -141,7 +141,8 @@ export interface DeviceEvent {
   readonly seq: Seq;
   readonly atMs: WallMs;
   readonly deviceId: DeviceId;
-  readonly code: "link-up" | "link-down" | "synchronised" | "refused" | "quarantined" | "device-text" | "device-clock";
+  /** `quality`: what was counted of its data within an hour, by the rules of `quality-view.ts`. */
+  readonly code: "link-up" | "link-down" | "synchronised" | "refused" | "quarantined" | "device-text" | "device-clock" | "quality";
   readonly facts: Readonly<Record<string, string | number>>;
 }
 
