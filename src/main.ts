@@ -56,6 +56,10 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     says: "tries every part that may be wrong, and says what to do  检查各部分并给出处理办法",
     load: async () => (await import("./commands/doctor.ts")).doctorCommand,
   },
+  certificate: {
+    says: "the fingerprint of the page's certificate  页面证书的指纹",
+    load: async () => (await import("./commands/certificate.ts")).certificateCommand,
+  },
   devices: {
     says: "lists devices and says whom they measure  列出设备及其分配",
     load: async () => (await import("./commands/devices.ts")).devicesCommand,
@@ -102,7 +106,7 @@ function standardIo(): CommandIo {
 }
 
 function usage(): string {
-  const lines = Object.entries(COMMANDS).flatMap(([name, { says }]) => (says === null ? [] : [`  ${name.padEnd(10)}${says}`]));
+  const lines = Object.entries(COMMANDS).flatMap(([name, { says }]) => (says === null ? [] : [`  ${name.padEnd(12)}${says}`]));
   return `usage: vigil COMMAND [...]
 ${lines.join("\n")}
 vigil COMMAND --help tells more. 各命令加 --help 查看说明。

@@ -41,19 +41,30 @@ export function keyOf(text: string): KeyObject | null {
   }
 }
 
+/** What everybody may know of a certificate; null where the text is none. @param certificate  In PEM. */
+export function publicPart(certificate: string): Omit<CertificatePair, "key"> | null {
+  const parsed = parsedOf(certificate);
+  if (parsed === null) return null;
+  return {
+    certificate,
+    fingerprint: parsed.fingerprint256,
+    names: namesOf(parsed),
+    fromMs: Date.parse(parsed.validFrom),
+    toMs: Date.parse(parsed.validTo),
+  };
+}
+
 /** Puts a certificate and its key together. @returns  Null where the text is no certificate; `false` where the key is another's. */
 export function pairOf(certificate: string, key: KeyObject): CertificatePair | false | null {
+  const part = publicPart(certificate);
+  if (part === null) return null;
+  if (parsedOf(certificate)?.checkPrivateKey(key) !== true) return false;
+  return { ...part, key: key.export({ type: "pkcs8", format: "pem" }).toString() };
+}
+
+function parsedOf(certificate: string): X509Certificate | null {
   try {
-    const parsed = new X509Certificate(certificate);
-    if (!parsed.checkPrivateKey(key)) return false;
-    return {
-      key: key.export({ type: "pkcs8", format: "pem" }).toString(),
-      certificate,
-      fingerprint: parsed.fingerprint256,
-      names: namesOf(parsed),
-      fromMs: Date.parse(parsed.validFrom),
-      toMs: Date.parse(parsed.validTo),
-    };
+    return new X509Certificate(certificate);
   } catch {
     return null;
   }
