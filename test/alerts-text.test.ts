@@ -28,6 +28,11 @@ const TEXTS: readonly [Evidence, string, string][] = [
   [{ kind: "stuck", quantity: "heartRate", value: 72, sinceMs: AT, limitSeconds: 30 }, "Heart rate stuck at 72 /min for over 30 s (monitor-3)", "心率停在 72 /min 超过 30 秒（monitor-3）"],
   [{ kind: "unassigned", sinceMs: AT }, "monitor-3 sends data but is assigned to nobody", "monitor-3 正在发送数据，但未分配给任何患者"],
   [{ kind: "not-measured", origin: "test", sinceMs: AT }, "monitor-3 sends test data, which raises no alert on this patient", "monitor-3 发送的是测试数据，不会触发患者报警"],
+  [{ kind: "still-on-patient", why: "gap", gapSeconds: 2869, limitSeconds: 1800, sinceMs: AT }, "Is monitor-3 still on this patient? It measures again after 47 min", "monitor-3 仍在该患者身上吗？中断 47 分钟后又开始测量"],
+  [{ kind: "still-on-patient", why: "gap", gapSeconds: 7200, limitSeconds: 1800, sinceMs: AT }, "Is monitor-3 still on this patient? It measures again after 2 h", "monitor-3 仍在该患者身上吗？中断 2 小时后又开始测量"],
+  [{ kind: "still-on-patient", why: "gap", gapSeconds: 172_800, limitSeconds: 1800, sinceMs: AT }, "Is monitor-3 still on this patient? It measures again after 2 days", "monitor-3 仍在该患者身上吗？中断 2 天后又开始测量"],
+  [{ kind: "still-on-patient", why: "gap", gapSeconds: null, limitSeconds: 1800, sinceMs: AT }, "Is monitor-3 still on this patient? It measures again after more than 30 min", "monitor-3 仍在该患者身上吗？中断超过 30 分钟后又开始测量"],
+  [{ kind: "still-on-patient", why: "moved", gapSeconds: null, limitSeconds: 1800, sinceMs: AT }, "Is monitor-3 still on this patient? They were moved to another bed, and it measures", "monitor-3 仍在该患者身上吗？患者已转床，设备仍在测量"],
   [{ kind: "device-alarm", code: "asystole", text: "ASYSTOLE" }, "Alarm of monitor-3: ASYSTOLE", "设备报警（monitor-3）：ASYSTOLE"],
   [{ kind: "fault", code: "journal-disk-full", facts: { folder: "/data" } }, "The disk is full (folder /data)", "磁盘已满（folder /data）"],
 ];

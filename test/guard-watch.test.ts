@@ -117,6 +117,20 @@ describe("a device that measures again after a gap asks whether it is still on i
     wear(ward);
     expect(holding(ward)).toEqual([ASKED]);
   });
+  test("a sleep of the board counts as time without a measurement", async () => {
+    for (const [sleptSeconds, isAsked] of [
+      [1789, false],
+      [1790, true],
+    ] as const) {
+      const ward = assigned();
+      wear(ward);
+      await ward.pass(10);
+      ward.clock.suspend(sleptSeconds * 1000);
+      ward.watch.slept(sleptSeconds * 1000);
+      wear(ward);
+      expect(holding(ward)).toEqual(isAsked ? [ASKED] : []);
+    }
+  });
   test("what a device kept while it was out of reach fills the gap, as far as it goes", async () => {
     const late = { validity: "valid", flags: ["late"] } as const;
     const ward = assigned();
@@ -241,9 +255,9 @@ describe("the patient is moved", () => {
     await ward.pass(20);
     moveTo(ward, "bed-5", { away: true });
     await ward.pass(1);
-    ward.say("oxygenSaturation", WELL, { agoMs: 1000, quality: { flags: ["late"] } });
+    ward.say("oxygenSaturation", WELL, { agoMs: 1001, quality: { flags: ["late"] } });
     expect(holding(ward)).toEqual([]);
-    ward.say("oxygenSaturation", WELL, { agoMs: 999, quality: { flags: ["late"] } });
+    ward.say("oxygenSaturation", WELL, { agoMs: 1000, quality: { flags: ["late"] } });
     expect(holding(ward)).toEqual([ASKED]);
   });
   test("moved back before it measures: nothing is asked", async () => {

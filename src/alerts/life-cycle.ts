@@ -257,7 +257,13 @@ function endCondition(book: AlertBook, key: string, at: AlertMoment): AlertStep 
   const known = book.open.get(key);
   if (known === undefined || known.conditionEndedMs !== null) return { book, changed: [] };
   const held: OpenAlert = { ...known, conditionEndedMs: at.monotonicMs, unconfirmedUntilMs: null };
-  return book.settings.endHoldSeconds <= 0 ? endNow(book, held, at) : { book: withOpen(book, held), changed: [] };
+  const endsAtOnce = book.settings.endHoldSeconds <= 0 || isQuestion(known.alert);
+  return endsAtOnce ? endNow(book, held, at) : { book: withOpen(book, held), changed: [] };
+}
+
+/** A question is over with its answer: whoever gave it must not be shown it any longer. */
+function isQuestion({ evidence }: Alert): boolean {
+  return evidence.kind === "still-on-patient";
 }
 
 function endNow(book: AlertBook, known: OpenAlert, at: AlertMoment): AlertStep {

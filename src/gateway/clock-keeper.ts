@@ -56,6 +56,7 @@ export function createClockKeeper(parts: ClockKeeperParts): () => void {
       const record = { ...unnumbered, seq: shared.nextSeq() };
       wallClock.recorded(record);
       shared.record([record]);
+      if (record.why === "suspend") watch.slept(record.movedMs);
     }
     tell();
     recall();

@@ -36,7 +36,7 @@ function questionOf(state: WatchState, device: DeviceState, atMs: number): Quest
   const { asksAfter } = device.definition;
   if (asksAfter === null) return null;
   const limitSeconds = isAway(state, device) ? asksAfter.awaySeconds : asksAfter.seconds;
-  if (device.patientMovedMs !== null && atMs > device.patientMovedMs) return { why: "moved", gapSeconds: null, limitSeconds };
+  if (device.patientMovedMs !== null && atMs >= device.patientMovedMs) return { why: "moved", gapSeconds: null, limitSeconds };
   if (device.lastWorn === null) return { why: "gap", gapSeconds: null, limitSeconds };
   const gapSeconds = Math.floor((atMs - device.lastWorn.atMs) / 1000);
   if (gapSeconds < limitSeconds) return null;
@@ -71,6 +71,12 @@ export function noteWorn(state: WatchState, device: DeviceState, observation: Ob
 
 function noteWornAt(device: DeviceState, atMs: number): void {
   if (device.lastWorn === null || atMs >= device.lastWorn.atMs) device.lastWorn = { atMs, atLeast: false };
+}
+
+/** The board slept, and nobody measured in that time. */
+export function noteSlept(device: DeviceState, sleptMs: number): void {
+  const { lastWorn } = device;
+  if (lastWorn !== null) device.lastWorn = { ...lastWorn, atMs: lastWorn.atMs - sleptMs };
 }
 
 function ask(state: WatchState, device: DeviceState, question: Question): void {

@@ -15,7 +15,7 @@ import { applyLimits, checkLimits, checkMissing, forgetDevice, takeObservation }
 import { devicesOf, restoreAlerts, restoreObservations, restoreWorn } from "./restore.ts";
 import type { ScoreModel } from "./score-model.ts";
 import { checkScores } from "./score-rules.ts";
-import { checkUnconfirmed, isUnconfirmed, noteConfirmed, noteWorn } from "./still-on-patient.ts";
+import { checkUnconfirmed, isUnconfirmed, noteConfirmed, noteSlept, noteWorn } from "./still-on-patient.ts";
 import {
   ageMsMax,
   createDeviceState,
@@ -63,6 +63,8 @@ export interface Watch {
   }) => readonly ConditionChange[];
   /** A device's patient was moved away from the bed it stands at, at a monotonic time (null: nobody knows when), or back to it. */
   readonly patientMoved: (move: { readonly deviceId: DeviceId; readonly away: boolean; readonly atMs: number | null }) => void;
+  /** The board slept, which the monotonic clock does not count: so much longer ago is what devices measured last. */
+  readonly slept: (sleptMs: number) => void;
   /** Whether nobody has said yet that an observation is of the patient its device is assigned to; ask it before `observe`, and mark what is recorded. */
   readonly isUnconfirmed: (observation: Omit<Observation, "seq">) => boolean;
   readonly setLimits: (limits: WatchLimits) => readonly ConditionChange[];
@@ -151,6 +153,11 @@ function enter(
   patient.entries.set(given.kind, { value: given.value, atMs: given.atMs, enteredMs, seq: given.seq });
 }
 
+function connected(state: WatchState, deviceId: DeviceId): void {
+  const device = state.devices.get(deviceId);
+  if (device !== undefined) noteConnected(device);
+}
+
 function heard(state: WatchState, deviceId: DeviceId): void {
   const device = state.devices.get(deviceId);
   if (device !== undefined) noteHeard(state, device, state.clock.monotonic());
@@ -168,15 +175,38 @@ function observe(state: WatchState, observation: Observation): void {
   takeObservation(state, patient, observation, { atMs, nowMs, live: true });
 }
 
-function recall(state: WatchState, observations: readonly Observation[], lastWorn: readonly Observation[]): void {
+function recall(state: WatchState, ...[observations, lastWorn = []]: Parameters<Watch["recall"]>): readonly ConditionChange[] {
   const nowMs = state.clock.monotonic();
   const nowWallMs = state.clock.wall();
-  restoreWorn(state, lastWorn);
+  restoreWorn(state, [...lastWorn, ...observations]);
   for (const observation of observations) {
     const patient = observation.patientId === null ? undefined : state.patients.get(observation.patientId);
     const atMs = nowMs - Math.max(0, nowWallMs - observation.times.measuredAtMs);
     if (patient !== undefined) takeObservation(state, patient, observation, { atMs, nowMs, live: false });
   }
+  return state.board.drain();
+}
+
+/** What is said, and not known, of whom devices are on. */
+function whomItIsOn(state: WatchState): Pick<Watch, "confirmAssignment" | "patientMoved" | "slept" | "isUnconfirmed"> {
+  return {
+    confirmAssignment: (word) => {
+      const device = state.devices.get(word.deviceId);
+      if (device !== undefined) noteConfirmed(state, device, word);
+      return state.board.drain();
+    },
+    patientMoved: ({ deviceId, away, atMs }) => {
+      const device = state.devices.get(deviceId);
+      if (device !== undefined) device.patientMovedMs = away ? (atMs ?? Number.NEGATIVE_INFINITY) : null;
+    },
+    slept: (sleptMs) => {
+      for (const device of state.devices.values()) noteSlept(device, sleptMs);
+    },
+    isUnconfirmed: (observation) => {
+      const device = state.devices.get(observation.deviceId);
+      return device !== undefined && isUnconfirmed(state, device, observation, monotonicOf(observation));
+    },
+  };
 }
 
 function tick(state: WatchState): readonly Omit<Prediction, "seq">[] {
@@ -303,28 +333,13 @@ export function createWatch(
       removeDevice(state, deviceId);
       return drain();
     },
-    confirmAssignment: (word) => {
-      const device = state.devices.get(word.deviceId);
-      if (device !== undefined) noteConfirmed(state, device, word);
-      return drain();
-    },
-    patientMoved: ({ deviceId, away, atMs }) => {
-      const device = state.devices.get(deviceId);
-      if (device !== undefined) device.patientMovedMs = away ? (atMs ?? Number.NEGATIVE_INFINITY) : null;
-    },
-    isUnconfirmed: (observation) => {
-      const device = state.devices.get(observation.deviceId);
-      return device !== undefined && isUnconfirmed(state, device, observation, monotonicOf(observation));
-    },
+    ...whomItIsOn(state),
     setLimits: (limits) => {
       setLimits(state, limits);
       return drain();
     },
     enter: (entry) => enter(state, entry),
-    connected: (deviceId) => {
-      const device = state.devices.get(deviceId);
-      if (device !== undefined) noteConnected(device);
-    },
+    connected: (deviceId) => connected(state, deviceId),
     heard: (deviceId) => {
       heard(state, deviceId);
       return drain();
@@ -346,10 +361,7 @@ export function createWatch(
       restore(state, from);
       return drain();
     },
-    recall: (observations, lastWorn = []) => {
-      recall(state, observations, [...lastWorn, ...observations]);
-      return drain();
-    },
+    recall: (...given) => recall(state, ...given),
     view: (patientId) => view(state, patientId),
   };
 }

@@ -38,12 +38,12 @@ export interface MonitorValues {
   readonly oxygenSaturation?: number;
 }
 
-/** The configuration of the small ward; `origin` is what its devices say of themselves, `limits` the ward's own in YAML. */
-function smallConfig(origin: string, limits: string): Config {
+/** The configuration of the small ward; `origin` is what its devices say of themselves, `limits` the ward's own in YAML, `ofDevices` more of each device, `ofFirstBed` of that. */
+function smallConfig(origin: string, limits: string, ofDevices: string, ofFirstBed: string): Config {
   const device = (number: number) =>
-    `{ id: monitor-${number}, driver: serial-ivy-450c, bed: bed-${number}, origin: ${origin}, link: { kind: tcp, host: 127.0.0.1, port: ${number} } }`;
+    `{ id: monitor-${number}, driver: serial-ivy-450c, bed: bed-${number}, origin: ${origin}, link: { kind: tcp, host: 127.0.0.1, port: ${number} }${ofDevices} }`;
   const parsed = parseConfig(
-    `{ gateway: { id: test, dataFolder: /nowhere }, beds: [{ id: bed-1, title: "1" }, { id: bed-2, title: "2" }], devices: [${device(1)}, ${device(2)}], limits: { ${limits} } }`,
+    `{ gateway: { id: test, dataFolder: /nowhere }, beds: [{ id: bed-1, title: "1"${ofFirstBed} }, { id: bed-2, title: "2" }], devices: [${device(1)}, ${device(2)}], limits: { ${limits} } }`,
     "/",
   );
   assert(parsed.ok, "the test's configuration is valid");
@@ -55,6 +55,10 @@ export async function startSmallWard(
   options: {
     readonly origin?: string;
     readonly limits?: string;
+    /** Further settings of each device in YAML, such as `, personal: true`. */
+    readonly ofDevices?: string;
+    /** Further settings of the first bed in YAML. */
+    readonly bed?: string;
     readonly journal?: MemoryJournal;
     readonly clock?: SimulatedClock;
     /** What the operating system says of time; nothing where left out. */
@@ -65,7 +69,7 @@ export async function startSmallWard(
 ): Promise<SmallWard> {
   const clock = options.clock ?? createSimulatedClock();
   const journal = options.journal ?? createMemoryJournal();
-  const config = smallConfig(options.origin ?? "measured", options.limits ?? "");
+  const config = smallConfig(options.origin ?? "measured", options.limits ?? "", options.ofDevices ?? "", options.bed ?? "");
   const news2 = await loadScoreModel(new URL("../../models/news2", import.meta.url).pathname);
   assert(news2.ok, "NEWS2 loads");
   const models: readonly ScoreModel[] = [news2.value];
