@@ -2,6 +2,7 @@ import { afterEach, describe, expect, test } from "vitest";
 import { findDriver } from "../drivers/index.ts";
 import { deviceId, patientId } from "../src/core/ids.ts";
 import { LIMITS } from "../src/core/limits.ts";
+import { monotonicMs, wallMs } from "../src/core/time.ts";
 import { parseDeed } from "../src/dashboard/server/deed-parser.ts";
 import { adoptionProblem } from "../src/gateway/adoption.ts";
 import { openCandidateBook } from "../src/gateway/candidate-book.ts";
@@ -133,7 +134,7 @@ describe("what may not be adopted", () => {
       const answer = await at.act(deed);
       return answer.ok ? "done" : answer.error.facts["why"];
     };
-    expect(await why(watchDevice("fixed-1"))).toBe("name-taken");
+    expect(await why(watchDevice("fixed-1"))).toBe("device-name-taken");
     expect(await why(watchDevice("watch-1", { options: { mapping: '{"heartbeat":"$.hr"}' } }))).toBe("bad-options");
     expect(await why(watchDevice("watch-1", { options: { maping: '{"heartRate":"$.hr"}' } }))).toBe("bad-options");
     expect(await why(watchDevice("watch-1", { driverId: "mqtt-jason" }))).toBe("no-driver");
@@ -142,7 +143,7 @@ describe("what may not be adopted", () => {
     const nowhere = parseDeed({ ...watchDevice("watch-1"), bedId: "bed-9" });
     expect(nowhere.ok && (await why(nowhere.value))).toBe("unknown-bed");
     expect(await why(watchDevice("watch-1"))).toBe("done");
-    expect(await why(watchDevice("watch-1"))).toBe("name-taken");
+    expect(await why(watchDevice("watch-1"))).toBe("device-name-taken");
     expect(await why({ kind: "forget-device", deviceId: deviceId("fixed-1") })).toBe("not-adopted");
     expect((await at.records()).filter(({ kind }) => kind === "act")).toHaveLength(1);
   }, 30_000);
@@ -306,10 +307,11 @@ describe("a flood of strangers", () => {
 });
 
 describe("what a device did lately", () => {
-  const chunk = (text: string, atMs: number) => ({
-    ...({ kind: "bytes", position: 1, channel: "", bytes: new TextEncoder().encode(text) } as const),
-    ...({ receivedAtMs: 0, receivedMonotonicMs: atMs } as never),
-  });
+  const chunk = (text: string, atMs: number) => {
+    const bytes = new TextEncoder().encode(text);
+    const received = { receivedAtMs: wallMs(0), receivedMonotonicMs: monotonicMs(atMs) };
+    return { kind: "bytes", position: 1, channel: "", bytes, ...received } as const;
+  };
   const refusal = { kind: "lost-sync", skippedBytes: 3 } as const;
   const judgement = (refusals: readonly (typeof refusal)[]) => ({
     ...{ observations: [], waveforms: [], alarms: [], events: [], heard: false, quarantined: null, refusals },

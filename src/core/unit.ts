@@ -38,3 +38,9 @@ export function canonicalValue(quantity: QuantityName, value: number, unit: stri
   if (conversion === undefined) return null;
   return Math.round((value * conversion.factor + conversion.offset) * CONVERTED_STEPS_PER_UNIT) / CONVERTED_STEPS_PER_UNIT;
 }
+
+/** Every unit (UCUM) that a quantity may be given in, its own first. */
+export function unitsOf(quantity: QuantityName): readonly string[] {
+  const { unit } = QUANTITIES[quantity];
+  return [unit, ...Object.keys(CONVERSIONS[unit] ?? {})];
+}

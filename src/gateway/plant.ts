@@ -186,7 +186,7 @@ function checkBedsideDeed(
 
 function checkAdoption(plant: PlantState, plan: PlantPlan, deed: Extract<Deed, { kind: "adopt" }>): Result<void, Fault> {
   const { deviceId: device, bedId } = deed;
-  if (plan.deviceIds.has(device) || plant.adopted.has(device)) return refuse("name-taken", { device });
+  if (plan.deviceIds.has(device) || plant.adopted.has(device)) return refuse("device-name-taken", { device });
   if (bedId !== null && !plan.bedIds.has(bedId)) return refuse("unknown-bed", { bed: bedId });
   if (plant.adopted.size >= LIMITS.adoptedDevicesMax.value) return refuse("too-many-devices", { device });
   const problem = plan.adoptionProblem(deed);
