@@ -29,7 +29,7 @@ const REFUSALS = {
 } as const satisfies Readonly<Record<string, Text>>;
 
 /** What was done, in both languages, without who and when. Holds what the act holds: patients' numbers and labels too, so it belongs in no log. */
-function deedText(deed: Deed): Text {
+export function deedText(deed: Deed): Text {
   return isAccessDeed(deed) ? accessText(deed) : bedsideText(deed);
 }
 
