@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from "node:child_process";
-import { randomBytes } from "node:crypto";
+import { createPrivateKey, randomBytes } from "node:crypto";
 import {
   chmodSync,
   cpSync,
@@ -21,6 +21,8 @@ import { createSystemClock } from "../src/clock.ts";
 import { FINDINGS } from "../src/commands/doctor/findings.ts";
 import { doctorCommand, exitCodeOf } from "../src/commands/doctor.ts";
 import { type Clock, wallMs } from "../src/core/time.ts";
+import { addressesOnTheNetwork, ownCertificate } from "../src/dashboard/server/tls/own-certificate.ts";
+import { selfSignedCertificate } from "../src/dashboard/server/tls/self-signed.ts";
 import { createSystemTime } from "../src/gateway/system-time.ts";
 import { collectingIo } from "./support/collecting-io.ts";
 import { type Bench, findingOf, findings, GOOD_DISK, openBench } from "./support/doctor-bench.ts";
@@ -492,8 +494,52 @@ describe("faults of the gateway's own ports", () => {
     const free = await freePort();
     expect(findings(await bench({ dashboard: { port: free }, broker: { port: await freePort() } }).diagnose())).toEqual([]);
     // An address of documentation. Source: RFC 5737.
-    const foreign = await bench({ dashboard: { host: "203.0.113.7", port: free } }).diagnose();
+    const foreign = await bench({ dashboard: { host: "203.0.113.7", port: free, tls: "none" } }).diagnose();
     expect(findings(foreign)).toEqual([`page-address-foreign 203.0.113.7:${free}`, `page-not-encrypted 203.0.113.7:${free}`]);
+  });
+});
+
+describe("the page's certificate", () => {
+  const TWO_YEARS_MS = 2 * 365 * 86_400_000;
+
+  test("is told whole; one for other addresses, one that is over, and one that is none are found", async () => {
+    const { diagnose, dataFolder } = bench({ dashboard: { port: await freePort(), tls: "own" } });
+    const ofIt = async (wall = createSystemClock().wall) => {
+      const outcomes = await diagnose({ clock: { ...createSystemClock(), wall } });
+      return outcomes.filter(({ check }) => check === "page-certificate");
+    };
+    expect(await ofIt()).toMatchObject([{ kind: "not-tried" }]);
+    const parts = { folder: dataFolder, gatewayId: "ward-1", clockTrusted: true, random: randomBytes, held: null };
+    const made = await ownCertificate({ ...parts, wallMs: Date.now() });
+    if (!made.ok) throw new Error(JSON.stringify(made.error));
+    const { key, fingerprint, toMs } = made.value.pair;
+    const until = new Date(toMs).toISOString().slice(0, 10);
+    expect(await ofIt()).toEqual([{ kind: "well", check: "page-certificate", subject: `SHA-256 ${fingerprint} (${until})` }]);
+    const over = await ofIt(() => wallMs(toMs));
+    expect(over).toMatchObject([{ kind: "found", finding: "page-certificate-over", subject: fingerprint, facts: { until } }]);
+    expect(await ofIt(() => wallMs(toMs - 1))).toMatchObject([{ kind: "well" }]);
+    const times = { fromMs: Date.now() - 1000, toMs: Date.now() + TWO_YEARS_MS };
+    const content = { commonName: "ward-1", names: ["127.0.0.1"], ...times, serial: randomBytes(16) };
+    writeFileSync(join(dataFolder, "page-certificate.pem"), selfSignedCertificate(createPrivateKey(key), content));
+    if (addressesOnTheNetwork().length > 0)
+      expect(await ofIt()).toMatchObject([{ kind: "found", finding: "page-certificate-short", gravity: "advice" }]);
+    writeFileSync(join(dataFolder, "page-certificate.pem"), "hello");
+    expect(await ofIt()).toMatchObject([{ kind: "found", finding: "page-certificate-failed" }]);
+  });
+
+  test("a key that is another's is found, and a page that others may reach is encrypted where nothing is said", async () => {
+    const { dataFolder } = bench();
+    const parts = { gatewayId: "ward-1", clockTrusted: true, random: randomBytes, held: null, wallMs: Date.now() };
+    await ownCertificate({ ...parts, folder: join(dataFolder, "one") });
+    await ownCertificate({ ...parts, folder: join(dataFolder, "other") });
+    const certFile = join(dataFolder, "one", "page-certificate.pem");
+    const keyFile = join(dataFolder, "other", "page-key.pem");
+    const port = await freePort();
+    const foreign = await bench({ dashboard: { port, tls: { certFile, keyFile } } }).diagnose();
+    expect(findings(foreign)).toEqual([`page-certificate-failed 127.0.0.1:${port}`]);
+    expect(findingOf(foreign, "page-certificate-failed")?.facts["file"]).toBe(keyFile);
+    const reached = await bench({ dashboard: { host: "0.0.0.0", port: await freePort() } }).diagnose();
+    expect(findings(reached)).toEqual([]);
   });
 });
 

@@ -25,6 +25,7 @@ export const CHECKS = {
   "broker-exposure": { en: "who can listen to the broker", zh: "MQTT 服务的加密" },
   "page-port": { en: "the page's port", zh: "页面端口" },
   "page-exposure": { en: "who can reach the page", zh: "页面的可达范围" },
+  "page-certificate": { en: "the page's certificate", zh: "页面证书" },
   "clock": { en: "the board's clock", zh: "系统时钟" },
   "time-zone": { en: "the time zone", zh: "时区" },
   "sounder": { en: "the local sounder", zh: "本地报警器" },

@@ -60,6 +60,9 @@ export function printWords(outcomes: readonly Outcome[], print: Print): void {
         `not tried 未检查: ${name.en} ${name.zh}${outcome.subject === "" ? "" : ` ${outcome.subject}`}: ${outcome.why.en} ${outcome.why.zh}`,
       );
   }
+  for (const outcome of outcomes)
+    if (outcome.kind === "well" && outcome.check === "page-certificate")
+      print(`${CHECKS[outcome.check].en} ${CHECKS[outcome.check].zh}: ${outcome.subject}`);
   const fine = [...new Set(outcomes.flatMap((outcome) => (outcome.kind === "well" ? [outcome.check] : [])))];
   print(`well 正常: ${fine.map((check) => CHECKS[check].en).join(", ")}`);
   const { stops, wrong, advice, notTried, well } = countOf(outcomes);

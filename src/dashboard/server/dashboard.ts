@@ -103,8 +103,9 @@ async function openPage(
   const closeAll = async () => {
     live.close();
     refusals.close();
+    const closed = app.close();
     encryption?.close();
-    await app.close();
+    await closed;
     await sessions.close();
   };
   try {

@@ -11,7 +11,7 @@ export interface Encryption {
   readonly certificate: PageCertificate;
   /** Makes a server for one of the addresses that are listened on. */
   readonly serve: (listener: RequestListener) => Server;
-  /** Stops looking after the certificate, and ends connections that the servers do not know yet. */
+  /** Stops looking after the certificate, and ends every connection at once. */
   readonly close: () => void;
 }
 
@@ -52,7 +52,7 @@ export async function openEncryption(
     },
     close: () => {
       opened.value.close();
-      for (const server of servers) server.dropUndecided();
+      for (const server of servers) server.dropAll();
     },
   });
 }

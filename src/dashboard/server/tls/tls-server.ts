@@ -14,8 +14,8 @@ export interface TlsServer {
   readonly server: Server;
   /** Takes another certificate into use for the connections that come. */
   readonly exchange: (pair: CertificatePair) => void;
-  /** Ends connections that have not said yet what they want; the server itself knows the others. */
-  readonly dropUndecided: () => void;
+  /** Ends every connection at once, also those that the server itself does not know: the silent and those in the middle of a handshake. */
+  readonly dropAll: () => void;
 }
 
 /**
@@ -32,19 +32,18 @@ export function createTlsServer(
   const secure = { ...secretsOf(pair), minVersion: MIN_VERSION, handshakeTimeout: idleMsMax } as const;
   const server = createServer({ ...secure, requestTimeout: idleMsMax }, listener);
   const plain = createPlainServer(answerPlainly);
-  const undecided = new Set<Socket>();
+  const sockets = new Set<Socket>();
   // What a TLS server does with each new connection; it is done when the first byte says that it is one.
   const welcome = server.listeners("connection");
   server.removeAllListeners("connection");
   server.on("connection", (socket: Socket) => {
     const giveUp = () => socket.destroy();
-    undecided.add(socket);
-    socket.once("close", () => undecided.delete(socket));
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
     socket.on("error", giveUp);
     socket.setTimeout(idleMsMax, giveUp);
     socket.once("readable", () => {
       const first: Buffer | null = socket.read(1);
-      undecided.delete(socket);
       if (first === null) return void socket.destroy();
       socket.unshift(first);
       if (first[0] !== HANDSHAKE) return void plain.emit("connection", socket);
@@ -58,8 +57,8 @@ export function createTlsServer(
   return {
     server,
     exchange: (other) => server.setSecureContext({ ...secretsOf(other), minVersion: MIN_VERSION }),
-    dropUndecided: () => {
-      for (const socket of undecided) socket.destroy();
+    dropAll: () => {
+      for (const socket of sockets) socket.destroy();
     },
   };
 }
