@@ -176,7 +176,9 @@ async function openStage(
     openAs: async (role, path, options = {}) => {
       const theirs = role === "family" ? patientId("patient-of-bed-1") : null;
       const account = { verb: "add", name: role, password: PAGE_PASSWORD, role, patientId: theirs } as const;
-      // A second window of the same role finds its account there already.
+      // The first account of a gateway is an administrator's, and a second window of the same role finds its account there already.
+      const first = { ...account, name: "administrator", role: "administrator", patientId: null } as const;
+      await dashboard?.users(first, { userId: "test", role: null, from: "command-line" });
       await dashboard?.users(account, { userId: "test", role: null, from: "command-line" });
       const { context, page } = await openWindow(options);
       const entered = await context.request.post(addressOf("/api/sign-in"), {

@@ -8,6 +8,7 @@ import { bedOfAlert } from "../state/ward.ts";
 import { say } from "../words/texts.ts";
 import { ageText, timeText } from "../words/words.ts";
 import { AlertStrip } from "./alert-strip.tsx";
+import { StillOnPatient } from "./still-on-patient.tsx";
 
 /** The stars of bedside monitors. */
 export const STARS: Readonly<Record<Priority, string>> = { high: "***", medium: "**", low: "*" };
@@ -54,6 +55,7 @@ export function AlertRow(props: {
         {remedy !== null && <span class="alert__remedy">{remedy}</span>}
       </div>
       {alert.state === "active" && <AcknowledgeButton state={state} view={view} alert={alert} />}
+      <StillOnPatient state={state} view={view} alert={alert} />
       {!props.withBed && alert.nature === "physiological" && <AlertStrip state={state} view={view} alert={alert} />}
     </li>
   );

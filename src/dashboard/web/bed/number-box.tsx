@@ -6,10 +6,13 @@ import { type Language, say } from "../words/texts.ts";
 import { ageText, contentText, quantityUnitText, valueText } from "../words/words.ts";
 import { OriginTag } from "./origin.tsx";
 
-type Pressure = { readonly systolic: QuantityName; readonly diastolic: QuantityName; readonly mean: QuantityName };
+/** The three numbers of one way to measure blood pressure. */
+export type Pressure = { readonly systolic: QuantityName; readonly diastolic: QuantityName; readonly mean: QuantityName };
 
-const cuff: Pressure = { systolic: "systolicPressure", diastolic: "diastolicPressure", mean: "meanPressure" };
-const arterial: Pressure = {
+/** Pressure by a cuff. */
+export const cuff: Pressure = { systolic: "systolicPressure", diastolic: "diastolicPressure", mean: "meanPressure" };
+/** Pressure in an artery. */
+export const arterial: Pressure = {
   systolic: "arterialSystolicPressure",
   diastolic: "arterialDiastolicPressure",
   mean: "arterialMeanPressure",
@@ -73,7 +76,7 @@ export function BedNumbers({ view, bed }: { readonly view: PageView; readonly be
 }
 
 /** The one of two quantities that is better known now; the first where neither is. */
-function better(bed: BedView, first: QuantityName, second: QuantityName, nowMs: number): QuantityName {
+export function better(bed: BedView, first: QuantityName, second: QuantityName, nowMs: number): QuantityName {
   const rank = (name: QuantityName) => {
     const number = bestNumber(bed, name, nowMs);
     return number === null ? 0 : { absent: 1, old: 2, fresh: 3 }[freshnessOf(number, nowMs)];
@@ -155,8 +158,11 @@ function NumberAge({ view, number }: { readonly view: PageView; readonly number:
   );
 }
 
-function doubtText(language: Language, number: NumberView): string | null {
-  if (number.content.state === "absent" || number.quality.validity === "valid") return null;
+/** Why a number that is there is doubted, or null. */
+export function doubtText(language: Language, number: NumberView): string | null {
+  if (number.content.state === "absent") return null;
+  if (number.quality.flags.includes("patient-unconfirmed")) return `? ${say(language, "flag.patient-unconfirmed")}`;
+  if (number.quality.validity === "valid") return null;
   const flags = number.quality.flags.map((flag) => say(language, `flag.${flag}`));
   const [first = say(language, number.quality.validity === "invalid" ? "invalidValue" : "questionable")] = flags;
   return `? ${first}`;

@@ -1,4 +1,5 @@
 import type { Text } from "../../../core/quantities.ts";
+import { STILL_ON_PATIENT_TEXTS } from "../alerts/still-on-patient-texts.ts";
 
 /** The two languages of the pages. */
 export type Language = "en" | "zh";
@@ -190,6 +191,7 @@ export const TEXTS = {
   "key.language": { en: "中文 / English", zh: "中文 / English" },
   "key.help": { en: "this list", zh: "显示本列表" },
   "key.escape": { en: "back, close", zh: "返回、关闭" },
+  ...STILL_ON_PATIENT_TEXTS,
 } as const satisfies Record<string, Text>;
 
 /** The name of a text. */
