@@ -52,6 +52,10 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     says: "who did what, and whether that record is whole  操作审计及哈希链核对",
     load: async () => (await import("./commands/audit.ts")).auditCommand,
   },
+  export: {
+    says: "what was measured, alarmed and done, as a table  导出观测值、报警与操作",
+    load: async () => (await import("./commands/export.ts")).exportCommand,
+  },
   doctor: {
     says: "tries every part that may be wrong, and says what to do  检查各部分并给出处理办法",
     load: async () => (await import("./commands/doctor.ts")).doctorCommand,
