@@ -6,6 +6,7 @@ import { Dialogs } from "./frame/dialogs.tsx";
 import { Banners, GatewayStrip, TopBar } from "./frame/frame.tsx";
 import { listenToKeys } from "./frame/keyboard.ts";
 import { SignIn } from "./frame/sign-in.tsx";
+import { UsersPage } from "./people/users-page.tsx";
 import type { PageState, PageView } from "./state/page-state.ts";
 import { sortAlerts } from "./state/ward.ts";
 import { Wall } from "./wall/wall.tsx";
@@ -44,6 +45,8 @@ function Screen({ state, view }: { readonly state: PageState; readonly view: Pag
     case "wall":
     case "first":
       return <Wall state={state} view={view} ward={ward} />;
+    case "users":
+      return <UsersPage state={state} view={view} />;
     case "alerts":
       return <AlertList state={state} view={view} ward={ward} />;
     case "bed":

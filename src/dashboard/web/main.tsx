@@ -10,6 +10,7 @@ import "./style/wall.css";
 import "./style/alerts.css";
 import "./style/bed.css";
 import "./style/dialogs.css";
+import "./people/people.css";
 import "./style/density.css";
 import "./style/narrow.css";
 

@@ -2,12 +2,15 @@ import { useEffect, useState } from "preact/hooks";
 import type { Consciousness } from "../../../core/act.ts";
 import type { BedView, EntryView, PictureView } from "../../../core/stream.ts";
 import { AlertRow } from "../alerts/alert-row.tsx";
+import { BedDevices } from "../people/bed-devices.tsx";
+import { LimitsPanel } from "../people/limits-panel.tsx";
+import { NotesPanel } from "../people/notes-panel.tsx";
+import { AdmitButton, PatientPanel } from "../people/patient-panel.tsx";
 import { may } from "../state/may.ts";
 import type { PageState, PageView } from "../state/page-state.ts";
 import { alertsOfBed, sortAlerts } from "../state/ward.ts";
 import { type Language, say } from "../words/texts.ts";
 import { ageText } from "../words/words.ts";
-import { DeviceLine } from "./device-line.tsx";
 import { BedNumbers } from "./number-box.tsx";
 import { UnrealBand } from "./origin.tsx";
 import { ScoreTable } from "./score-badge.tsx";
@@ -60,7 +63,10 @@ export function BedPage({
       <div class="bed__live">
         <Waves state={state} view={view} />
         {bed.patient === null ? (
-          <p class="tile__empty">{say(view.language, "noPatient")}</p>
+          <div class="tile__empty">
+            <p>{say(view.language, "noPatient")}</p>
+            <AdmitButton state={state} view={view} bed={bed} />
+          </div>
         ) : (
           <BedNumbers view={view} bed={bed} />
         )}
@@ -74,16 +80,11 @@ export function BedPage({
           ))}
         </section>
         {bed.patient !== null && may(view.session, "enter-oxygen") && <Entries state={state} view={view} bed={bed} />}
-        <section class="panel">
-          <h2>{say(view.language, "devices")}</h2>
-          <div class="device-list">
-            {bed.devices.length === 0 && <span>{say(view.language, "noDevices")}</span>}
-            {bed.devices.map((device) => (
-              <DeviceLine key={device.deviceId} view={view} device={device} />
-            ))}
-          </div>
-        </section>
+        <BedDevices state={state} view={view} bed={bed} />
+        <PatientPanel state={state} view={view} bed={bed} />
+        {bed.patient !== null && <NotesPanel key={bed.patient.patientId} state={state} view={view} patient={bed.patient} />}
       </div>
+      {bed.patient !== null && <LimitsPanel state={state} view={view} patient={bed.patient} />}
       <Trends state={state} view={view} bed={bed} />
     </main>
   );

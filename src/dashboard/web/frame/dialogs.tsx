@@ -1,7 +1,8 @@
 import type { ComponentChildren } from "preact";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
+import { PeopleDialogs } from "../people/people-dialogs.tsx";
 import type { PageState, PageView } from "../state/page-state.ts";
-import { say, type TextKey } from "../words/texts.ts";
+import { type Language, say, type TextKey } from "../words/texts.ts";
 
 interface Props {
   readonly state: PageState;
@@ -10,7 +11,9 @@ interface Props {
 
 /** The dialog that is open, if one is. */
 export function Dialogs({ state, view }: Props) {
-  switch (view.dialog) {
+  const { dialog } = view;
+  if (typeof dialog === "object") return <PeopleDialogs state={state} view={view} dialog={dialog} />;
+  switch (dialog) {
     case "none":
       return null;
     case "sound-test":
@@ -20,22 +23,34 @@ export function Dialogs({ state, view }: Props) {
   }
 }
 
-function Dialog({ state, view, title, children }: Props & { readonly title: string; readonly children: ComponentChildren }) {
+/** A dialog above the page: the focus is in it while it is there, and goes back to where it was. `onClosed` takes it away. */
+export function Dialog(props: {
+  readonly language: Language;
+  readonly title: string;
+  readonly onClosed: () => void;
+  readonly children: ComponentChildren;
+}) {
+  const { language, title, onClosed, children } = props;
   const element = useRef<HTMLDialogElement>(null);
   // Before the next key: one that comes while the dialog is there but not open yet would be lost.
   useLayoutEffect(() => {
-    element.current?.showModal();
+    const shown = element.current;
+    const before = document.activeElement;
+    shown?.showModal();
+    return () => {
+      shown?.close();
+      if (before instanceof HTMLElement && before.isConnected) before.focus();
+    };
   }, []);
+  // An end is told a moment later, when it may be gone already and another dialog be there: that one must not be taken away.
+  const closed = (event: Event) => {
+    if (event.target instanceof Element && event.target.isConnected) onClosed();
+  };
   return (
-    <dialog ref={element} class="dialog" aria-label={title} onClose={() => state.openDialog("none")}>
+    <dialog ref={element} class="dialog" aria-label={title} onClose={closed}>
       <h2>{title}</h2>
       {children}
-      <button
-        type="button"
-        class="dialog__close"
-        aria-label={say(view.language, "close")}
-        onClick={() => element.current?.close()}
-      >
+      <button type="button" class="dialog__close" aria-label={say(language, "close")} onClick={() => element.current?.close()}>
         ×
       </button>
     </dialog>
@@ -53,7 +68,7 @@ function SoundTest({ state, view }: Props) {
     if (heard) state.openDialog("none");
   };
   return (
-    <Dialog state={state} view={view} title={say(language, "soundTestTitle")}>
+    <Dialog language={language} title={say(language, "soundTestTitle")} onClosed={() => state.openDialog("none")}>
       <p>{say(language, "soundTestNote")}</p>
       <button type="button" class="button button--primary button--wide" data-testid="play" onClick={play}>
         ♪ {say(language, "soundTestPlay")}
@@ -86,7 +101,7 @@ const keys: readonly (readonly [string, TextKey])[] = [
 
 function Keys({ state, view }: Props) {
   return (
-    <Dialog state={state} view={view} title={say(view.language, "keysTitle")}>
+    <Dialog language={view.language} title={say(view.language, "keysTitle")} onClosed={() => state.openDialog("none")}>
       <dl class="keys">
         {keys.map(([key, text]) => (
           <div key={key}>

@@ -1,14 +1,72 @@
+import { LIMITS } from "../../../core/limits.ts";
+import type { Timer } from "../../../core/time.ts";
+import { takeIntoField, takeScan } from "../people/scan-taking.ts";
 import type { PageState } from "../state/page-state.ts";
+import { createScanReader } from "./scan-reader.ts";
 
-/** Keys for the whole page. Nothing happens while somebody types or holds a modifier. */
+/** The effect of a key waits for so long whether the next one of a scanner follows: twice its gap, because a busy page hears late. */
+const HOLD_MS = 2 * LIMITS.scanGapMsMax.value;
+
+/**
+ * Keys for the whole page, and codes from a scanner, which is a keyboard that types fast and ends with Enter. Nothing happens while
+ * somebody types or holds a modifier; a code goes into a field only where the field expects one (`data-scan`).
+ */
 export function listenToKeys(state: PageState): () => void {
-  const onKey = (event: KeyboardEvent) => {
-    if (event.ctrlKey || event.altKey || event.metaKey || isTyping(event.target)) return;
-    if (state.view().session?.user == null || !act(state, event)) return;
-    event.preventDefault();
+  const reader = createScanReader();
+  let held: { readonly event: KeyboardEvent; readonly timer: Timer } | null = null;
+  const letGo = (withEffect: boolean) => {
+    const key = held;
+    held = null;
+    key?.timer.stop();
+    if (withEffect && key !== null) act(state, key.event);
   };
-  addEventListener("keydown", onKey);
-  return () => removeEventListener("keydown", onKey);
+  const swallow = (event: KeyboardEvent) => {
+    letGo(false);
+    event.preventDefault();
+    event.stopImmediatePropagation();
+  };
+  const onKeyInField = (event: KeyboardEvent, field: HTMLInputElement) => {
+    const step = reader.take(event.key, event.timeStamp);
+    if (step.kind !== "scan") return;
+    // Its Enter would send the form.
+    swallow(event);
+    takeIntoField(field, step.code);
+  };
+  const onPage = (event: KeyboardEvent) => {
+    // A key that is held down is a person's.
+    const step = event.repeat ? ({ kind: "other" } as const) : reader.take(event.key, event.timeStamp);
+    switch (step.kind) {
+      case "alone":
+        letGo(true);
+        held = { event, timer: state.clock.after(HOLD_MS, () => letGo(true)) };
+        break;
+      case "other":
+        letGo(true);
+        if (act(state, event)) event.preventDefault();
+        break;
+      case "gathered":
+      case "ignored":
+        swallow(event);
+        break;
+      case "scan":
+        swallow(event);
+        takeScan(state, step.code);
+        break;
+    }
+  };
+  const onKey = (event: KeyboardEvent) => {
+    if (event.ctrlKey || event.altKey || event.metaKey || state.view().session?.user == null) return;
+    const { target } = event;
+    if (target instanceof HTMLInputElement && target.dataset["scan"] !== undefined) onKeyInField(event, target);
+    else if (isTyping(target)) reader.forget();
+    else onPage(event);
+  };
+  // Before anything on the page: Enter at the end of a code must press no button.
+  addEventListener("keydown", onKey, true);
+  return () => {
+    letGo(false);
+    removeEventListener("keydown", onKey, true);
+  };
 }
 
 function act(state: PageState, event: KeyboardEvent): boolean {

@@ -8,6 +8,7 @@ const PAGES: readonly { readonly kind: Place["kind"]; readonly href: string; rea
   [
     { kind: "wall", href: "#/", text: "wall", route: "GET /api/picture" },
     { kind: "alerts", href: "#/alerts", text: "alerts", route: "GET /api/picture" },
+    { kind: "users", href: "#/users", text: "users", route: "GET /api/users" },
   ];
 
 /** The ways to the pages that whoever is signed in may see. */
@@ -16,7 +17,7 @@ export function Navigation({ view }: { readonly view: PageView }) {
   const active = ward?.alerts.filter((alert) => alert.state === "active").length ?? 0;
   return (
     <nav>
-      {PAGES.filter(({ route }) => maySee(view.session, route)).map(({ kind, href, text }) => (
+      {PAGES.filter((page) => isShown(view, page)).map(({ kind, href, text }) => (
         <a key={kind} href={href} aria-current={view.place.kind === kind ? "page" : undefined}>
           {say(language, text)}
           {kind === "alerts" && <span class={`count${active > 0 ? " count--active" : ""}`}>{ward?.alerts.length ?? 0}</span>}
@@ -24,4 +25,9 @@ export function Navigation({ view }: { readonly view: PageView }) {
       ))}
     </nav>
   );
+}
+
+/** Where nobody signs in, there are no accounts. */
+function isShown({ session }: PageView, { kind, route }: (typeof PAGES)[number]): boolean {
+  return maySee(session, route) && (kind !== "users" || session?.signIn === true);
 }

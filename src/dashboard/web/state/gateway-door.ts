@@ -16,8 +16,13 @@ export interface Session {
   readonly firstAccountNeeded: boolean;
 }
 
-/** Why a request brought nothing: the gateway's own texts, or null where it did not answer. */
-export type Refusal = { readonly title: Text; readonly remedy: Text } | null;
+/** Why a request brought nothing: the gateway's own texts with its code and facts, or null where it did not answer. */
+export type Refusal = {
+  readonly code: ErrorCode;
+  readonly facts: Readonly<Record<string, unknown>>;
+  readonly title: Text;
+  readonly remedy: Text;
+} | null;
 
 /** Longest wait for an answer: an act may wait two seconds for the disk. */
 const answerMsMax = 8000;
@@ -82,12 +87,14 @@ export function createGatewayDoor(): GatewayDoor {
   };
 }
 
-async function post(path: string, body: unknown): Promise<Result<void, Refusal>> {
+/** Asks for something to be done. */
+export async function post(path: string, body: unknown): Promise<Result<void, Refusal>> {
   const answer = await ask(path, body);
   return answer.ok ? succeed(undefined) : answer;
 }
 
-async function ask(path: string, body?: unknown): Promise<Result<Readonly<Record<string, unknown>>, Refusal>> {
+/** Asks for an answer with fields, by GET or, with a body, by POST; waits no longer than eight seconds. */
+export async function ask(path: string, body?: unknown): Promise<Result<Readonly<Record<string, unknown>>, Refusal>> {
   try {
     const response = await fetch(path, {
       method: body === undefined ? "GET" : "POST",
@@ -105,15 +112,18 @@ async function ask(path: string, body?: unknown): Promise<Result<Readonly<Record
 }
 
 function refusalOf(error: unknown): Refusal {
-  const code = isFields(error) ? error["code"] : null;
-  return typeof code === "string" && isErrorCode(code) ? ERRORS[code] : null;
+  if (!isFields(error)) return null;
+  const { code, facts } = error;
+  if (typeof code !== "string" || !isErrorCode(code)) return null;
+  return { code, facts: isFields(facts) ? facts : {}, ...ERRORS[code] };
 }
 
 function isErrorCode(code: string): code is ErrorCode {
   return Object.hasOwn(ERRORS, code);
 }
 
-function isFields(value: unknown): value is Readonly<Record<string, unknown>> {
+/** Whether a value of an answer has fields. */
+export function isFields(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null;
 }
 

@@ -6,6 +6,8 @@ import { createSweep, type Sweep } from "../bed/sweep.ts";
 import { soundNeeds } from "../sound/sound-plan.ts";
 import { createSounder, type Sounder, type SoundState } from "../sound/sounder.ts";
 import { firstLanguage, type Language, say } from "../words/texts.ts";
+import type { PeopleDialog } from "../people/people-dialog.ts";
+import { type RefusalWords, refusalWords } from "../words/refusal.ts";
 import type { GatewayDoor, Refusal, Session } from "./gateway-door.ts";
 import { type FeedState, LiveFeed } from "./live-feed.ts";
 import { type Place, placeOf } from "./place.ts";
@@ -33,7 +35,7 @@ export interface PageView {
   /** The gateway's own time, carried on by the page's clock. */
   readonly nowMs: number;
   readonly sound: SoundState;
-  readonly dialog: "none" | "sound-test" | "keys";
+  readonly dialog: "none" | "sound-test" | "keys" | PeopleDialog;
   readonly notice: { readonly text: string; readonly bad: boolean } | null;
 }
 
@@ -128,7 +130,7 @@ export class PageState {
   /** Ends the session here and at the gateway. */
   async signOut(): Promise<void> {
     const ended = await this.door.signOut();
-    if (!ended.ok) return this.#notify(say(this.#view.language, "notDone"), true);
+    if (!ended.ok) return this.tell(say(this.#view.language, "notDone"), true);
     this.#stopFeed();
     const session = this.#view.session === null ? null : { ...this.#view.session, user: null };
     this.#change({ session, ward: null, sessionLost: false });
@@ -136,11 +138,24 @@ export class PageState {
 
   /** Sends what a person does, and tells what became of it. */
   async perform(deed: Deed): Promise<void> {
-    const done = await this.door.act(deed);
+    const refused = await this.#send(deed);
     const { language } = this.#view;
-    if (done.ok) return this.#notify(say(language, done.value.durable ? "done" : "doneNotDurable"), !done.value.durable);
-    if (done.error === null) return this.#notify(say(language, "notDone"), true);
-    this.#notify(say(language, "notDoneBecause", { reason: this.#refusalText(done.error) }), true);
+    if (refused === undefined) return;
+    if (refused === null) return this.tell(say(language, "notDone"), true);
+    this.tell(say(language, "notDoneBecause", { reason: refusalWords(language, refused).text }), true);
+  }
+
+  /** Sends what a person does from a form, and tells where it is done; returns why it is not, in words, for the form to show, or null. */
+  async attempt(deed: Deed): Promise<RefusalWords | null> {
+    const refused = await this.#send(deed);
+    return refused === undefined ? null : refusalWords(this.#view.language, refused);
+  }
+
+  /** Says something at the foot of the page for a moment. */
+  tell(text: string, bad: boolean): void {
+    this.#noticeTimer?.stop();
+    this.#change({ notice: { text, bad } });
+    this.#noticeTimer = this.clock.after(noticeMs, () => this.#change({ notice: null }));
   }
 
   /** Switches the language, and keeps the choice for the next time. */
@@ -264,10 +279,13 @@ export class PageState {
     return null;
   }
 
-  #notify(text: string, bad: boolean): void {
-    this.#noticeTimer?.stop();
-    this.#change({ notice: { text, bad } });
-    this.#noticeTimer = this.clock.after(noticeMs, () => this.#change({ notice: null }));
+  /** Why a deed was not done; undefined where it was, which is told. */
+  async #send(deed: Deed): Promise<Refusal | undefined> {
+    const done = await this.door.act(deed);
+    if (!done.ok) return done.error;
+    const { durable } = done.value;
+    this.tell(say(this.#view.language, durable ? "done" : "doneNotDurable"), !durable);
+    return undefined;
   }
 
   #refusalText(refusal: Refusal): string {

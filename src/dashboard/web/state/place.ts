@@ -2,13 +2,14 @@
 export type Place =
   | { readonly kind: "wall" }
   | { readonly kind: "alerts" }
+  | { readonly kind: "users" }
   | { readonly kind: "bed"; readonly bedId: string }
   | { readonly kind: "first"; readonly token: string };
 
 /** The place that an address means; the wall where it means none. */
 export function placeOf(hash: string): Place {
-  const [, kind, rest] = /^#\/(bed|first|alerts)(?:\/(.+))?$/.exec(hash) ?? [];
-  if (kind === "alerts") return { kind };
+  const [, kind, rest] = /^#\/(bed|first|alerts|users)(?:\/(.+))?$/.exec(hash) ?? [];
+  if (kind === "alerts" || kind === "users") return { kind };
   if (kind === "first" && rest !== undefined) return { kind, token: rest };
   if (kind === "bed" && rest !== undefined) return { kind, bedId: decoded(rest) };
   return { kind: "wall" };

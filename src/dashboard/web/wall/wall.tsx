@@ -1,10 +1,11 @@
 import { alertText } from "../../../core/alert-text.ts";
-import type { BedView, DeviceView, PictureView } from "../../../core/stream.ts";
+import type { BedView, PictureView } from "../../../core/stream.ts";
 import { AcknowledgeButton, AlertRow, alertClass, STARS } from "../alerts/alert-row.tsx";
 import { DeviceLine } from "../bed/device-line.tsx";
 import { TileNumbers } from "../bed/number-box.tsx";
 import { UnrealBand } from "../bed/origin.tsx";
 import { ScoreBadge } from "../bed/score-badge.tsx";
+import { AdmitButton } from "../people/patient-panel.tsx";
 import { may } from "../state/may.ts";
 import type { PageState, PageView } from "../state/page-state.ts";
 import { alertsOfBed, sortAlerts } from "../state/ward.ts";
@@ -76,7 +77,10 @@ function Tile({
       <ExpiredLimits view={view} bed={bed} />
       <UnrealBand language={view.language} bed={bed} />
       {bed.patient === null ? (
-        <p class="tile__empty">{say(view.language, "noPatient")}</p>
+        <div class="tile__empty">
+          <p>{say(view.language, "noPatient")}</p>
+          <AdmitButton state={state} view={view} bed={bed} />
+        </div>
       ) : (
         <TileNumbers view={view} bed={bed} />
       )}
@@ -136,32 +140,19 @@ function Unassigned({ state, view, ward }: Props & { readonly ward: PictureView 
         {ward.unassigned.map((device) => (
           <li key={device.deviceId}>
             <DeviceLine view={view} device={device} />
-            {may(view.session, "assign") && <AssignChoice state={state} view={view} ward={ward} device={device} />}
+            {may(view.session, "assign") && (
+              <button
+                type="button"
+                class="button"
+                aria-label={`${device.title[view.language]}: ${say(view.language, "assign")}`}
+                onClick={() => state.openDialog({ kind: "assign", deviceId: device.deviceId, patientId: null })}
+              >
+                {say(view.language, "assign")}
+              </button>
+            )}
           </li>
         ))}
       </ul>
     </section>
-  );
-}
-
-function AssignChoice({ state, view, ward, device }: Props & { readonly ward: PictureView; readonly device: DeviceView }) {
-  const choose = (event: Event) => {
-    const select = event.currentTarget;
-    if (!(select instanceof HTMLSelectElement)) return;
-    const patient = ward.beds.find((bed) => bed.patient?.patientId === select.value)?.patient;
-    select.value = "";
-    if (patient != null) void state.perform({ kind: "assign", deviceId: device.deviceId, patientId: patient.patientId });
-  };
-  return (
-    <select class="choice" onChange={choose} aria-label={`${device.title[view.language]}: ${say(view.language, "assignTo")}`}>
-      <option value="">{say(view.language, "assignTo")}</option>
-      {ward.beds.map((bed) =>
-        bed.patient === null ? null : (
-          <option key={bed.bedId} value={bed.patient.patientId}>
-            {bed.title} · {bed.patient.label}
-          </option>
-        ),
-      )}
-    </select>
   );
 }

@@ -1,4 +1,5 @@
 import type { Text } from "../../../core/quantities.ts";
+import { PEOPLE_TEXTS } from "../people/texts.ts";
 import { STILL_ON_PATIENT_TEXTS } from "../alerts/still-on-patient-texts.ts";
 
 /** The two languages of the pages. */
@@ -192,6 +193,7 @@ export const TEXTS = {
   "key.help": { en: "this list", zh: "显示本列表" },
   "key.escape": { en: "back, close", zh: "返回、关闭" },
   ...STILL_ON_PATIENT_TEXTS,
+  ...PEOPLE_TEXTS,
 } as const satisfies Record<string, Text>;
 
 /** The name of a text. */
