@@ -2,11 +2,15 @@ import { useEffect, useState } from "preact/hooks";
 import { AlertList } from "./alerts/alert-list.tsx";
 import { STARS } from "./alerts/alert-row.tsx";
 import { BedPage } from "./bed/bed-page.tsx";
+import { AdoptPage } from "./devices/adopt-page.tsx";
+import { DevicePage } from "./devices/device-page.tsx";
+import { DevicesPage } from "./devices/devices-page.tsx";
 import { Dialogs } from "./frame/dialogs.tsx";
 import { Banners, GatewayStrip, TopBar } from "./frame/frame.tsx";
 import { listenToKeys } from "./frame/keyboard.ts";
 import { SignIn } from "./frame/sign-in.tsx";
 import { UsersPage } from "./people/users-page.tsx";
+import { ReadersPage } from "./readers/readers-page.tsx";
 import type { PageState, PageView } from "./state/page-state.ts";
 import { sortAlerts } from "./state/ward.ts";
 import { Wall } from "./wall/wall.tsx";
@@ -49,6 +53,14 @@ function Screen({ state, view }: { readonly state: PageState; readonly view: Pag
       return <UsersPage state={state} view={view} />;
     case "alerts":
       return <AlertList state={state} view={view} ward={ward} />;
+    case "devices":
+      return <DevicesPage state={state} view={view} ward={ward} />;
+    case "device":
+      return <DevicePage key={place.deviceId} state={state} view={view} ward={ward} deviceId={place.deviceId} />;
+    case "adopt":
+      return <AdoptPage state={state} view={view} ward={ward} />;
+    case "readers":
+      return <ReadersPage state={state} view={view} />;
     case "bed":
       return <BedPage key={place.bedId} state={state} view={view} ward={ward} bedId={place.bedId} />;
   }

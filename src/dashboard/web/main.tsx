@@ -11,7 +11,9 @@ import "./style/alerts.css";
 import "./style/bed.css";
 import "./style/dialogs.css";
 import "./people/people.css";
+import "./devices/devices.css";
 import "./style/density.css";
+import "./wall/small-tiles.css";
 import "./style/narrow.css";
 
 const place = document.getElementById("page");

@@ -8,8 +8,15 @@ const PAGES: readonly { readonly kind: Place["kind"]; readonly href: string; rea
   [
     { kind: "wall", href: "#/", text: "wall", route: "GET /api/picture" },
     { kind: "alerts", href: "#/alerts", text: "alerts", route: "GET /api/picture" },
+    { kind: "devices", href: "#/devices", text: "devicesPage", route: "GET /api/devices" },
+    { kind: "readers", href: "#/readers", text: "readersPage", route: "GET /api/readers" },
     { kind: "users", href: "#/users", text: "users", route: "GET /api/users" },
   ];
+
+/** The page in the head that a place belongs to. */
+function headOf(kind: Place["kind"]): Place["kind"] {
+  return kind === "device" || kind === "adopt" ? "devices" : kind;
+}
 
 /** The ways to the pages that whoever is signed in may see. */
 export function Navigation({ view }: { readonly view: PageView }) {
@@ -18,7 +25,7 @@ export function Navigation({ view }: { readonly view: PageView }) {
   return (
     <nav>
       {PAGES.filter((page) => isShown(view, page)).map(({ kind, href, text }) => (
-        <a key={kind} href={href} aria-current={view.place.kind === kind ? "page" : undefined}>
+        <a key={kind} href={href} aria-current={headOf(view.place.kind) === kind ? "page" : undefined}>
           {say(language, text)}
           {kind === "alerts" && <span class={`count${active > 0 ? " count--active" : ""}`}>{ward?.alerts.length ?? 0}</span>}
         </a>

@@ -3,13 +3,19 @@ export type Place =
   | { readonly kind: "wall" }
   | { readonly kind: "alerts" }
   | { readonly kind: "users" }
+  | { readonly kind: "devices" }
+  | { readonly kind: "device"; readonly deviceId: string }
+  | { readonly kind: "adopt" }
+  | { readonly kind: "readers" }
   | { readonly kind: "bed"; readonly bedId: string }
   | { readonly kind: "first"; readonly token: string };
 
 /** The place that an address means; the wall where it means none. */
 export function placeOf(hash: string): Place {
-  const [, kind, rest] = /^#\/(bed|first|alerts|users)(?:\/(.+))?$/.exec(hash) ?? [];
+  const [, kind, rest] = /^#\/(bed|first|alerts|users|devices|device|adopt|readers)(?:\/(.+))?$/.exec(hash) ?? [];
   if (kind === "alerts" || kind === "users") return { kind };
+  if (kind === "devices" || kind === "adopt" || kind === "readers") return { kind };
+  if (kind === "device" && rest !== undefined) return { kind, deviceId: decoded(rest) };
   if (kind === "first" && rest !== undefined) return { kind, token: rest };
   if (kind === "bed" && rest !== undefined) return { kind, bedId: decoded(rest) };
   return { kind: "wall" };

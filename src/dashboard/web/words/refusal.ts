@@ -19,6 +19,7 @@ const FIELDS: Readonly<Record<string, string>> = {
   "device-in-use": "deviceId",
   "device-not-assigned": "deviceId",
   "device-on-another": "deviceId",
+  "device-name-taken": "deviceId",
   "same-patient": "otherPatientId",
   "demonstration-differs": "otherPatientId",
   "expiry-past": "expiresAtMs",

@@ -1,6 +1,9 @@
 import type { Text } from "../../../core/quantities.ts";
-import { PEOPLE_TEXTS } from "../people/texts.ts";
 import { STILL_ON_PATIENT_TEXTS } from "../alerts/still-on-patient-texts.ts";
+import { DEVICES_TEXTS } from "../devices/texts.ts";
+import { PEOPLE_TEXTS } from "../people/texts.ts";
+import { READERS_TEXTS } from "../readers/texts.ts";
+import { WALL_TEXTS } from "../wall/texts.ts";
 
 /** The two languages of the pages. */
 export type Language = "en" | "zh";
@@ -192,8 +195,11 @@ export const TEXTS = {
   "key.language": { en: "中文 / English", zh: "中文 / English" },
   "key.help": { en: "this list", zh: "显示本列表" },
   "key.escape": { en: "back, close", zh: "返回、关闭" },
-  ...STILL_ON_PATIENT_TEXTS,
   ...PEOPLE_TEXTS,
+  ...DEVICES_TEXTS,
+  ...READERS_TEXTS,
+  ...WALL_TEXTS,
+  ...STILL_ON_PATIENT_TEXTS,
 } as const satisfies Record<string, Text>;
 
 /** The name of a text. */
