@@ -1,8 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { mkdir } from "node:fs/promises";
+import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type Config, loadConfig, type UpstreamConfig } from "../../config/schema.ts";
+import { type Config, configWarnings, loadConfig, type UpstreamConfig } from "../../config/schema.ts";
 import { findDriver } from "../../drivers/index.ts";
 import { type Admissions, startAdmissions } from "../admissions/admissions.ts";
 import { createSystemClock } from "../clock.ts";
@@ -19,6 +19,7 @@ import type { Clock } from "../core/time.ts";
 import { type Dashboard, startDashboard } from "../dashboard/server/dashboard.ts";
 import { parseDeed } from "../dashboard/server/deed-parser.ts";
 import { pagesFolder } from "../dashboard/server/pages-build.ts";
+import type { SettingsSource } from "../dashboard/server/source.ts";
 import { type Gateway, startGateway } from "../gateway/assembly.ts";
 import { type ControlSocket, openControlSocket } from "../gateway/control-socket.ts";
 import { createDeviceBroker, type DeviceBroker } from "../gateway/device-broker.ts";
@@ -26,6 +27,7 @@ import { embeddedTopics } from "../gateway/link-spec.ts";
 import { type OperationsMeter, startOperationsMeter } from "../gateway/operations.ts";
 import { pageTlsOf } from "../gateway/page-tls.ts";
 import { type RetriedStart, startWithRetries } from "../gateway/retried-start.ts";
+import { createSettingsDesk } from "../gateway/settings-desk.ts";
 import { startsSince } from "../gateway/starts.ts";
 import { createSystemTime } from "../gateway/system-time.ts";
 import { openJournal } from "../journal/journal.ts";
@@ -53,6 +55,8 @@ const PROJECT_ROOT = join(import.meta.dirname, "..", "..");
 const SIGN_IN_HINT =
   "sign in with your account (lost password: `vigil users passwd NAME --config FILE`) 请用账户登录（忘记密码：vigil users passwd 用户名 --config 配置文件）";
 const DAY_MS = 86_400_000;
+/** Between a wish for another start and its beginning: the answer to it is on its way. */
+const RESTART_ANSWER_MS = 200;
 
 /** Why and how this gateway was started, as its supervisor says. */
 interface Circumstances {
@@ -89,22 +93,31 @@ The gateway without its supervisor. Use \`vigil run\`.`,
     process.on("uncaughtExceptionMonitor", (error) =>
       circumstances.tell({ kind: "crashed", reason: `${error.name}: ${error.message}` }),
     );
+    // Read once more for its text: what is in effect can be laid down again when another does not start.
+    const runningText = await readFile(file, "utf8").catch(() => "");
     const config = await loadConfig(file);
     if (!config.ok) {
       tellProblems(config.error, io);
       await circumstances.tellLast({ kind: "refused" });
       process.exit(1);
     }
-    const running = await open(config.value, circumstances, io);
+    const asked = restartAsked();
+    const settings = settingsDeskOf(config.value, { file, runningText, restart: asked.ask });
+    const running = await open(config.value, { circumstances, io, settings });
     if (!running.ok) {
       tellFault(running.error, io);
       await circumstances.tellLast({ kind: "refused" });
       process.exit(1);
     }
     circumstances.tell({ kind: "ready" });
-    const otherJournal = await Promise.race([stop.then(() => null), otherJournalCame(running.value.journal)]);
+    const otherJournal = await Promise.race([
+      stop.then(() => null),
+      asked.came.then(() => null),
+      otherJournalCame(running.value.journal),
+    ]);
+    const previousConfig = asked.previousConfig();
     if (otherJournal === null) {
-      await circumstances.tellLast({ kind: "stopping" });
+      await circumstances.tellLast(previousConfig === undefined ? { kind: "stopping" } : { kind: "restarting", previousConfig });
     } else {
       // Ending as after a crash, so that whoever started it starts it again, on what is there now.
       tellFault(otherJournal, io);
@@ -141,12 +154,54 @@ function stopAsked(): Promise<void> {
   });
 }
 
+/** A person's wish on the page for another start. */
+interface RestartWish {
+  readonly ask: (previousConfig: string | null) => void;
+  /** Resolves a moment after it was asked for, so that whoever asked gets an answer. */
+  readonly came: Promise<void>;
+  /** A copy of what is in effect, null where the file still holds that; undefined where nobody asked. */
+  readonly previousConfig: () => string | null | undefined;
+}
+
+function restartAsked(): RestartWish {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const clock = createSystemClock();
+  let asked: string | null | undefined;
+  return {
+    ask: (previousConfig) => {
+      asked ??= previousConfig;
+      void clock.sleep(RESTART_ANSWER_MS).then(resolve);
+    },
+    came: promise,
+    previousConfig: () => asked,
+  };
+}
+
+/** The configuration for the pages. Without a supervisor nobody would start the gateway again. */
+function settingsDeskOf(
+  config: Config,
+  { file, runningText, restart }: { readonly file: string; readonly runningText: string; readonly restart: RestartWish["ask"] },
+): SettingsSource {
+  return createSettingsDesk({
+    clock: createSystemClock(),
+    configFile: file,
+    runningText,
+    config,
+    warnings: configWarnings(config),
+    restart: process.send === undefined ? null : restart,
+  });
+}
+
 /** Resolves when the disk has come back with another journal than the one this process began without it. */
 function otherJournalCame(journal: Journal): Promise<Fault> {
   return new Promise((resolve) => journal.onOtherJournal(resolve));
 }
 
-async function open(config: Config, circumstances: Circumstances, io: CommandIo): Promise<Result<Running, Fault>> {
+async function open(
+  config: Config,
+  given: { readonly circumstances: Circumstances; readonly io: CommandIo; readonly settings: SettingsSource },
+): Promise<Result<Running, Fault>> {
+  const { circumstances, io, settings } = given;
   const clock = createSystemClock();
   // Where the disk does not let it be made, the journal says so and watching begins all the same.
   await mkdir(config.gateway.dataFolder, { recursive: true, mode: 0o700 }).catch(() => undefined);
@@ -209,7 +264,7 @@ async function open(config: Config, circumstances: Circumstances, io: CommandIo)
   const admissions = receiveAdmissions(config, { clock, journal, gateway });
   tellStartFaults(gateway, { journal, modelFaults, circumstances });
   listenToSupervisor(gateway);
-  const page = config.dashboard.enabled ? servePage(config, { clock, gateway, io, meter }) : null;
+  const page = config.dashboard.enabled ? servePage(config, { clock, gateway, io, meter, settings }) : null;
   const { dataFolder } = config.gateway;
   const users = createUserControl({ dataFolder, clock, perform: gateway.perform, page: page === null ? null : page.running });
   const socket = await openControl(config, { gateway, journal, view, users });
@@ -423,8 +478,10 @@ function tellStartFaults(
   for (const [index, reason] of at.journal.faultsAtOpen.entries()) gateway.setFault(`journal-open:${index}`, reason);
   for (const [index, reason] of at.modelFaults.entries()) gateway.setFault(`model:${index}`, reason);
   if (at.circumstances.safeMode) gateway.setFault("safe-mode", fault("safe-mode"));
-  if (at.circumstances.restartedBecause !== null)
-    gateway.setFault("restarted", fault("gateway-restarted", { because: at.circumstances.restartedBecause }));
+  const because = at.circumstances.restartedBecause;
+  if (because === "settings-failed") gateway.setFault("restarted", fault("settings-put-back"));
+  // What a person asked for on the page is no trouble.
+  else if (because !== null && because !== "asked") gateway.setFault("restarted", fault("gateway-restarted", { because }));
 }
 
 function listenToSupervisor(gateway: Gateway): void {
@@ -443,25 +500,30 @@ function listenToSupervisor(gateway: Gateway): void {
 /** Serves the page, and tries again for as long as it cannot: watching does not wait for it. */
 function servePage(
   config: Config,
-  parts: { readonly clock: Clock; readonly gateway: Gateway; readonly io: CommandIo; readonly meter: OperationsMeter },
+  parts: {
+    readonly clock: Clock;
+    readonly gateway: Gateway;
+    readonly io: CommandIo;
+    readonly meter: OperationsMeter;
+    readonly settings: SettingsSource;
+  },
 ): RetriedStart<Dashboard> {
-  const { clock, gateway, io, meter } = parts;
-  const { host, port, signIn, sessionMinutes, metricsTokenFile = null } = config.dashboard;
+  const { clock, gateway, io, meter, settings } = parts;
+  const { host, port, signIn, sessionMinutes, idleMinutes, metricsTokenFile = null } = config.dashboard;
   const { dataFolder } = config.gateway;
   const tls = pageTlsOf(config);
   const webFolder = pagesFolder(PROJECT_ROOT);
-  const options = { host, port, tls, signIn, sessionMinutes, metricsTokenFile, dataFolder, webFolder };
+  const options = { host, port, tls, signIn, sessionMinutes, idleMinutes, metricsTokenFile, dataFolder, webFolder };
   const { source, perform, setFault } = gateway;
+  const served = { clock, source, perform, setFault, settings, random: randomBytes, operations: meter.view };
   return startWithRetries({
     clock,
     start: () =>
-      startDashboard(options, { clock, source, perform, setFault, random: randomBytes, operations: meter.view }).catch(
-        (error: unknown) => {
-          // A page that fails in a way nobody thought of must not take the watching with it.
-          const reason = error instanceof Error ? error.message : String(error);
-          return fail(fault("page-failed", { host, port, reason }));
-        },
-      ),
+      startDashboard(options, served).catch((error: unknown) => {
+        // A page that fails in a way nobody thought of must not take the watching with it.
+        const reason = error instanceof Error ? error.message : String(error);
+        return fail(fault("page-failed", { host, port, reason }));
+      }),
     tell: (reason) => {
       gateway.setFault("page", reason);
       if (reason !== null) tellFault(reason, io);

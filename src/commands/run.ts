@@ -3,6 +3,7 @@ import { parseArgs } from "node:util";
 import { type ConfigProblem, loadConfig } from "../../config/schema.ts";
 import { createSystemClock } from "../clock.ts";
 import { ERRORS } from "../core/errors.ts";
+import { putBack } from "../gateway/config-file.ts";
 import { SUPERVISOR_LIMITS, superviseGateway } from "../supervisor/supervisor.ts";
 import type { SupervisorEvent } from "../supervisor/supervisor-event.ts";
 import type { Command, CommandIo } from "./command.ts";
@@ -56,6 +57,7 @@ export async function runSupervised(options: {
       sounderCommand: options.sounderCommand,
       env: { ...process.env, ...MALLOC_ENVIRONMENT },
       limits: SUPERVISOR_LIMITS,
+      putBack: (previousConfig) => putBack(options.configFile, previousConfig, createSystemClock().wall()),
     },
     {
       clock: createSystemClock(),

@@ -2,7 +2,7 @@ import { type AccessDeed, type Act, type BedsideDeed, type Deed, isAccessDeed, t
 import { QUANTITIES, type Text } from "./quantities.ts";
 
 /** Roles as a person reads them. */
-const ROLE_TEXTS: Readonly<Record<Role, Text>> = {
+export const ROLE_TEXTS: Readonly<Record<Role, Text>> = {
   nurse: { en: "nurse", zh: "护士" },
   engineer: { en: "engineer", zh: "工程师" },
   auditor: { en: "auditor", zh: "审计员" },
@@ -124,6 +124,12 @@ function accessText(deed: AccessDeed): Text {
       return both(`added the device account ${deed.account}`, `添加设备账户 ${deed.account}`);
     case "device-account-removed":
       return both(`removed the device account ${deed.account}`, `删除设备账户 ${deed.account}`);
+    case "settings-changed": {
+      const [before, after] = [deed.before.slice(0, 12), deed.after.slice(0, 12)];
+      return both(`changed the configuration (${before} to ${after})`, `更改配置（${before} 改为 ${after}）`);
+    }
+    case "restart-asked":
+      return both("restarted the gateway", "重启网关");
   }
 }
 
@@ -158,6 +164,44 @@ export function actText(act: Act): string {
   const line = `${new Date(act.atMs).toISOString()} #${act.seq} ${act.by} (${who}): ${en} · ${zh}`;
   // One act is one line, whatever was written in it.
   return line.replaceAll(/\p{Cc}+/gu, " ");
+}
+
+/** Every kind of act by its name. */
+// biome-ignore format: one row a line, so that it reads as the table it is.
+export const DEED_NAMES: Readonly<Record<Deed["kind"], Text>> = {
+  "admit": { en: "admission", zh: "入床" },
+  "discharge": { en: "discharge", zh: "出床" },
+  "transfer": { en: "transfer", zh: "转床" },
+  "merge": { en: "merge of numbers", zh: "编号合并" },
+  "correct-patient": { en: "correction of a name", zh: "更正显示名" },
+  "assign": { en: "assignment of a device", zh: "分配设备" },
+  "release": { en: "release of a device", zh: "解除设备分配" },
+  "confirm-assignment": { en: "confirmation of an assignment", zh: "确认设备归属" },
+  "set-limit": { en: "limit", zh: "设置限值" },
+  "reset-limit": { en: "limit given back", zh: "恢复限值" },
+  "acknowledge": { en: "acknowledgement", zh: "确认报警" },
+  "verdict": { en: "verdict on an alert", zh: "评价报警" },
+  "note": { en: "note", zh: "备注" },
+  "enter-consciousness": { en: "consciousness", zh: "录入意识" },
+  "enter-oxygen": { en: "oxygen", zh: "录入吸氧" },
+  "adopt": { en: "adoption of a device", zh: "接入设备" },
+  "forget-device": { en: "adopted device forgotten", zh: "移除接入的设备" },
+  "set-profile": { en: "patient's profile", zh: "患者设定" },
+  "sign-in": { en: "sign-in", zh: "登录" },
+  "sign-out": { en: "sign-out", zh: "退出" },
+  "sign-in-refused": { en: "refused sign-in", zh: "登录被拒" },
+  "account-added": { en: "account added", zh: "添加账户" },
+  "account-changed": { en: "account changed", zh: "更改账户" },
+  "account-removed": { en: "account removed", zh: "删除账户" },
+  "device-account-added": { en: "device account added", zh: "添加设备账户" },
+  "device-account-removed": { en: "device account removed", zh: "删除设备账户" },
+  "settings-changed": { en: "configuration", zh: "更改配置" },
+  "restart-asked": { en: "restart", zh: "重启网关" },
+};
+
+/** Whether a text names a kind of act. */
+export function isDeedKind(text: string): text is Deed["kind"] {
+  return Object.hasOwn(DEED_NAMES, text);
 }
 
 function both(en: string, zh: string): Text {

@@ -106,7 +106,10 @@ export type AccessDeed =
   | { readonly kind: "account-removed"; readonly account: string }
   /** An account of the embedded broker. */
   | { readonly kind: "device-account-added"; readonly account: string }
-  | { readonly kind: "device-account-removed"; readonly account: string };
+  | { readonly kind: "device-account-removed"; readonly account: string }
+  /** The configuration was written; SHA-256 of the text before and after, hexadecimal. It is in effect from the next start on. */
+  | { readonly kind: "settings-changed"; readonly before: string; readonly after: string }
+  | { readonly kind: "restart-asked" };
 
 const ACCESS_KINDS: Readonly<Record<AccessDeed["kind"], true>> = {
   "sign-in": true,
@@ -117,6 +120,8 @@ const ACCESS_KINDS: Readonly<Record<AccessDeed["kind"], true>> = {
   "account-removed": true,
   "device-account-added": true,
   "device-account-removed": true,
+  "settings-changed": true,
+  "restart-asked": true,
 };
 
 /** Whether a deed is about who came in and who may, and changes nothing at the bedside. */

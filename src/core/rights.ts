@@ -27,6 +27,7 @@ export const ROUTE_RIGHTS: Readonly<Record<string, "anyone" | readonly Role[]>> 
   "GET /api/limits": STAFF,
   "GET /api/notes": ["nurse", "auditor", "administrator"],
   "GET /api/audit": ["auditor", "administrator"],
+  "GET /api/records": ["auditor", "administrator"],
   "GET /api/users": ["auditor", "administrator"],
   "POST /api/users/add": ["administrator"],
   "POST /api/users/password": ["administrator"],
@@ -41,7 +42,12 @@ export const ROUTE_RIGHTS: Readonly<Record<string, "anyone" | readonly Role[]>> 
   "GET /api/events": EVERYBODY,
   "GET /api/scores": EVERYBODY,
   "GET /api/quality": STAFF,
+  "GET /api/settings": WITH_THE_EQUIPMENT,
+  "POST /api/settings/check": WITH_THE_EQUIPMENT,
+  "POST /api/settings/save": WITH_THE_EQUIPMENT,
+  "POST /api/settings/restart": WITH_THE_EQUIPMENT,
   "POST /api/acts": STAFF,
+  "POST /api/active": EVERYBODY,
 };
 
 /** Who may do what through a page. */

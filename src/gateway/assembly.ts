@@ -20,6 +20,7 @@ import { lastHashOf } from "../verify/act-chain.ts";
 import { WATCH_DEFAULTS } from "../watch/options.ts";
 import type { ScoreModel } from "../watch/score-model.ts";
 import { createWatch, type Watch } from "../watch/watch.ts";
+import { createActBook } from "./act-book.ts";
 import { adoptionProblem } from "./adoption.ts";
 import { type AlertDesk, createAlertDesk } from "./alert-desk.ts";
 import { type AssignmentHistory, createAssignmentHistory } from "./assignment-history.ts";
@@ -195,6 +196,7 @@ function sourceOf(
       const records = await journal.read({ ...query, kinds: ["act"] });
       return records.filter((record) => record.kind === "act");
     },
+    records: createActBook({ clock, journal }).records,
     notes: (patient) => door.plant().patients.get(patient)?.notes ?? [],
     wardLimits: () => wardLimits(plan),
     strip: async (alertId) => stripView(await journal.strip(alertId)),

@@ -39,6 +39,10 @@ export interface LifeEnd {
   readonly exitCode: number;
   /** True where the gateway said that only a person can mend why it does not start. */
   readonly refused: boolean;
+  /** Whether it ever called itself ready. */
+  readonly wasReady: boolean;
+  /** Where a person asked for another start: the file with the configuration of before, or null where it is the same. */
+  readonly restart: { readonly previousConfig: string | null } | null;
 }
 
 const SIGNAL_EXIT_CODES: Readonly<Record<string, number>> = {
@@ -77,6 +81,7 @@ export class GatewayLife {
   #stalled = false;
   #asked = false;
   #refused = false;
+  #restart: LifeEnd["restart"] = null;
   #reason: string | null = null;
 
   constructor(options: LifeOptions, parts: { readonly clock: Clock; readonly listener: LifeListener }) {
@@ -120,7 +125,7 @@ export class GatewayLife {
         break;
       case "heartbeat":
         this.#heardAt = this.#clock.monotonic();
-        if (!this.#stalled && !this.#asked) this.#listener.onHeartbeat();
+        if (!this.#stalled && !this.#isEnding()) this.#listener.onHeartbeat();
         break;
       case "sound":
         this.#listener.onSound(message);
@@ -129,6 +134,10 @@ export class GatewayLife {
         this.#refused = !this.#isReady;
         break;
       case "stopping":
+        this.#killAfter(this.#options.limits.stopMsMax);
+        break;
+      case "restarting":
+        this.#restart = { previousConfig: message.previousConfig };
         this.#killAfter(this.#options.limits.stopMsMax);
         break;
       case "crashed":
@@ -155,13 +164,18 @@ export class GatewayLife {
     const silentMs = this.#clock.monotonic() - (this.#isReady ? this.#heardAt : this.#startedAt);
     const silentMsMax = (this.#isReady ? heartbeatSilenceMsMax : readyMsMax) - 2 * this.#checkPeriodMs();
     this.#silentChecksCount = silentMs > silentMsMax ? this.#silentChecksCount + 1 : 0;
-    if (this.#silentChecksCount < 2 || this.#stalled || this.#asked) return;
+    if (this.#silentChecksCount < 2 || this.#stalled || this.#isEnding()) return;
     this.#stalled = true;
     const pid = this.#child.pid ?? 0;
     this.#listener.report({ kind: "gateway-stalled", pid, silentMs: Math.round(silentMs), wasReady: this.#isReady });
     this.#listener.onStalled();
     this.#child.kill("SIGINT");
     this.#killAfter(this.#options.limits.graceMs);
+  }
+
+  /** On its way to an end that was wished for, which has a bound of its own. */
+  #isEnding(): boolean {
+    return this.#asked || this.#restart !== null;
   }
 
   #checkPeriodMs(): number {
@@ -181,7 +195,8 @@ export class GatewayLife {
     return new Promise((resolve) => {
       const finish = (exitCode: number) => {
         for (const timer of this.#timers) timer.stop();
-        resolve({ because: this.#stalled ? "stalled" : "crashed", exitCode, refused: this.#refused });
+        const because = this.#restart !== null ? "asked" : this.#stalled ? "stalled" : "crashed";
+        resolve({ because, exitCode, refused: this.#refused, wasReady: this.#isReady, restart: this.#restart });
       };
       this.#child.on("error", (error) => {
         if (this.#child.pid !== undefined) return;

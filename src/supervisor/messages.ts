@@ -4,7 +4,7 @@ import type { ProgramTrouble } from "./short-program.ts";
 
 /** Environment variables by which the supervisor tells the gateway why it was started. */
 export const SUPERVISOR_VARIABLES = {
-  /** Set to `stalled` or `crashed` on every start that is a restart. */
+  /** Set to the `RestartReason` on every start that is a restart. */
   restartedBecause: "VIGIL_RESTARTED_BECAUSE",
   /** Set to `1` when the gateway is to start with limits and alerts only. A person may set it as well. */
   safeMode: "VIGIL_SAFE_MODE",
@@ -22,6 +22,11 @@ export type GatewayMessage =
   | { readonly kind: "refused" }
   /** The gateway is on its way to a clean end. */
   | { readonly kind: "stopping" }
+  /**
+   * The gateway is on its way to a clean end because a person asked for another start, with the configuration as it lies there now.
+   * `previousConfig` names a file with the configuration of before, which is put back if the next start does not come about; null: it is the same.
+   */
+  | { readonly kind: "restarting"; readonly previousConfig: string | null }
   /** An invariant broke; the process ends now. `reason` holds no patient's data. */
   | { readonly kind: "crashed"; readonly reason: string };
 
@@ -46,6 +51,11 @@ export function parseGatewayMessage(message: unknown): Result<GatewayMessage, Me
     case "refused":
     case "stopping":
       return succeed({ kind: fields["kind"] });
+    case "restarting": {
+      const { previousConfig } = fields;
+      const isFile = previousConfig === null || typeof previousConfig === "string";
+      return isFile ? succeed({ kind: "restarting", previousConfig }) : refuse(message);
+    }
     case "heartbeat":
       return typeof fields["atMs"] === "number" ? succeed({ kind: "heartbeat", atMs: fields["atMs"] }) : refuse(message);
     case "sound":

@@ -1,8 +1,11 @@
 import type { Priority } from "../core/alert.ts";
 import type { ProgramTrouble } from "./short-program.ts";
 
-/** Why the gateway was started again. */
-export type RestartReason = "stalled" | "crashed";
+/**
+ * Why the gateway was started again: it did not answer, it ended by itself, a person asked for it, or it did not start with the settings
+ * that a person had changed, so that those of before were put back.
+ */
+export type RestartReason = "stalled" | "crashed" | "asked" | "settings-failed";
 
 /** What a sound is for: the gateway itself, or an alert of this priority. */
 export type SoundReason = "gateway-not-answering" | Priority;
@@ -30,6 +33,8 @@ export type SupervisorEvent =
   | { readonly kind: "restart-planned"; readonly because: RestartReason; readonly delayMs: number; readonly crashesCount: number }
   /** From now on the gateway is started with limits and alerts only, until a person restarts the supervisor. */
   | { readonly kind: "safe-mode"; readonly crashesCount: number }
+  /** The gateway did not start with changed settings; the file of before is in its place again, or why it could not be put there. */
+  | { readonly kind: "settings-put-back"; readonly previousConfig: string; readonly trouble: string | null }
   | { readonly kind: "message-refused"; readonly given: string }
   | { readonly kind: "sound-started"; readonly by: "command" | "terminal-bell"; readonly why: SoundReason }
   | { readonly kind: "sounder-failed"; readonly why: ProgramTrouble; readonly detail: string }

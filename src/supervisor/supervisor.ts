@@ -48,6 +48,11 @@ export interface SupervisorOptions {
   /** The supervisor's own environment. systemd's variables are kept from the gateway; `VIGIL_SAFE_MODE=1` starts in safe mode. */
   readonly env: NodeJS.ProcessEnv;
   readonly limits: SupervisorLimits;
+  /**
+   * Puts a configuration of before back in its place, after the gateway did not start with the one that a person had changed; returns what
+   * went wrong, or null. Left out: the gateway is started with what is there.
+   */
+  readonly putBack?: (previousConfig: string) => Promise<string | null>;
 }
 
 /** What the supervisor needs of its caller. */
@@ -60,7 +65,8 @@ export interface SupervisorParts {
 
 /**
  * Runs the gateway as a child process for as long as nobody asks to stop: hears its heartbeats, sounds and restarts it when they stay
- * away, restarts it when it ends unasked, and starts it in safe mode after three such ends in five minutes. Never rejects.
+ * away, restarts it when it ends unasked, and starts it in safe mode after three such ends in five minutes. A gateway that ends to be started
+ * anew with other settings, and does not get ready with them, is started with those of before. Never rejects.
  *
  * @returns  The exit code for this process: the gateway's own after `stop`, 0 when it was between two lives, or the code of a gateway
  *           that refused its very first start (`refused`), because restarting would only hide that from the person who is there.
@@ -100,13 +106,24 @@ class Supervision {
     stop.addEventListener("abort", onStop, { once: true });
     let because: RestartReason | null = null;
     let exitCode = 0;
+    /** The configuration of before, while nobody knows yet whether the gateway starts with the one that is there. */
+    let previousConfig: string | null = null;
     while (!stop.aborted) {
       const end = await this.#live(because);
       exitCode = end.exitCode;
       if (stop.aborted || (end.refused && !this.#everReady)) break;
-      because = end.because;
       exitCode = 0;
-      await this.#mourn(because);
+      because = end.because;
+      if (end.wasReady) previousConfig = null;
+      if (end.restart !== null) {
+        ({ previousConfig } = end.restart);
+      } else if (previousConfig !== null) {
+        because = "settings-failed";
+        await this.#putBack(previousConfig);
+        previousConfig = null;
+      } else {
+        await this.#mourn(because);
+      }
     }
     stop.removeEventListener("abort", onStop);
     await this.#sounder.close();
@@ -114,16 +131,23 @@ class Supervision {
     return exitCode;
   }
 
+  /** Nobody is watched: the sounder starts, and the next start is at once. */
+  async #putBack(previousConfig: string): Promise<void> {
+    this.#loseAnswer();
+    const trouble = (await this.#options.putBack?.(previousConfig)) ?? null;
+    this.#report({ kind: "settings-put-back", previousConfig, trouble });
+  }
+
   async #live(because: RestartReason | null): Promise<LifeEnd> {
     const { command, env, limits } = this.#options;
     const { clock } = this.#parts;
-    this.#systemd.status(because === null ? "starting" : `restarting, the gateway ${because}`);
+    this.#systemd.status(because === null ? "starting" : `restarting: ${because}`);
     const lifeOptions = { command, env, because, safeMode: this.#safeMode, limits };
     try {
       this.#life = new GatewayLife(lifeOptions, { clock, listener: this.#listener() });
     } catch (error) {
       this.#report({ kind: "gateway-not-started", detail: String(error) });
-      return { because: "crashed", exitCode: 1, refused: false };
+      return { because: "crashed", exitCode: 1, refused: false, wasReady: false, restart: null };
     }
     if (this.#parts.stop.aborted) this.#life.stop();
     const end = await this.#life.ended;

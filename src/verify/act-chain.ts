@@ -121,7 +121,7 @@ export class ActChain {
   }
 
   finish(): ChainReport {
-    const here = [...this.#seen].sort((one, other) => one - other);
+    const here = this.#received === null ? [] : [...this.#seen].sort((one, other) => one - other);
     const gone = [...(this.#received?.keys() ?? [])].filter((seq) => !this.#seen.has(seq)).sort((one, other) => one - other);
     let passed = 0;
     for (const seq of gone) {

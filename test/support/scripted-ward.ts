@@ -1,10 +1,11 @@
-import type { Deed } from "../../src/core/act.ts";
+import type { Act, Deed } from "../../src/core/act.ts";
 import type { Alert, Priority } from "../../src/core/alert.ts";
 import { type Fault, fault } from "../../src/core/errors.ts";
 import { alertId, bedId, deviceId, patientId, seq, userId } from "../../src/core/ids.ts";
 import type { Origin } from "../../src/core/observation.ts";
 import type { Actor, PerformAct, TrendPoint } from "../../src/core/ports.ts";
 import type { QuantityName } from "../../src/core/quantities.ts";
+import type { ActQuery, ActsView, ChainView } from "../../src/core/records-view.ts";
 import { fail, succeed } from "../../src/core/result.ts";
 import type {
   AnswerView,
@@ -46,6 +47,8 @@ export interface ScriptedWard {
   readonly bedsWatchedForThinWaves: () => readonly string[];
   readonly setStrip: (alert: string, waves: readonly StripWaveView[]) => void;
   readonly bed: (id: string) => BedView;
+  /** What the check of the acts' chain came to; where nothing is said it holds. */
+  readonly setChain: (part: Partial<ChainView>) => void;
   /** What the next act is answered with, once. */
   readonly answerNext: (answer: "refused" | "not-durable" | Fault) => void;
   /** The notes of a patient, oldest first; their bed says nothing of them by itself. */
@@ -71,6 +74,7 @@ export function createScriptedWard(start: { readonly nowMs: () => number; readon
   const trendQueries: TrendQuery[] = [];
   const notes = new Map<string, readonly NoteView[]>();
   const strips = new Map<string, readonly StripWaveView[]>();
+  let chain: Partial<ChainView> = {};
   let nextAnswer: Parameters<ScriptedWard["answerNext"]>[0] | null = null;
   const say = (message: SharedMessage) => {
     for (const listener of [...listeners]) listener(message);
@@ -88,7 +92,7 @@ export function createScriptedWard(start: { readonly nowMs: () => number; readon
     alerts: [...alerts.values()],
   });
   const perform: PerformAct = async (deed, actor) => {
-    if (/^sign-|account-/.test(deed.kind)) {
+    if (/^sign-|account-|^settings-|^restart-/.test(deed.kind)) {
       accessActs.push({ deed, actor });
       return succeed({ seq: seq(2000 + accessActs.length), durable: true });
     }
@@ -136,6 +140,10 @@ export function createScriptedWard(start: { readonly nowMs: () => number; readon
         return bed === undefined ? null : { patientId: id, bedId: bed.bedId };
       },
       acts: async () => [],
+      records: async (query) => {
+        const { chain: whole, ...view } = scriptedRecords(start.nowMs(), query);
+        return { ...view, chain: { ...whole, ...chain } };
+      },
       strip: async (id) => strips.get(id) ?? [],
       devices: devices.source,
       readers: devices.readerSource,
@@ -173,9 +181,58 @@ export function createScriptedWard(start: { readonly nowMs: () => number; readon
       if (found === undefined) throw new Error(`no bed ${id}`);
       return found;
     },
+    setChain: (part) => {
+      chain = part;
+    },
     answerNext: (answer) => {
       nextAnswer = answer;
     },
+  };
+}
+
+/** Forty acts of three people over two days, the newest a minute old; the chain holds. */
+export function scriptedActs(nowMs: number): readonly Act[] {
+  const people = ["nurse.li", "nurse.wang", "engineer.zhao"] as const;
+  return Array.from({ length: 40 }, (_, index): Act => {
+    const by = people[index % 3] ?? people[0];
+    const deed: Deed =
+      index % 3 === 2
+        ? { kind: "sign-in" }
+        : index % 2 === 0
+          ? { kind: "acknowledge", alertId: alertId(`a-${index}`) }
+          : { kind: "note", patientId: patientId("patient-of-bed-1"), text: `Turned at ${index}:00` };
+    const atMs = wallMs(nowMs - 60_000 - (39 - index) * 3_600_000);
+    return {
+      kind: "act",
+      seq: seq(100 + index),
+      atMs,
+      by: userId(by),
+      role: index % 3 === 2 ? "engineer" : "nurse",
+      from: "page",
+      at: "192.168.1.20",
+      deed,
+    };
+  });
+}
+
+function scriptedRecords(nowMs: number, query: ActQuery): ActsView {
+  const all = scriptedActs(nowMs);
+  const fitting = all.filter(
+    ({ atMs, by, deed }) =>
+      atMs >= (query.fromMs ?? 0) &&
+      atMs < (query.toMs ?? Number.POSITIVE_INFINITY) &&
+      [null, String(by)].includes(query.by) &&
+      [null, deed.kind].includes(query.kind),
+  );
+  const below = fitting.filter((act) => act.seq < (query.beforeSeq ?? Number.POSITIVE_INFINITY));
+  const acts = below.slice(-10).reverse();
+  return {
+    acts,
+    count: fitting.length,
+    nextBeforeSeq: below.length > 10 ? (acts.at(-1)?.seq ?? null) : null,
+    people: [...new Set(all.map(({ by }) => String(by)))].sort(),
+    kinds: [...new Set(all.map(({ deed }) => deed.kind))],
+    chain: { complete: true, checkedActs: 40, olderActs: 0, lastSeq: 139, atMs: wallMs(nowMs), breakCount: 0, firstBreak: null },
   };
 }
 

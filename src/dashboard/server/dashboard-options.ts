@@ -3,7 +3,7 @@ import type { Fault } from "../../core/errors.ts";
 import type { OperationsView } from "../../core/operations.ts";
 import type { PerformAct } from "../../core/ports.ts";
 import type { Clock } from "../../core/time.ts";
-import type { DashboardSource } from "./source.ts";
+import type { DashboardSource, SettingsSource } from "./source.ts";
 import type { PageTls } from "./tls/page-certificate.ts";
 
 /** Where and how the page is served. */
@@ -24,6 +24,8 @@ export interface DashboardOptions {
   readonly metricsTokenFile?: string | null;
   /** How long a session of each role lasts at most, in minutes; `sessionHoursMax` where it is left out. */
   readonly sessionMinutes?: Readonly<Record<Role, number>>;
+  /** After how long without use a session of each role ends, in minutes; null or left out: not for that. */
+  readonly idleMinutes?: Readonly<Record<Role, number | null>>;
 }
 
 /** What the page needs of the gateway. */
@@ -35,6 +37,8 @@ export interface DashboardParts {
   readonly random: (bytes: number) => Buffer;
   /** How the gateway's process does, for `/metrics` and `/readyz`; left out: there are none. */
   readonly operations?: () => OperationsView;
+  /** The configuration; left out: the pages do not show it. */
+  readonly settings?: SettingsSource;
   /** Begins a technical alert, or ends it with null; left out: nobody is told of a certificate's trouble. */
   readonly setFault?: (slot: string, reason: Fault | null) => void;
 }

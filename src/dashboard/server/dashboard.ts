@@ -12,7 +12,7 @@ import { openAccounts } from "./accounts.ts";
 import type { DashboardOptions, DashboardParts } from "./dashboard-options.ts";
 import { createLiveStream } from "./live-stream.ts";
 import { createRefusalBook } from "./refusal-book.ts";
-import { hostIsAllowed, isLoopback, postIsOurs, SECURITY_HEADERS } from "./request-guard.ts";
+import { cookieValue, hostIsAllowed, isLoopback, postIsOurs, SECURITY_HEADERS } from "./request-guard.ts";
 import { addActs } from "./routes/acts.ts";
 import { addDevices } from "./routes/devices.ts";
 import { addHistory } from "./routes/history.ts";
@@ -20,7 +20,9 @@ import { addLive } from "./routes/live.ts";
 import { addOperations } from "./routes/operations.ts";
 import { addPast } from "./routes/past.ts";
 import { addReaders } from "./routes/readers.ts";
+import { addRecords } from "./routes/records.ts";
 import { type Room, refuse, signedIn } from "./routes/room.ts";
+import { addSettings } from "./routes/settings.ts";
 import { addSignIn } from "./routes/sign-in.ts";
 import { addUsers } from "./routes/users.ts";
 import { createOneTimeToken, createSignInGate, openSessions } from "./sessions.ts";
@@ -118,6 +120,8 @@ async function openPage(
     addDevices(app, room);
     addReaders(app, room);
     addUsers(app, room, users);
+    addRecords(app, room);
+    addSettings(app, room);
     addOperations(app, room);
     await app.register(fastifyStatic, { root: options.webFolder, index: "index.html", setHeaders: setCaching });
     await app.listen({ host: options.host, port: options.port });
@@ -211,5 +215,9 @@ function refuseByRights(request: FastifyRequest, reply: FastifyReply, room: Room
   const signed = signedIn(request, room);
   if (signed === null) return refuse(reply, 401, fault("signed-out"));
   const may = right !== undefined && (signed.role === null || mayUse(signed.role, right));
-  return may ? undefined : refuse(reply, 403, fault("not-allowed"));
+  if (!may) return refuse(reply, 403, fault("not-allowed"));
+  // What is only read may be asked for by the page itself; what is sent, a person did.
+  const sessionId = cookieValue(request.headers.cookie, room.cookieName());
+  if (request.method === "POST" && sessionId !== null) room.sessions.use(sessionId);
+  return undefined;
 }

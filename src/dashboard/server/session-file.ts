@@ -13,6 +13,14 @@ export interface StoredSession {
   readonly user: UserId;
   /** Wall time of its end: nothing else is common to two lives of the gateway. */
   readonly endsAtMs: number;
+  /** Ends earlier where nobody used it for so long; left out: not for that. */
+  readonly idle?: StoredIdle;
+}
+
+/** After how long without use a session ends, and when that will be if it is not used, in wall time. */
+export interface StoredIdle {
+  readonly idleMs: number;
+  readonly endsAtMs: number;
 }
 
 /** Signs a text for a user with what only `accounts.json` holds; null where there is no such account. */
@@ -60,15 +68,25 @@ async function readEntries(file: string): Promise<readonly unknown[] | "missing"
 
 function sessionOf(entry: unknown, seal: Seal): StoredSession | null {
   if (typeof entry !== "object" || entry === null) return null;
-  const { sessionHash, user, endsAtMs, seal: given } = entry as Readonly<Record<string, unknown>>;
+  const { sessionHash, user, endsAtMs, idle, seal: given } = entry as Readonly<Record<string, unknown>>;
   if (typeof sessionHash !== "string" || typeof user !== "string" || typeof given !== "string") return null;
   if (typeof endsAtMs !== "number" || !Number.isSafeInteger(endsAtMs)) return null;
-  const session = { sessionHash, user: userId(user), endsAtMs };
+  const kept = idle === undefined ? null : idleOf(idle);
+  if (kept === null && idle !== undefined) return null;
+  const session = { sessionHash, user: userId(user), endsAtMs, ...(kept === null ? {} : { idle: kept }) };
   return seal(session.user, sealedText(session)) === given ? session : null;
 }
 
-function sealedText(session: StoredSession): string {
-  return JSON.stringify(["vigil session", session.sessionHash, session.user, session.endsAtMs]);
+function idleOf(idle: unknown): StoredIdle | null {
+  if (typeof idle !== "object" || idle === null) return null;
+  const { idleMs, endsAtMs } = idle as Readonly<Record<string, unknown>>;
+  if (typeof idleMs !== "number" || typeof endsAtMs !== "number") return null;
+  return Number.isSafeInteger(idleMs) && Number.isSafeInteger(endsAtMs) ? { idleMs, endsAtMs } : null;
+}
+
+function sealedText({ sessionHash, user, endsAtMs, idle }: StoredSession): string {
+  const ofIdle = idle === undefined ? [] : [idle.idleMs, idle.endsAtMs];
+  return JSON.stringify(["vigil session", sessionHash, user, endsAtMs, ...ofIdle]);
 }
 
 /** Keeps `sessions.json` as the sessions are. */

@@ -24,8 +24,13 @@ export interface Sessions {
    * Begins a session and returns its id, 256 random bits, base64url. The file follows.
    *
    * @param lifetimeMs  How long it lasts at most; `sessionHoursMax` where it is left out, and never longer.
+   * @param idleMs      After how long without use it ends earlier; null or left out: not for that.
    */
-  readonly begin: (user: UserId, lifetimeMs?: number) => string;
+  readonly begin: (user: UserId, lifetimeMs?: number, idleMs?: number | null) => string;
+  /** Somebody uses a session. The file follows within a minute: a gateway that is cut off may end an unused one so much earlier. */
+  readonly use: (sessionId: string) => void;
+  /** How long a session may be unused, and how much of that is left; null where it does not end for that, or is over. */
+  readonly idleOf: (sessionId: string) => { readonly idleMs: number; readonly leftMs: number } | null;
   /** The user of a session id, or null where it is unknown or over. */
   readonly userOf: (sessionId: string) => UserId | null;
   /** Ends a session at once; resolves when the file no longer holds it, or after five seconds of waiting for the disk. */
@@ -48,6 +53,12 @@ export interface SessionsParts {
 interface Session {
   readonly user: UserId;
   readonly endsAtMonotonicMs: number;
+  /** Null: it does not end for want of use. */
+  readonly idle: { readonly idleMs: number; usedAtMonotonicMs: number } | null;
+}
+
+function isOverAt({ endsAtMonotonicMs, idle }: Session, nowMs: number): boolean {
+  return nowMs >= endsAtMonotonicMs || (idle !== null && nowMs >= idle.usedAtMonotonicMs + idle.idleMs);
 }
 
 /**
@@ -65,6 +76,7 @@ export async function openSessions(file: string, parts: SessionsParts): Promise<
   const sessions = sessionsLeft(read.sessions, clock, lifetimeMs);
   const aheadMs = () => clock.wall() - clock.monotonic();
   let writtenAheadMs = aheadMs();
+  let usedSinceWritten = false;
   const kept = createSessionFile({
     file,
     seal,
@@ -72,11 +84,8 @@ export async function openSessions(file: string, parts: SessionsParts): Promise<
     // Ends are told anew from the monotonic clock with each write, so that a step of wall time is mended by the next one.
     current: () => {
       writtenAheadMs = aheadMs();
-      return [...sessions].map(([sessionHash, { user, endsAtMonotonicMs }]) => ({
-        sessionHash,
-        user,
-        endsAtMs: Math.floor(endsAtMonotonicMs + writtenAheadMs),
-      }));
+      usedSinceWritten = false;
+      return [...sessions].map(([sessionHash, session]) => storedSession(sessionHash, session, writtenAheadMs));
     },
     wall: clock.wall,
   });
@@ -84,9 +93,13 @@ export async function openSessions(file: string, parts: SessionsParts): Promise<
   if (read.refusedSome || sessions.size < read.sessions.length) await kept.save();
   const catchUp = () => {
     const stepped = sessions.size > 0 && Math.abs(aheadMs() - writtenAheadMs) >= steppedMsMin;
-    return stepped || kept.hasFailed() ? kept.save() : kept.settled();
+    return stepped || usedSinceWritten || kept.hasFailed() ? kept.save() : kept.settled();
   };
-  const isOver = ({ endsAtMonotonicMs }: Session) => clock.monotonic() >= endsAtMonotonicMs;
+  const isOver = (session: Session) => isOverAt(session, clock.monotonic());
+  const find = (sessionId: string) => {
+    const session = sessions.get(hashOf(sessionId));
+    return session === undefined || isOver(session) ? null : session;
+  };
   const take = (chosen: (session: Session) => boolean) => {
     const taken = [...sessions].filter(([, session]) => chosen(session));
     for (const [sessionHash] of taken) sessions.delete(sessionHash);
@@ -97,17 +110,26 @@ export async function openSessions(file: string, parts: SessionsParts): Promise<
     void catchUp();
   });
   return {
-    begin: (user, askedMs = lifetimeMs) => {
+    begin: (user, askedMs = lifetimeMs, idleMs = null) => {
       const sessionId = parts.random(tokenBytes).toString("base64url");
       const oldest = sessions.size >= LIMITS.pageSessionsMax.value ? sessions.keys().next().value : undefined;
       if (oldest !== undefined) sessions.delete(oldest);
-      sessions.set(hashOf(sessionId), { user, endsAtMonotonicMs: clock.monotonic() + Math.min(askedMs, lifetimeMs) });
+      const nowMs = clock.monotonic();
+      const idle = idleMs === null ? null : { idleMs, usedAtMonotonicMs: nowMs };
+      sessions.set(hashOf(sessionId), { user, endsAtMonotonicMs: nowMs + Math.min(askedMs, lifetimeMs), idle });
       void kept.save();
       return sessionId;
     },
-    userOf: (sessionId) => {
-      const session = sessions.get(hashOf(sessionId));
-      return session === undefined || isOver(session) ? null : session.user;
+    userOf: (sessionId) => find(sessionId)?.user ?? null,
+    use: (sessionId) => {
+      const idle = find(sessionId)?.idle ?? null;
+      if (idle === null) return;
+      idle.usedAtMonotonicMs = clock.monotonic();
+      usedSinceWritten = true;
+    },
+    idleOf: (sessionId) => {
+      const idle = find(sessionId)?.idle ?? null;
+      return idle === null ? null : { idleMs: idle.idleMs, leftMs: idle.usedAtMonotonicMs + idle.idleMs - clock.monotonic() };
     },
     end: async (sessionId) => {
       if (!sessions.delete(hashOf(sessionId))) return;
@@ -127,12 +149,27 @@ export async function openSessions(file: string, parts: SessionsParts): Promise<
   };
 }
 
+function storedSession(sessionHash: string, { user, endsAtMonotonicMs, idle }: Session, aheadMs: number): StoredSession {
+  const session = { sessionHash, user, endsAtMs: Math.floor(endsAtMonotonicMs + aheadMs) };
+  if (idle === null) return session;
+  const { idleMs, usedAtMonotonicMs } = idle;
+  return { ...session, idle: { idleMs, endsAtMs: Math.floor(usedAtMonotonicMs + idleMs + aheadMs) } };
+}
+
 /** What goes on of the sessions of the last life; one that would end too far ahead was written by a clock that was stepped. */
 function sessionsLeft(stored: readonly StoredSession[], clock: Clock, lifetimeMs: number): Map<string, Session> {
   const sessions = new Map<string, Session>();
-  for (const { sessionHash, user, endsAtMs } of stored) {
+  for (const { sessionHash, user, endsAtMs, idle: kept } of stored) {
     const leftMs = endsAtMs - clock.wall();
-    if (leftMs > 0 && leftMs <= lifetimeMs) sessions.set(sessionHash, { user, endsAtMonotonicMs: clock.monotonic() + leftMs });
+    if (leftMs <= 0 || leftMs > lifetimeMs) continue;
+    const unusedLeftMs = kept === undefined ? null : kept.endsAtMs - clock.wall();
+    if (kept !== undefined && (unusedLeftMs === null || unusedLeftMs <= 0 || unusedLeftMs > kept.idleMs)) continue;
+    const nowMs = clock.monotonic();
+    const idle =
+      kept === undefined || unusedLeftMs === null
+        ? null
+        : { idleMs: kept.idleMs, usedAtMonotonicMs: nowMs + unusedLeftMs - kept.idleMs };
+    sessions.set(sessionHash, { user, endsAtMonotonicMs: nowMs + leftMs, idle });
   }
   return sessions;
 }

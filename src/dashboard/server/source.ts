@@ -1,5 +1,6 @@
 import type { Act, Role } from "../../core/act.ts";
 import type { AdoptPreview, CandidatesView, DeviceDetailView, DevicesView } from "../../core/device-view.ts";
+import type { Fault } from "../../core/errors.ts";
 import type { AlertHistory, PatientEvents, ScoreHistory } from "../../core/history-view.ts";
 import type { AlertId, BedId, DeviceId, PatientId, Seq } from "../../core/ids.ts";
 import type { WardLimitView } from "../../core/limit-levels.ts";
@@ -7,6 +8,9 @@ import type { TrendPoint } from "../../core/ports.ts";
 import type { QualityDay } from "../../core/quality-view.ts";
 import type { QuantityName } from "../../core/quantities.ts";
 import type { ReaderView } from "../../core/reader-view.ts";
+import type { ActQuery, ActsView } from "../../core/records-view.ts";
+import type { Result } from "../../core/result.ts";
+import type { SettingsCheck, SettingsSaved, SettingsView } from "../../core/settings-view.ts";
 import type { NoteView, PictureView, StreamMessage, StripWaveView, ThinWaveView, WaveView } from "../../core/stream.ts";
 import type { WallMs } from "../../core/time.ts";
 
@@ -69,6 +73,17 @@ export interface QualitySource {
   readonly between: (window: TimeAsked) => Promise<QualityDay>;
 }
 
+/** The configuration, for those who may see and change it. None of them throws. */
+export interface SettingsSource {
+  readonly view: () => Promise<Omit<SettingsView, "certificate">>;
+  /** Checks a text and writes nothing. */
+  readonly check: (text: string) => Promise<SettingsCheck>;
+  /** Writes a text that has no problems in the file's place. @param baseHash  Of the text that was changed. */
+  readonly save: (text: string, baseHash: string) => Promise<Result<SettingsSaved, Fault>>;
+  /** Has the gateway end in good order and start anew; resolves when that is on its way. */
+  readonly restart: () => Promise<Result<void, Fault>>;
+}
+
 /**
  * Where the pages get what they show. The gateway implements it; the dashboard only reads.
  *
@@ -93,6 +108,8 @@ export interface DashboardSource {
   readonly whereIs: (patientId: PatientId) => Whereabouts | null;
   /** Acts with numbers over `afterSeq`, oldest first, at most `limit`; may reject as `trend` does. */
   readonly acts: (query: { readonly afterSeq: Seq; readonly limit: number }) => Promise<readonly Act[]>;
+  /** Who did what: acts by day, person and kind, newest first, with what the check of their chain came to. May reject as `trend` does. */
+  readonly records: (query: ActQuery) => Promise<ActsView>;
   /** The newest notes about a patient who is here, oldest first; empty where there are none. */
   readonly notes: (patientId: PatientId) => readonly NoteView[];
   /** The limits that hold where nobody set others for a patient. */

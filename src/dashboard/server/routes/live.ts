@@ -50,7 +50,7 @@ export function addLive(app: FastifyInstance, room: Room): void {
 
 /**
  * The beds of the wall whose waves are asked for: none, with `waves=all` every bed that whoever asks may see, with `waves=ward&ward=NAME` those
- * of one ward. Null where these are more than `pageThinBedsMax`, or something else is asked for.
+ * of one ward; none where these are more than `pageThinBedsMax`: a wall goes on without waves. Null where something else is asked for.
  */
 function thinBedsAsked(request: FastifyRequest, room: Room): readonly BedId[] | null {
   const asked = queryText(request, "waves");
@@ -62,5 +62,5 @@ function thinBedsAsked(request: FastifyRequest, room: Room): readonly BedId[] | 
   const beds = room.parts.source
     .picture()
     .beds.filter((bed) => (signed.familyOf === null || bed.bedId === here) && (asked === "all" || bed.ward === ward));
-  return beds.length > LIMITS.pageThinBedsMax.value ? null : beds.map((bed) => bed.bedId);
+  return beds.length > LIMITS.pageThinBedsMax.value ? [] : beds.map((bed) => bed.bedId);
 }

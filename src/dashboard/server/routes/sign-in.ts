@@ -13,8 +13,10 @@ async function beginSession(request: FastifyRequest, reply: FastifyReply, room: 
   const former = cookieValue(request.headers.cookie, room.cookieName());
   if (former !== null) await room.sessions.end(former);
   const minutesMax = LIMITS.sessionHoursMax.value * 60;
-  const minutes = room.options.sessionMinutes?.[account.fromBeforeRoles ? "nurse" : account.role] ?? minutesMax;
-  const sessionId = room.sessions.begin(userId(name), minutes * 60_000);
+  const role = account.fromBeforeRoles ? "nurse" : account.role;
+  const minutes = room.options.sessionMinutes?.[role] ?? minutesMax;
+  const idleMinutes = room.options.idleMinutes?.[role] ?? null;
+  const sessionId = room.sessions.begin(userId(name), minutes * 60_000, idleMinutes === null ? null : idleMinutes * 60_000);
   room.tell({ kind: "sign-in" }, { userId: name, role: account.role, at: request.ip });
   const cookie = `${room.cookieName()}=${sessionId}; ${cookieMarks(room)}; Max-Age=${Math.min(minutes, minutesMax) * 60}`;
   return reply.header("set-cookie", cookie).send({ ok: true, user: name, role: account.role });
@@ -33,8 +35,14 @@ export function addSignIn(app: FastifyInstance, room: Room): void {
     const signed = signedIn(request, room);
     const firstAccountNeeded = room.options.signIn && room.accounts.count() === 0;
     const who = { user: signed?.user ?? null, role: signed?.role ?? null, familyOf: signed?.familyOf ?? null };
-    return reply.send({ ok: true, ...who, signIn: room.options.signIn, firstAccountNeeded });
+    const sessionId = cookieValue(request.headers.cookie, room.cookieName());
+    // Asking does not count as use: a page may ask by itself.
+    const idle = sessionId === null || !room.options.signIn ? null : room.sessions.idleOf(sessionId);
+    return reply.send({ ok: true, ...who, signIn: room.options.signIn, firstAccountNeeded, idle });
   });
+
+  // Whoever sees the page uses it; that a POST was made is what counts (`guard` in dashboard.ts).
+  app.post("/api/active", (_request, reply) => reply.send({ ok: true }));
 
   app.post("/api/first-account", async (request, reply) => {
     const token = textField(request.body, "token");
