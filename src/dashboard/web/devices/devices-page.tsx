@@ -6,7 +6,6 @@ import { OriginTag } from "../bed/origin.tsx";
 import { may, maySee } from "../state/may.ts";
 import type { PageState, PageView } from "../state/page-state.ts";
 import { useAsked } from "../state/use-asked.ts";
-import { refusalWords } from "../words/refusal.ts";
 import { isTextKey, type Language, say } from "../words/texts.ts";
 import { batteryText, bedText, faultWords, heardText, linkText, patientText, placeText, signalText } from "./device-words.ts";
 import { askCandidates, askDevices } from "./devices-door.ts";
