@@ -254,7 +254,9 @@ describe.skipIf(!chromiumIsThere)("the page in Chromium", () => {
     expect(await text(page, "[data-part=hospital]")).toContain("NOT CONNECTED · 5120 waiting");
     expect(await text(page, "[data-device=monitor-2]")).toMatch(/DISCONNECTED\s+heard 2 min ago/);
     expect(await text(page, ".unassigned")).toContain("Devices without a patient");
-    await page.selectOption(".unassigned select", "patient-of-bed-2");
+    await page.click(".unassigned button");
+    await page.selectOption("dialog [name=patientId]", "patient-of-bed-2");
+    await page.click("dialog [type=submit]");
     await expect
       .poll(() => ward.acts.map((act) => act.deed))
       .toEqual([{ kind: "assign", deviceId: "monitor-9", patientId: "patient-of-bed-2" }]);

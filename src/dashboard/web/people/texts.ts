@@ -16,7 +16,7 @@ export const PEOPLE_TEXTS = {
   "because.device-on-another": { en: "This device is on another patient now.", zh: "该设备现用于其他患者。" },
   "because.same-patient": { en: "These are the same number.", zh: "两个编号相同。" },
   "because.demonstration-differs": { en: "One of the two is a demonstration and the other a real patient: they cannot be one person.", zh: "其中一个是演示患者，另一个是真实患者，不能合并。" },
-  "because.impossible-limit": { en: "A limit must be possible: {possible}.", zh: "限值必须在可能范围内：{possible}。" },
+  "because.impossible-limit": { en: "A limit must be a value that can occur.", zh: "限值必须是可能出现的数值。" },
   "because.expiry-past": { en: "This time is over. Choose a later one.", zh: "该时间已过，请选择更晚的时间。" },
   "because.expiry-far": { en: "A limit for a time may hold {hoursMax} hours at most. Choose an earlier time, or no end.", zh: "临时限值最多 {hoursMax} 小时。请选择更早的时间，或选择不限时。" },
   "because.no-limit-set": { en: "The ward's own limit holds already.", zh: "已是病区限值。" },
