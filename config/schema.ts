@@ -26,6 +26,12 @@ const sessionMinutes = z
   .min(1)
   .max(LIMITS.sessionHoursMax.value * 60)
   .describe("Minutes from signing in to signing out. | 从登录到自动退出的分钟数。");
+const idleMinutes = z
+  .int()
+  .min(5)
+  .max(1440)
+  .nullable()
+  .describe("Minutes without use; null: it stays signed in. | 无人使用的分钟数；null：不因此退出。");
 const quantity = z.enum(QUANTITY_NAMES as [string, ...string[]]);
 const driverId = z
   .enum(DRIVERS.map((driver) => driver.id) as [string, ...string[]])
@@ -508,6 +514,18 @@ export const configSchema = z
           .prefault({})
           .describe(
             "How long each role stays signed in; a display on the wall signs in as a nurse. | 各角色登录后保持多久；墙上的显示屏以护士身份登录。",
+          ),
+        idleMinutes: z
+          .strictObject({
+            nurse: idleMinutes.default(null),
+            engineer: idleMinutes.default(30),
+            auditor: idleMinutes.default(30),
+            administrator: idleMinutes.default(30),
+            family: idleMinutes.default(null),
+          })
+          .prefault({})
+          .describe(
+            "After how long without keys, mouse or touch each role is signed out, after a warning of a minute. A display on the wall is used by nobody: leave its role at null. | 各角色多久无键盘、鼠标、触摸操作后自动退出（提前一分钟提示）。墙上的显示屏无人操作：其角色请保持 null。",
           ),
         metricsTokenFile: filePath
           .optional()

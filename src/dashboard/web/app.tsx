@@ -7,6 +7,7 @@ import { DevicePage } from "./devices/device-page.tsx";
 import { DevicesPage } from "./devices/devices-page.tsx";
 import { Dialogs } from "./frame/dialogs.tsx";
 import { Banners, GatewayStrip, TopBar } from "./frame/frame.tsx";
+import { IdleWarning } from "./frame/idle-warning.tsx";
 import { listenToKeys } from "./frame/keyboard.ts";
 import { SignIn } from "./frame/sign-in.tsx";
 import { UsersPage } from "./people/users-page.tsx";
@@ -28,6 +29,7 @@ export function App({ state }: { readonly state: PageState }) {
     <div class={view.feed.stale ? "page page--stale" : "page"}>
       <TopBar state={state} view={view} />
       <Banners state={state} view={view} />
+      <IdleWarning view={view} />
       <div class="page__content">
         <Screen state={state} view={view} />
       </div>

@@ -5,6 +5,7 @@ import { isWaveformName, type QuantityName, type Text } from "../../../core/quan
 import { fail, type Result, succeed } from "../../../core/result.ts";
 import { ROLES } from "../../../core/rights.ts";
 import type { StripWaveView } from "../../../core/stream.ts";
+import type { Idle } from "./idle-watch.ts";
 
 /** Who is signed in here, and what the gateway wants first. */
 export interface Session {
@@ -14,6 +15,8 @@ export interface Session {
   /** False where this gateway lets everybody in. */
   readonly signIn: boolean;
   readonly firstAccountNeeded: boolean;
+  /** How long it may be unused; null where it does not end for that. */
+  readonly idle: Idle | null;
 }
 
 /** Why a request brought nothing: the gateway's own texts with its code and facts, or null where it did not answer. */
@@ -33,6 +36,8 @@ export interface GatewayDoor {
   readonly signIn: (name: string, password: string) => Promise<Result<void, Refusal>>;
   readonly makeFirstAccount: (token: string, name: string, password: string) => Promise<Result<void, Refusal>>;
   readonly signOut: () => Promise<Result<void, Refusal>>;
+  /** Somebody uses this page. */
+  readonly tellUse: () => Promise<Result<void, Refusal>>;
   readonly act: (deed: Deed) => Promise<Result<{ readonly durable: boolean }, Refusal>>;
   readonly trend: (query: {
     readonly patientId: string;
@@ -50,17 +55,19 @@ export function createGatewayDoor(): GatewayDoor {
     session: async () => {
       const answer = await ask("api/session");
       if (!answer.ok) return answer;
-      const { user, role, signIn, firstAccountNeeded } = answer.value;
+      const { user, role, signIn, firstAccountNeeded, idle } = answer.value;
       return succeed({
         user: typeof user === "string" ? user : null,
         role: ROLES.find((known) => known === role) ?? null,
         signIn: signIn === true,
         firstAccountNeeded: firstAccountNeeded === true,
+        idle: isIdle(idle) ? idle : null,
       });
     },
     signIn: (name, password) => post("api/sign-in", { name, password }),
     makeFirstAccount: (token, name, password) => post("api/first-account", { token, name, password }),
     signOut: () => post("api/sign-out", {}),
+    tellUse: () => post("api/active", {}),
     act: async (deed) => {
       const answer = await ask("api/acts", deed);
       return answer.ok ? succeed({ durable: answer.value["durable"] === true }) : answer;
@@ -125,6 +132,10 @@ function isErrorCode(code: string): code is ErrorCode {
 /** Whether a value of an answer has fields. */
 export function isFields(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null;
+}
+
+function isIdle(idle: unknown): idle is Idle {
+  return isFields(idle) && typeof idle["idleMs"] === "number" && typeof idle["leftMs"] === "number";
 }
 
 function isTrendPoint(point: unknown): point is TrendPoint {

@@ -9,6 +9,7 @@ import { firstLanguage, type Language, say } from "../words/texts.ts";
 import type { PeopleDialog } from "../people/people-dialog.ts";
 import { type RefusalWords, refusalWords } from "../words/refusal.ts";
 import type { GatewayDoor, Refusal, Session } from "./gateway-door.ts";
+import { IdleWatch } from "./idle-watch.ts";
 import { type FeedState, LiveFeed } from "./live-feed.ts";
 import { type Place, placeOf } from "./place.ts";
 import { applyMessage } from "./ward.ts";
@@ -36,6 +37,8 @@ export interface PageView {
   readonly nowMs: number;
   readonly sound: SoundState;
   readonly dialog: "none" | "sound-test" | "keys" | PeopleDialog;
+  /** In so many seconds the session ends, because nobody uses it; null: it does not yet. */
+  readonly signOutInSeconds: number | null;
   readonly notice: { readonly text: string; readonly bad: boolean } | null;
 }
 
@@ -53,6 +56,7 @@ export class PageState {
   readonly #random: () => number;
   readonly #listeners = new Set<() => void>();
   readonly #waves = new Map<string, LiveWave>();
+  readonly #idle: IdleWatch;
   #feed: LiveFeed | null = null;
   #gatewayAheadMs = 0;
   #noticeTimer: Timer | null = null;
@@ -80,9 +84,20 @@ export class PageState {
       nowMs: parts.clock.wall(),
       sound: { kind: "blocked" },
       dialog: "none",
+      signOutInSeconds: null,
       notice: null,
     };
     this.sounder = createSounder(parts.clock, () => this.#takeSound());
+    this.#idle = new IdleWatch({
+      clock: parts.clock,
+      ask: async () => {
+        const answer = await this.door.session();
+        return answer.ok ? answer.value.idle : undefined;
+      },
+      tell: async () => (await this.door.tellUse()).ok,
+      onWarning: (signOutInSeconds) => this.#change({ signOutInSeconds }),
+      onOver: () => void this.#askSession(),
+    });
   }
 
   /** Everything the pages show now. */
@@ -104,6 +119,7 @@ export class PageState {
       this.#change({ place });
       this.#feed?.watch(this.#bedWatched());
     });
+    listenToUse(() => this.#idle.used());
     document.addEventListener("visibilitychange", () => this.#feed?.look());
     addEventListener("online", () => this.#feed?.look());
     addEventListener("pageshow", () => this.#feed?.look());
@@ -132,6 +148,7 @@ export class PageState {
     const ended = await this.door.signOut();
     if (!ended.ok) return this.tell(say(this.#view.language, "notDone"), true);
     this.#stopFeed();
+    this.#idle.take(null);
     const session = this.#view.session === null ? null : { ...this.#view.session, user: null };
     this.#change({ session, ward: null, sessionLost: false });
   }
@@ -259,6 +276,7 @@ export class PageState {
     const signedIn = session.user !== null;
     const lost = !signedIn && (this.#view.session?.user != null || this.#view.sessionLost);
     if (!signedIn) this.#stopFeed();
+    this.#idle.take(session.idle);
     this.#change({ session, sessionKnown: true, sessionLost: lost, ...(signedIn ? {} : { ward: null }) });
     if (signedIn && this.#feed === null) {
       const listener = {
@@ -297,6 +315,12 @@ export class PageState {
 function waveOrder(wave: LiveWave): number {
   const order = ["ecgLeadI", "ecgLeadII", "ecgUnknownLead", "plethysmogram", "arterialPressure", "bloodPressure2", "respiration"];
   return order.indexOf(wave.latest.waveform);
+}
+
+/** Calls back for each key, move, touch and turn of the wheel on the page. */
+function listenToUse(used: () => void): void {
+  for (const kind of ["pointerdown", "pointermove", "keydown", "wheel", "touchstart"])
+    addEventListener(kind, used, { capture: true, passive: true });
 }
 
 /** A browser may forbid storage; then the choice lasts as long as the page. */

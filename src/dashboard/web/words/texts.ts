@@ -1,5 +1,6 @@
 import type { Text } from "../../../core/quantities.ts";
 import { STILL_ON_PATIENT_TEXTS } from "../alerts/still-on-patient-texts.ts";
+import { IDLE_TEXTS } from "../frame/idle-texts.ts";
 import { DEVICES_TEXTS } from "../devices/texts.ts";
 import { PEOPLE_TEXTS } from "../people/texts.ts";
 import { READERS_TEXTS } from "../readers/texts.ts";
@@ -200,6 +201,7 @@ export const TEXTS = {
   ...READERS_TEXTS,
   ...WALL_TEXTS,
   ...STILL_ON_PATIENT_TEXTS,
+  ...IDLE_TEXTS,
 } as const satisfies Record<string, Text>;
 
 /** The name of a text. */
