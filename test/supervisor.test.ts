@@ -69,6 +69,7 @@ function supervise(
     readonly sounder?: readonly string[];
     readonly env?: NodeJS.ProcessEnv;
     readonly limits?: Partial<SupervisorLimits>;
+    readonly putBack?: (previousConfig: string) => Promise<string | null>;
   } = {},
 ) {
   const events: SupervisorEvent[] = [];
@@ -80,6 +81,7 @@ function supervise(
       sounderCommand: more.sounder ?? null,
       env: { ...process.env, ...more.env },
       limits: { ...LIMITS_OF_TEST, ...more.limits },
+      ...(more.putBack === undefined ? {} : { putBack: more.putBack }),
     },
     {
       clock: createSystemClock(),
@@ -108,6 +110,64 @@ async function sounds(): Promise<readonly string[]> {
   const text = await readFile(join(folder, "sounds"), "utf8").catch(() => "");
   return text.split("\n").slice(0, -1);
 }
+
+describe("a gateway that a person starts anew from the page", () => {
+  const asked = { sounder: ["/bin/sh", "-c", "true"] } as const;
+
+  test("is started at once, without a sound, and is no crash: not even four in a row lead to safe mode", async () => {
+    const restarts = Array.from({ length: 4 }, () => "asks-for-restart");
+    const run = supervise([...restarts, "beats"], asked);
+    await until("the fifth gateway is ready", () => run.count("gateway-ready") === 5);
+    expect(starts().map((line) => line.because)).toEqual([null, ...Array.from({ length: 4 }, () => "asked")]);
+    expect([run.count("sound-started"), run.count("restart-planned"), run.count("safe-mode")]).toEqual([0, 0, 0]);
+  });
+
+  test.each(["refuses", "crashes", "never-ready"])(
+    "and that then %s gets the settings of before, is sounded for, and is no crash",
+    async (behaviour) => {
+      const given: string[] = [];
+      const run = supervise(["asks-for-restart-with-settings", behaviour, "beats"], {
+        ...asked,
+        limits: { readyMsMax: 1500 },
+        putBack: async (previousConfig) => {
+          given.push(previousConfig);
+          return null;
+        },
+      });
+      await until("the third gateway answers", () => run.count("gateway-answers-again") === 1);
+      expect(given).toEqual(["/of/before"]);
+      expect(starts().map((line) => line.because)).toEqual([null, "asked", "settings-failed"]);
+      expect(run.count("sound-started")).toBeGreaterThan(0);
+      expect([run.count("settings-put-back"), run.count("restart-planned")]).toEqual([1, 0]);
+    },
+  );
+
+  test("and that gets ready and crashes later is a crash as any other: nothing is put back", async () => {
+    const given: string[] = [];
+    const putBack = async (previousConfig: string) => {
+      given.push(previousConfig);
+      return null;
+    };
+    const run = supervise(["asks-for-restart-with-settings", "ends-unasked", "beats"], { ...asked, putBack });
+    await until("the third gateway is ready", () => run.count("gateway-ready") === 3);
+    expect(given).toEqual([]);
+    expect(starts().map((line) => line.because)).toEqual([null, "asked", "crashed"]);
+  });
+
+  test("where nothing was changed a start that fails is a crash as any other", async () => {
+    const run = supervise(["asks-for-restart", "crashes", "beats"], asked);
+    await until("the third gateway is ready", () => run.count("gateway-ready") === 2);
+    expect(starts().map((line) => line.because)).toEqual([null, "asked", "crashed"]);
+    expect(run.count("settings-put-back")).toBe(0);
+  });
+
+  test("and that does not end is ended, and started all the same", async () => {
+    const run = supervise(["asks-for-restart-and-never-ends", "beats"], { ...asked, limits: { stopMsMax: 400 } });
+    await until("the second gateway is ready", () => run.count("gateway-ready") === 2);
+    expect(run.count("gateway-killed")).toBe(1);
+    expect(starts().map((line) => line.because)).toEqual([null, "asked"]);
+  });
+});
 
 describe("a gateway that stops answering", () => {
   for (const behaviour of ["beats-then-loops", "beats-then-freezes", "lives-without-heartbeats"]) {

@@ -70,6 +70,18 @@ const behave: Readonly<Record<string, () => void>> = {
   "never-ready": () => void setInterval(() => undefined, 1000),
   crashes: () => sayAndEnd({ kind: "crashed", reason: "the sequence must rise" }, 3),
   "ends-unasked": () => sayAndEnd({ kind: "ready" }, 0),
+  "asks-for-restart": () => {
+    beat();
+    setTimeout(() => sayAndEnd({ kind: "restarting", previousConfig: null }, 0), 300);
+  },
+  "asks-for-restart-with-settings": () => {
+    beat();
+    setTimeout(() => sayAndEnd({ kind: "restarting", previousConfig: "/of/before" }, 0), 300);
+  },
+  "asks-for-restart-and-never-ends": () => {
+    beat();
+    setTimeout(() => say({ kind: "restarting", previousConfig: null }), 300);
+  },
   refuses: () => sayAndEnd({ kind: "refused" }, 2),
   "talks-nonsense": () => {
     beat();
