@@ -9,6 +9,7 @@ import { createSystemClock } from "../../src/clock.ts";
 import type { Role } from "../../src/core/act.ts";
 import { patientId } from "../../src/core/ids.ts";
 import { type Dashboard, startDashboard } from "../../src/dashboard/server/dashboard.ts";
+import type { DashboardOptions } from "../../src/dashboard/server/dashboard-options.ts";
 import { buildPages, pagesAreStale, pagesFolder } from "../../src/dashboard/server/pages-build.ts";
 import { bedView, createScriptedWard, type ScriptedWard } from "./scripted-ward.ts";
 
@@ -60,7 +61,7 @@ export interface Stage {
 /** Opens a stage; what it opened is closed when the test is finished, which fails if the page had an error or asked another host. */
 export type OpenStage = (
   whenFinished: (work: () => Promise<void>) => void,
-  more?: { readonly signIn?: boolean; readonly ward?: ScriptedWard },
+  more?: { readonly signIn?: boolean; readonly ward?: ScriptedWard; readonly idleMinutes?: DashboardOptions["idleMinutes"] },
 ) => Promise<Stage>;
 
 /** Call it at the top of a `describe`: builds the pages where they are old, starts Chromium before the tests and ends it after them. */
@@ -124,8 +125,9 @@ async function openStage(
     dashboard = null;
   };
   const serve: Stage["serve"] = async ({ port, signIn }) => {
+    const idle = more.idleMinutes === undefined ? {} : { idleMinutes: more.idleMinutes };
     const started = await startDashboard(
-      { host: "127.0.0.1", port: port ?? 0, dataFolder: folder, webFolder, signIn: signIn ?? false },
+      { host: "127.0.0.1", port: port ?? 0, dataFolder: folder, webFolder, signIn: signIn ?? false, ...idle },
       { clock: createSystemClock(), source: ward.source, perform: ward.perform, random: randomBytes },
     );
     if (!started.ok) throw new Error(JSON.stringify(started.error));
