@@ -206,6 +206,7 @@ export const LIMITS = {
   scoreReadPauseMs: bound(20, "ms", "Between two pages of older answers that are read for a chart, so that others have their turn."),
   qualityDelayMsMax: bound(60_000, "ms", "A value that comes later after it was measured counts as late in the data quality."),
   qualityDaysKeptMax: bound(16, "days", "Sums of the day looked at longest ago are read from the journal again."),
+  trendAnswersKeptMax: bound(2000, "answers", "The oldest answer about a trend of a time that is over is read from the journal again."),
   trendPointsMax: bound(2000, "points per trend", "The trend is thinned to this many, keeping each interval's lowest and highest."),
   sessionHoursMax: bound(12, "h", "The session ends and the page asks for the password."),
   oneTimeLinkMinutesMax: bound(60, "min", "The link is refused; the next start prints a new one while no account exists."),

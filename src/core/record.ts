@@ -142,7 +142,15 @@ export interface DeviceEvent {
   readonly atMs: WallMs;
   readonly deviceId: DeviceId;
   /** `quality`: what was counted of its data within an hour, by the rules of `quality-view.ts`. */
-  readonly code: "link-up" | "link-down" | "synchronised" | "refused" | "quarantined" | "device-text" | "device-clock" | "quality";
+  readonly code:
+    | "link-up"
+    | "link-down"
+    | "synchronised"
+    | "refused"
+    | "quarantined"
+    | "device-text"
+    | "device-clock"
+    | "quality";
   readonly facts: Readonly<Record<string, string | number>>;
 }
 

@@ -13,7 +13,7 @@ import type { JournalRecord, LifeStart, Loss, Receipt } from "../core/record.ts"
 import { assert } from "../core/result.ts";
 import type { GatewayView } from "../core/stream.ts";
 import type { Clock, ClockTrust, MonotonicMs } from "../core/time.ts";
-import type { DashboardSource } from "../dashboard/server/source.ts";
+import type { DashboardSource, TrendQuery } from "../dashboard/server/source.ts";
 import { deviceEvent, deviceSubject, type Route, route } from "../gateway.ts";
 import { createDeviceIntake, quarantineFault } from "../intake/device-intake.ts";
 import { lastHashOf } from "../verify/act-chain.ts";
@@ -54,6 +54,7 @@ import { createRefusalMeter } from "./refusal-meter.ts";
 import { stripView } from "./strip-view.ts";
 import { SILENT_SYSTEM, type SystemTime } from "./system-time.ts";
 import { createTallyCounter, type TallyCounter } from "./tally.ts";
+import { createTrendCache } from "./trend-cache.ts";
 import { createWallClock, readClockHistory, type WallClock } from "./wall-clock.ts";
 import { wardLimits } from "./ward-limits.ts";
 import { tellWatch, type WatchPlan, watchPlan } from "./watch-plan.ts";
@@ -182,15 +183,16 @@ function sourceOf(
 ): DashboardSource {
   const { shared, door, plan, roster, candidates } = joined;
   const { pictures, feed } = shared;
+  const formerOf = (id: PatientId) => door.plant().patients.get(id)?.formerNumbers ?? new Map();
+  const { timeline } = wallClock;
+  const ask = (query: TrendQuery) => trendOfPatient(journal, timeline(), { ...query, formerNumbers: formerOf(query.patientId) });
+  const trend = createTrendCache({ clock, timeline, ask });
   return {
     picture: pictures.whole,
     subscribe: feed.subscribe,
     wavesOf: feed.wavesOf,
     thinWavesOf: feed.thinWavesOf,
-    trend: (query) => {
-      const formerNumbers = door.plant().patients.get(query.patientId)?.formerNumbers ?? new Map();
-      return trendOfPatient(journal, wallClock.timeline(), { ...query, formerNumbers });
-    },
+    trend: (query) => trend(query, formerOf(query.patientId).size),
     whereIs: (patient) => whereIs(door.plant(), patient),
     acts: async (query) => {
       const records = await journal.read({ ...query, kinds: ["act"] });

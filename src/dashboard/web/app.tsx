@@ -10,6 +10,8 @@ import { Banners, GatewayStrip, TopBar } from "./frame/frame.tsx";
 import { IdleWarning } from "./frame/idle-warning.tsx";
 import { listenToKeys } from "./frame/keyboard.ts";
 import { SignIn } from "./frame/sign-in.tsx";
+import { AlertHistoryPage } from "./past/alert-history.tsx";
+import { QualityPage } from "./past/quality-page.tsx";
 import { UsersPage } from "./people/users-page.tsx";
 import { ReadersPage } from "./readers/readers-page.tsx";
 import type { PageState, PageView } from "./state/page-state.ts";
@@ -53,6 +55,10 @@ function Screen({ state, view }: { readonly state: PageState; readonly view: Pag
       return <Wall state={state} view={view} ward={ward} />;
     case "users":
       return <UsersPage state={state} view={view} />;
+    case "quality":
+      return <QualityPage state={state} view={view} />;
+    case "past-alerts":
+      return <AlertHistoryPage state={state} view={view} ward={ward} />;
     case "alerts":
       return <AlertList state={state} view={view} ward={ward} />;
     case "devices":

@@ -12,6 +12,7 @@ import "./style/bed.css";
 import "./style/dialogs.css";
 import "./people/people.css";
 import "./devices/devices.css";
+import "./past/past.css";
 import "./style/density.css";
 import "./wall/small-tiles.css";
 import "./style/narrow.css";

@@ -1,4 +1,5 @@
 import type { PictureView } from "../../../core/stream.ts";
+import { AlertTabs } from "../past/alert-tabs.tsx";
 import type { PageState, PageView } from "../state/page-state.ts";
 import { sortAlerts } from "../state/ward.ts";
 import { say } from "../words/texts.ts";
@@ -20,6 +21,7 @@ export function AlertList({
       <h1>
         {say(view.language, "alerts")} <span class="count">{alerts.length}</span>
       </h1>
+      <AlertTabs view={view} tab="open" />
       {alerts.length === 0 ? (
         <p class="calm">
           <b>{say(view.language, "noAlerts")}</b>

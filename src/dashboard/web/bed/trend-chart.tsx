@@ -1,13 +1,18 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
+import type { Priority } from "../../../core/alert.ts";
 import type { TrendPoint } from "../../../core/ports.ts";
 import { QUANTITIES, type QuantityName } from "../../../core/quantities.ts";
 import type { BedView } from "../../../core/stream.ts";
+import { askEvents } from "../past/past-door.ts";
+import { ScoreChart } from "../past/score-chart.tsx";
 import type { PageState, PageView } from "../state/page-state.ts";
+import { useAsked } from "../state/use-asked.ts";
 import { type Language, say, type TextKey } from "../words/texts.ts";
 import { unitText } from "../words/words.ts";
 import { quantityTint } from "./number-box.tsx";
+import { joined, slicesOf } from "./trend-slices.ts";
 
 const msPerHour = 3_600_000;
 const ranges = [
@@ -15,8 +20,11 @@ const ranges = [
   { hours: 1, key: "range1" },
   { hours: 6, key: "range6" },
   { hours: 24, key: "range24" },
+  { hours: 168, key: "range7d" },
 ] as const satisfies readonly { hours: number; key: TextKey }[];
 const refreshMs = 30_000;
+/** What came so long before now may still change; what is older is not asked for again. */
+const settledMs = 5 * 60_000;
 const heightPixels = 130;
 /** A gateway younger than this has little to show over an hour. */
 const youngHours = 0.5;
@@ -34,81 +42,103 @@ const tintColours: Readonly<Record<string, string>> = {
   plain: "#dfe8ef",
 };
 
-/** Trends of everything a bed has measured, over one, six or twenty-four hours. */
+/** One alert of the patient on the charts. */
+interface AlertMark {
+  readonly atMs: number;
+  readonly priority: Priority;
+}
+
+/** Asks one after another, so that many charts do not ask a gateway for hours of records at once. */
+type TakeTurn = <Answer>(ask: () => Promise<Answer>) => Promise<Answer>;
+
+function createTurns(): TakeTurn {
+  let last: Promise<unknown> = Promise.resolve();
+  return (ask) => {
+    const mine = last.then(ask);
+    last = mine.catch(() => undefined);
+    return mine;
+  };
+}
+
+/** The score and trends of everything a bed has measured, over ten minutes to a week. */
 export function Trends({ state, view, bed }: { readonly state: PageState; readonly view: PageView; readonly bed: BedView }) {
+  const { language } = view;
   const ageMs = view.nowMs - (view.ward?.gateway.startedAtMs ?? 0);
   const [hours, setHours] = useState<number>(ageMs < youngHours * msPerHour ? 1 / 6 : 1);
+  const [takeTurn] = useState(createTurns);
   const patientId = bed.patient?.patientId ?? null;
+  const marks = useMarks(state, patientId, hours);
   const present = new Set(bed.numbers.map((number) => number.quantity));
   const quantities = [...present].filter((name) => name !== "batteryLevel" && name !== "rrInterval");
   return (
     <section class="panel trends" data-testid="trends">
       <header class="panel__head">
-        <h2>{say(view.language, "trends")}</h2>
-        <fieldset class="segmented" aria-label={say(view.language, "trends")}>
+        <h2>{say(language, "trends")}</h2>
+        <fieldset class="segmented" aria-label={say(language, "trends")}>
           {ranges.map((range) => (
             <button key={range.key} type="button" aria-pressed={hours === range.hours} onClick={() => setHours(range.hours)}>
-              {say(view.language, range.key)}
+              {say(language, range.key)}
             </button>
           ))}
         </fieldset>
       </header>
+      {patientId !== null &&
+        bed.answers
+          .filter(({ answer }) => answer.kind !== "risk")
+          .map((answer) => (
+            <ScoreChart
+              key={`${patientId} ${answer.modelId}`}
+              state={state}
+              view={view}
+              patientId={patientId}
+              answer={answer}
+              hours={Math.max(1, hours)}
+            />
+          ))}
+      {marks.length > 0 && <p class="past__note">{say(language, "chartMarks")}</p>}
       <div class="trends__charts">
         {patientId !== null &&
           quantities.map((quantity) => (
-            <Trend
-              key={`${quantity} ${hours}`}
-              state={state}
-              language={view.language}
-              patientId={patientId}
-              quantity={quantity}
-              hours={hours}
-            />
+            <Trend key={`${quantity} ${hours}`} {...{ state, language, patientId, quantity, hours, takeTurn, marks }} />
           ))}
       </div>
     </section>
   );
 }
 
-function Trend(props: {
+/** When alerts about the patient's body began, in the time that is shown. */
+function useMarks(state: PageState, patientId: string | null, hours: number): readonly AlertMark[] {
+  const { value } = useAsked({
+    clock: state.clock,
+    everyMs: refreshMs,
+    about: `${patientId ?? ""} ${hours}`,
+    ask: async () => {
+      const toMs = state.view().nowMs;
+      if (patientId === null) return { ok: true, value: { events: [], wholeFromMs: toMs } };
+      return askEvents(patientId, { fromMs: toMs - hours * msPerHour, toMs });
+    },
+  });
+  return (value?.events ?? []).flatMap((event) =>
+    event.kind === "raised" && event.alert.nature === "physiological"
+      ? [{ atMs: event.atMs, priority: event.alert.priority }]
+      : [],
+  );
+}
+
+interface TrendProps {
   readonly state: PageState;
   readonly language: Language;
   readonly patientId: string;
   readonly quantity: QuantityName;
   readonly hours: number;
-}) {
-  const { state, language, patientId, quantity, hours } = props;
+  readonly takeTurn: TakeTurn;
+  readonly marks: readonly AlertMark[];
+}
+
+function Trend(props: TrendProps) {
+  const { language, quantity } = props;
   const place = useRef<HTMLDivElement>(null);
-  const [trouble, setTrouble] = useState<TextKey | null>(null);
-  useEffect(() => {
-    const element = place.current;
-    if (element === null) return undefined;
-    let chart: uPlot | null = null;
-    let gone = false;
-    const load = async () => {
-      const toMs = state.view().nowMs;
-      const fromMs = toMs - hours * msPerHour;
-      const points = Math.max(100, Math.min(1000, element.clientWidth));
-      const answer = await state.door.trend({ patientId, quantity, fromMs, toMs, points });
-      if (gone) return;
-      setTrouble(answer.ok ? (answer.value.length === 0 ? "trendEmpty" : null) : "trendFailed");
-      const found = answer.ok ? answer.value : [];
-      const data = alignedData(found, { fromMs, toMs, joined: QUANTITIES[quantity].rhythm === "continuous" });
-      chart?.destroy();
-      chart = new uPlot(chartOptions(quantity, element.clientWidth, { fromMs, toMs }), data, element);
-    };
-    const reload = () => void load().catch(() => setTrouble("trendFailed"));
-    reload();
-    const timer = state.clock.every(refreshMs, reload);
-    const resized = new ResizeObserver(() => chart?.setSize({ width: element.clientWidth, height: heightPixels }));
-    resized.observe(element);
-    return () => {
-      gone = true;
-      timer.stop();
-      resized.disconnect();
-      chart?.destroy();
-    };
-  }, [patientId, quantity, hours]);
+  const trouble = useChart(props, place);
   const definition = QUANTITIES[quantity];
   return (
     <figure class="trend" data-quantity={quantity}>
@@ -119,6 +149,92 @@ function Trend(props: {
       <div ref={place} class="trend__chart" />
     </figure>
   );
+}
+
+/** Fills the chart part by part, the newest first, and keeps it up to date. @returns  What is to be said beside it. */
+function useChart(props: TrendProps, place: { readonly current: HTMLDivElement | null }): TextKey | null {
+  const { state, patientId, quantity, hours, takeTurn, marks } = props;
+  const [trouble, setTrouble] = useState<TextKey | null>(null);
+  const drawn = useRef<{ marks: readonly AlertMark[]; chart: uPlot | null }>({ marks, chart: null });
+  drawn.current.marks = marks;
+  useEffect(() => drawn.current.chart?.redraw(false), [marks.length]);
+  useEffect(() => {
+    const element = place.current;
+    if (element === null) return undefined;
+    const parts = new Map<number, readonly TrendPoint[]>();
+    let gone = false;
+    let loading = false;
+    const draw = (range: { readonly fromMs: number; readonly toMs: number }) => {
+      const points = joined(parts.values(), range);
+      const data = alignedData(points, { ...range, joined: QUANTITIES[quantity].rhythm === "continuous" });
+      drawn.current.chart?.destroy();
+      const options = chartOptions(quantity, element.clientWidth, range);
+      const hooks = { draw: [(chart: uPlot) => drawMarks(chart, drawn.current.marks)] };
+      drawn.current.chart = new uPlot({ ...options, hooks }, data, element);
+      return points.length;
+    };
+    const load = async () => {
+      const toMs = state.view().nowMs;
+      const range = { fromMs: toMs - hours * msPerHour, toMs };
+      const slices = slicesOf(range);
+      const points = Math.max(20, Math.ceil(Math.max(100, Math.min(1000, element.clientWidth)) / slices.length));
+      const keeps = new Set(slices.map(({ fromMs }) => fromMs));
+      for (const fromMs of parts.keys()) if (!keeps.has(fromMs) || slices.length === 1) parts.delete(fromMs);
+      for (const [index, slice] of slices.entries()) {
+        if (parts.has(slice.fromMs) && slice.toMs < toMs - settledMs) continue;
+        const answer = await takeTurn(async () => (gone ? null : state.door.trend({ patientId, quantity, ...slice, points })));
+        if (gone || answer === null) return;
+        if (!answer.ok) return setTrouble("trendFailed");
+        parts.set(slice.fromMs, answer.value);
+        const found = draw(range);
+        setTrouble(index < slices.length - 1 ? "loadingOlder" : found === 0 ? "trendEmpty" : null);
+      }
+      if (draw(range) > 0) setTrouble(null);
+    };
+    const reload = () => {
+      if (loading) return;
+      loading = true;
+      load()
+        .catch(() => setTrouble("trendFailed"))
+        .finally(() => {
+          loading = false;
+        });
+    };
+    reload();
+    const timer = state.clock.every(refreshMs, reload);
+    const resized = new ResizeObserver(() => drawn.current.chart?.setSize({ width: element.clientWidth, height: heightPixels }));
+    resized.observe(element);
+    return () => {
+      gone = true;
+      timer.stop();
+      resized.disconnect();
+      drawn.current.chart?.destroy();
+      drawn.current.chart = null;
+    };
+  }, [patientId, quantity, hours]);
+  return trouble;
+}
+
+const markColours: Readonly<Record<Priority, string>> = { high: "#ff8a92", medium: "#ffd11a", low: "#3fd9ea" };
+/** The more urgent, the less broken is the line: not by colour alone. */
+const markDashes: Readonly<Record<Priority, readonly number[]>> = { high: [], medium: [6, 4], low: [2, 4] };
+
+/** A line where each alert began. */
+function drawMarks(chart: uPlot, marks: readonly AlertMark[]): void {
+  const { ctx, bbox } = chart;
+  ctx.save();
+  ctx.lineWidth = Math.max(1, devicePixelRatio);
+  for (const { atMs, priority } of marks) {
+    const x = Math.round(chart.valToPos(atMs / 1000, "x", true));
+    if (x < bbox.left || x > bbox.left + bbox.width) continue;
+    ctx.strokeStyle = markColours[priority];
+    ctx.setLineDash(markDashes[priority].map((length) => length * devicePixelRatio));
+    ctx.beginPath();
+    ctx.moveTo(x, bbox.top);
+    ctx.lineTo(x, bbox.top + bbox.height);
+    ctx.stroke();
+  }
+  ctx.restore();
 }
 
 /** Times in seconds, trusted values, questionable values; a null breaks the line at each absence and each long silence. */
@@ -177,7 +293,7 @@ function chartOptions(
       y: { range: (_chart, low, high) => heightOf(quantity, low, high) },
     },
     axes: [
-      { ...axis, size: 24, values: "{HH}:{mm}" },
+      { ...axis, size: 24, values: range.toMs - range.fromMs > 2 * 86_400_000 ? "{M}/{D}" : "{HH}:{mm}" },
       { ...axis, size: 40 },
     ],
     series: [

@@ -1,3 +1,4 @@
+import { useEffect, useRef } from "preact/hooks";
 import { maySee } from "../state/may.ts";
 import type { PageView } from "../state/page-state.ts";
 import type { Place } from "../state/place.ts";
@@ -8,6 +9,7 @@ const PAGES: readonly { readonly kind: Place["kind"]; readonly href: string; rea
   [
     { kind: "wall", href: "#/", text: "wall", route: "GET /api/picture" },
     { kind: "alerts", href: "#/alerts", text: "alerts", route: "GET /api/picture" },
+    { kind: "quality", href: "#/quality", text: "quality", route: "GET /api/quality" },
     { kind: "devices", href: "#/devices", text: "devicesPage", route: "GET /api/devices" },
     { kind: "readers", href: "#/readers", text: "readersPage", route: "GET /api/readers" },
     { kind: "users", href: "#/users", text: "users", route: "GET /api/users" },
@@ -15,6 +17,7 @@ const PAGES: readonly { readonly kind: Place["kind"]; readonly href: string; rea
 
 /** The page in the head that a place belongs to. */
 function headOf(kind: Place["kind"]): Place["kind"] {
+  if (kind === "past-alerts") return "alerts";
   return kind === "device" || kind === "adopt" ? "devices" : kind;
 }
 
@@ -22,10 +25,14 @@ function headOf(kind: Place["kind"]): Place["kind"] {
 export function Navigation({ view }: { readonly view: PageView }) {
   const { language, ward } = view;
   const active = ward?.alerts.filter((alert) => alert.state === "active").length ?? 0;
+  const ways = useRef<HTMLElement>(null);
+  const head = headOf(view.place.kind);
+  // On a narrow screen the way to the page that is shown may lie beside it.
+  useEffect(() => ways.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" }), [head]);
   return (
-    <nav>
+    <nav ref={ways}>
       {PAGES.filter((page) => isShown(view, page)).map(({ kind, href, text }) => (
-        <a key={kind} href={href} aria-current={headOf(view.place.kind) === kind ? "page" : undefined}>
+        <a key={kind} href={href} aria-current={head === kind ? "page" : undefined}>
           {say(language, text)}
           {kind === "alerts" && <span class={`count${active > 0 ? " count--active" : ""}`}>{ward?.alerts.length ?? 0}</span>}
         </a>

@@ -2,6 +2,8 @@
 export type Place =
   | { readonly kind: "wall" }
   | { readonly kind: "alerts" }
+  | { readonly kind: "past-alerts" }
+  | { readonly kind: "quality" }
   | { readonly kind: "users" }
   | { readonly kind: "devices" }
   | { readonly kind: "device"; readonly deviceId: string }
@@ -12,7 +14,9 @@ export type Place =
 
 /** The place that an address means; the wall where it means none. */
 export function placeOf(hash: string): Place {
-  const [, kind, rest] = /^#\/(bed|first|alerts|users|devices|device|adopt|readers)(?:\/(.+))?$/.exec(hash) ?? [];
+  const [, kind, rest] = /^#\/(bed|first|alerts|users|quality|devices|device|adopt|readers)(?:\/(.+))?$/.exec(hash) ?? [];
+  if (kind === "alerts" && rest === "history") return { kind: "past-alerts" };
+  if (kind === "quality") return { kind };
   if (kind === "alerts" || kind === "users") return { kind };
   if (kind === "devices" || kind === "adopt" || kind === "readers") return { kind };
   if (kind === "device" && rest !== undefined) return { kind, deviceId: decoded(rest) };

@@ -2,6 +2,7 @@ import type { Text } from "../../../core/quantities.ts";
 import { STILL_ON_PATIENT_TEXTS } from "../alerts/still-on-patient-texts.ts";
 import { IDLE_TEXTS } from "../frame/idle-texts.ts";
 import { DEVICES_TEXTS } from "../devices/texts.ts";
+import { PAST_TEXTS } from "../past/texts.ts";
 import { PEOPLE_TEXTS } from "../people/texts.ts";
 import { READERS_TEXTS } from "../readers/texts.ts";
 import { WALL_TEXTS } from "../wall/texts.ts";
@@ -197,6 +198,7 @@ export const TEXTS = {
   "key.help": { en: "this list", zh: "显示本列表" },
   "key.escape": { en: "back, close", zh: "返回、关闭" },
   ...PEOPLE_TEXTS,
+  ...PAST_TEXTS,
   ...DEVICES_TEXTS,
   ...READERS_TEXTS,
   ...WALL_TEXTS,
