@@ -57,6 +57,50 @@ test("a ward's limits outlive a restart and another profile, and a patient's own
   await again.gateway.stop();
 });
 
+test("a patient's own limit that is taken back gives way to the ward's own at once, also after a restart, and only where one was set", async () => {
+  const first = await startWard("heartRate: { high: { value: 100, priority: medium } }");
+  const of = { patientId: patientId("patient-1"), quantity: "heartRate" } as const;
+  const reset = { kind: "reset-limit", ...of } as const;
+  expect(await first.act(reset)).toMatchObject({ ok: false, error: { code: "act-refused", facts: { why: "no-limit-set" } } });
+  await first.act({ kind: "set-limit", ...of, low: null, high: { value: 130, priority: "medium" } });
+  await first.stream("monitor-1", 20, { ...WELL, heartRate: 110 });
+  expect(heartAlerts(first)).toEqual([]);
+  expect(await first.act(reset)).toMatchObject({ ok: true });
+  expect(first.gateway.source.picture().beds[0]?.patient?.limits).toEqual([]);
+  await first.stream("monitor-1", 12, { ...WELL, heartRate: 110 });
+  expect(heartAlerts(first)).toEqual(["limit.heartRate.high medium"]);
+  await first.stream("monitor-1", 30, { ...WELL, heartRate: 40 });
+  expect(heartAlerts(first), "the low side, which was off, is the default's again").toEqual(["limit.heartRate.low medium"]);
+  const ward = await first.crash();
+  ward.link("monitor-1").up();
+  await ward.stream("monitor-1", 20, { ...WELL, heartRate: 110 });
+  expect(heartAlerts(ward)).toEqual(["limit.heartRate.high medium"]);
+  const stranger = { ...reset, patientId: patientId("nobody") };
+  expect(await ward.act(stranger)).toMatchObject({ ok: false, error: { facts: { why: "unknown-patient" } } });
+  await ward.gateway.stop();
+});
+
+test("the limits that pages are told are those that alarm: the ward's own, and the default where it says nothing", async () => {
+  const ward = await startWard("oxygenSaturation: { low: { value: 88, priority: medium } }, heartRate: { high: null }");
+  const told = new Map(ward.gateway.source.wardLimits().map((limit) => [limit.quantity, limit]));
+  expect(told.get("oxygenSaturation")?.ward).toEqual({
+    low: [
+      { value: 88, priority: "medium" },
+      { value: 85, priority: "high" },
+    ],
+    high: [],
+  });
+  expect(told.get("oxygenSaturation")?.defaults.low).toEqual([
+    { value: 90, priority: "medium" },
+    { value: 85, priority: "high" },
+  ]);
+  expect(told.get("heartRate")?.ward.high).toEqual([]);
+  expect(told.get("heartRate")?.ward.low.map(({ value }) => value)).toEqual([45, 35]);
+  expect(told.get("bodyWeight")?.ward).toEqual({ low: [], high: [] });
+  expect(told.has("motion"), "a state has no limit").toBe(false);
+  await ward.gateway.stop();
+});
+
 test("a milder limit keeps the more urgent default one that lies further out, and a stricter set one does not add it inside", async () => {
   const saturation = (ward: SmallWard) =>
     ward.gateway

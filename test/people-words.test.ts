@@ -217,6 +217,7 @@ describe("limits as they are typed", () => {
     expect(minuteText("en", at(32, 0), at(23, 59))).toBe("tomorrow 08:00");
     expect(minuteText("zh", at(32, 0), at(23, 59))).toBe("明天 08:00");
     expect(minuteText("en", at(56, 0), at(23, 59))).toBe("24 Nov 08:00");
+    expect(minuteText("en", new Date(2025, 11, 31, 8).getTime(), at(8, 0))).toBe("31 Dec 2025 08:00");
   });
 });
 

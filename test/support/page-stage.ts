@@ -214,8 +214,13 @@ export const text = (page: Page, selector: string): Promise<string> =>
   // biome-ignore lint/performance/useDomNodeTextContent: what a person can see is asked for, and hidden text must not count.
   page.locator(selector).first().innerText();
 
-/** Fails where the page is wider than its window, so that a person would have to scroll sideways. */
+/** Fails where the page is wider than its window, so that a person would have to scroll sideways; names what reaches beyond it. */
 export async function expectNoSidewaysScroll(page: Page): Promise<void> {
-  const [content, window] = await page.evaluate<number[]>("[document.documentElement.scrollWidth, innerWidth]");
-  expect(content, "width of the page beside that of the window").toBe(window);
+  const beyond = await page.evaluate<readonly string[]>(`(() => {
+    if (document.documentElement.scrollWidth <= innerWidth) return [];
+    const names = [...document.querySelectorAll("body *")].filter((element) => element.getBoundingClientRect().right > innerWidth + 0.5)
+      .map((element) => element.tagName.toLowerCase() + (element.className === "" ? "" : "." + element.className));
+    return ["page of " + document.documentElement.scrollWidth + " px", ...names];
+  })()`);
+  expect(beyond, "what is wider than the window").toEqual([]);
 }

@@ -2,6 +2,7 @@ import { useEffect, useState } from "preact/hooks";
 import type { Consciousness } from "../../../core/act.ts";
 import type { BedView, EntryView, PictureView } from "../../../core/stream.ts";
 import { AlertRow } from "../alerts/alert-row.tsx";
+import { BedEvents } from "../past/bed-events.tsx";
 import { BedDevices } from "../people/bed-devices.tsx";
 import { LimitsPanel } from "../people/limits-panel.tsx";
 import { NotesPanel } from "../people/notes-panel.tsx";
@@ -84,8 +85,9 @@ export function BedPage({
         <PatientPanel state={state} view={view} bed={bed} />
         {bed.patient !== null && <NotesPanel key={bed.patient.patientId} state={state} view={view} patient={bed.patient} />}
       </div>
-      {bed.patient !== null && <LimitsPanel state={state} view={view} patient={bed.patient} />}
       <Trends state={state} view={view} bed={bed} />
+      {bed.patient !== null && <BedEvents state={state} view={view} patientId={bed.patient.patientId} />}
+      {bed.patient !== null && <LimitsPanel state={state} view={view} patient={bed.patient} bed={bed} />}
     </main>
   );
 }

@@ -71,10 +71,15 @@ export function AssignDialog(props: DialogProps & { readonly given: Extract<Peop
               asks={say(language, "choose")}
             />
           )}
+          {given.deviceId !== null && given.patientId === null && device !== undefined && (
+            <p class="form__about">
+              {device.title[language]} · {device.deviceId}
+            </p>
+          )}
           {given.patientId === null && isPossible && (
             <ChoiceField
               name="patientId"
-              label={device === undefined ? say(language, "patient") : `${device.title[language]} · ${device.deviceId}`}
+              label={say(language, "patient")}
               trouble={trouble("patientId")}
               value={chosenPatient}
               onValue={setPatient}

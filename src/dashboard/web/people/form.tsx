@@ -39,12 +39,18 @@ export function FormDialog(props: {
     if (refused === null) onClosed();
     else setTrouble(refused);
   };
+  // What was wrong is not said any more of what is being mended.
+  const mend = (event: Event) => {
+    const name = event.target instanceof Element ? event.target.getAttribute("name") : null;
+    if (trouble !== null && (trouble.field === null || trouble.field === name)) setTrouble(null);
+  };
   const ofField = (field: string) => (trouble?.field === field ? trouble.text : null);
   const shown = trouble !== null && !isFieldShown(form.current, trouble.field) ? trouble.text : null;
   return (
     <Dialog language={language} title={title} onClosed={onClosed}>
       <AlertStanding state={state} view={view} />
-      <form ref={form} class="form" noValidate onSubmit={(event) => void send(event)}>
+      {view.feed.stale && <p class="field__trouble">{say(language, "staleNever")}</p>}
+      <form ref={form} class="form" noValidate onInput={mend} onSubmit={(event) => void send(event)}>
         {children(ofField)}
         <p class="field-trouble" role="alert">
           {shown}

@@ -90,7 +90,7 @@ function nextHourMs(hour: number, nowMs: number): number {
   return at.getTime();
 }
 
-/** A time to the minute, with its day where it is not today's. */
+/** A time to the minute, with its day where it is not today's, and its year where it is not this one. */
 export function minuteText(language: Language, atMs: number, nowMs: number): string {
   const time = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", hour12: false }).format(atMs);
   const dayOf = (ms: number) => new Date(ms).toDateString();
@@ -99,7 +99,11 @@ export function minuteText(language: Language, atMs: number, nowMs: number): str
   tomorrow.setDate(tomorrow.getDate() + 1);
   if (dayOf(atMs) === tomorrow.toDateString()) return say(language, "timeTomorrow", { time });
   const locale = language === "zh" ? "zh-CN" : "en-GB";
-  return `${new Intl.DateTimeFormat(locale, { day: "numeric", month: "short" }).format(atMs)} ${time}`;
+  const isThisYear = new Date(atMs).getFullYear() === new Date(nowMs).getFullYear();
+  const day: Intl.DateTimeFormatOptions = isThisYear
+    ? { day: "numeric", month: "short" }
+    : { day: "numeric", month: "short", year: "numeric" };
+  return `${new Intl.DateTimeFormat(locale, day).format(atMs)} ${time}`;
 }
 
 /** Levels of one side as a person reads them: `90 medium, 85 high`; `off` where there is none. */

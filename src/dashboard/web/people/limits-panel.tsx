@@ -16,8 +16,8 @@ interface Props {
   readonly patient: NonNullable<BedView["patient"]>;
 }
 
-/** The limits of one patient: the ward's own, those that were set in their place with why, by whom and until when, and the way to change them. */
-export function LimitsPanel({ state, view, patient }: Props) {
+/** The limits of one patient, those of what is measured and of what was set first: the ward's own, those that were set in their place with why, by whom and until when, and the way to change them. */
+export function LimitsPanel({ state, view, patient, bed }: Props & { readonly bed: BedView }) {
   const { language } = view;
   const [ward, setWard] = useState<readonly WardLimitView[] | "failed" | null>(null);
   useEffect(() => {
@@ -25,16 +25,16 @@ export function LimitsPanel({ state, view, patient }: Props) {
   }, []);
   if (!maySee(view.session, "GET /api/limits")) return null;
   const limits = ward === null || ward === "failed" ? [] : ward;
-  const isKnown = (each: WardLimitView) =>
-    each.ward.low.length + each.ward.high.length > 0 || patient.limits.some(({ quantity }) => quantity === each.quantity);
-  const rest = limits.filter((each) => !isKnown(each));
+  const named = new Set([...bed.numbers, ...patient.limits].map(({ quantity }) => quantity));
+  const known = limits.filter(({ quantity }) => named.has(quantity));
+  const rest = limits.filter(({ quantity }) => !named.has(quantity));
   const rows = (shown: readonly WardLimitView[]) => <LimitTable state={state} view={view} patient={patient} limits={shown} />;
   return (
     <section class="panel limits" data-testid="limits">
       <h2>{say(language, "limits")}</h2>
       {ward === null && <p>{say(language, "loading")}</p>}
       {ward === "failed" && <p class="field__trouble">{say(language, "limitsFailed")}</p>}
-      {limits.length > 0 && rows(limits.filter(isKnown))}
+      {known.length > 0 && rows(known)}
       {rest.length > 0 && (
         <details>
           <summary>{say(language, "limitMore")}</summary>

@@ -74,8 +74,7 @@ function Account(props: {
       <div class="account__who">
         <b class="account__name">{name}</b>
         {name === view.session?.user && <span class="tag">{say(language, "userYou")}</span>}
-        <span class="account__role">{say(language, `role.${role}`)}</span>
-        {patientId !== null && <span>{say(language, "userOf", { patient: patientId })}</span>}
+        <span>{patientId === null ? say(language, `role.${role}`) : say(language, "userOf", { patient: patientId })}</span>
         {fromBeforeRoles && <span>{say(language, "userOld")}</span>}
         <span class="account__since">
           {say(language, "userSince")} {minuteText(language, createdAtMs, view.nowMs)}
