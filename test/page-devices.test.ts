@@ -219,7 +219,7 @@ describe.skipIf(!chromiumIsThere)("the pages of devices and readers", () => {
     await page.click("[data-testid=adopt-do]");
     await expect.poll(() => page.url()).toContain("#/device/scale-5");
     expect(stage.ward.acts.at(-1)?.deed).toEqual({
-      ...{ kind: "adopt", deviceId: "scale-5", driverId: "mqtt-json", title: null, bedId: "bed-2", silenceSeconds: 86_400 },
+      ...{ kind: "adopt", deviceId: "scale-5", driverId: "mqtt-json", title: "Scale_5", bedId: "bed-2", silenceSeconds: 86_400 },
       link: { kind: "mqtt", topics: ["devices/Scale_5/out"], account: "Scale_5" },
       options: {
         mapping: '{"bodyWeight":{"path":"$.weight","unit":"[lb_av]"},"pulseRate":"$[\\"pulse rate\\"]"}',
@@ -241,7 +241,14 @@ describe.skipIf(!chromiumIsThere)("the pages of devices and readers", () => {
     await page.click("[data-testid=adopt-do]");
     await expect.poll(() => stage.ward.acts.length).toBe(1);
     expect(stage.ward.acts[0]?.deed).toEqual({
-      ...{ kind: "adopt", deviceId: "ward-door", driverId: "mqtt-zigbee2mqtt", title: null, bedId: null, silenceSeconds: null },
+      ...{
+        kind: "adopt",
+        deviceId: "ward-door",
+        driverId: "mqtt-zigbee2mqtt",
+        title: "Ward door",
+        bedId: null,
+        silenceSeconds: null,
+      },
       link: {
         kind: "mqtt",
         topics: ["zigbee2mqtt/Ward door", "zigbee2mqtt/Ward door/availability", "zigbee2mqtt/bridge/state"],

@@ -43,6 +43,7 @@ export interface AdoptStart {
   readonly hasContact: boolean;
   /** As usual for its driver. */
   readonly silenceSeconds: number;
+  /** As it is called by those who send; a person may call it otherwise. */
   readonly title: string;
 }
 
@@ -59,12 +60,12 @@ export function startOfAccount({ account, deviceId: owner }: CandidateAccountVie
     hasAction: false,
     hasContact: false,
     silenceSeconds: 60,
-    title: "JSON / MQTT",
+    title: account,
   };
 }
 
 /** A sensor behind a bridge, whose account is the bridge's. */
-export function startOfZigbee({ base, name, exposes, description, last }: CandidateZigbeeView): AdoptStart {
+export function startOfZigbee({ base, name, exposes, last }: CandidateZigbeeView): AdoptStart {
   const topic = `${base}/${name}`;
   return {
     name,
@@ -77,7 +78,7 @@ export function startOfZigbee({ base, name, exposes, description, last }: Candid
     hasAction: exposes.includes("action"),
     hasContact: exposes.includes("contact"),
     silenceSeconds: 90_000,
-    title: description ?? "Zigbee",
+    title: name,
   };
 }
 
@@ -105,7 +106,7 @@ interface Entered {
 export function AdoptForm({ state, view, ward, start, onBack }: Props) {
   const { language } = view;
   const [entered, setEntered] = useState<Entered>({
-    ...{ name: nameOf(start.name), title: "", bed: "", silence: "", topic: start.topic, meanings: new Map() },
+    ...{ name: nameOf(start.name), title: start.title, bed: "", silence: "", topic: start.topic, meanings: new Map() },
     ...{ sosActions: "", invertContact: false },
   });
   const [trouble, setTrouble] = useState<RefusalWords | null>(null);
@@ -177,7 +178,7 @@ function AboutFields(props: {
       <TextField
         name="title"
         label={say(language, "deviceTitle")}
-        hint={say(language, "deviceTitleHint", { title: start.title })}
+        hint={say(language, "deviceTitleHint")}
         trouble={trouble("title")}
         value={entered.title}
         onValue={(title) => enter({ title })}

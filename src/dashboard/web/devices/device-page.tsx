@@ -15,7 +15,7 @@ import {
   bedText,
   eventText,
   factsText,
-  faultWords,
+  faultText,
   heardText,
   linkText,
   patientText,
@@ -95,7 +95,7 @@ function Device({ state, view, ward, device }: Props) {
           />
         )}
       </div>
-      <Trouble language={language} device={device} />
+      <Trouble view={view} device={device} />
       <DeviceAlerts state={state} view={view} ward={ward} deviceId={deviceId} />
       <Facts view={view} ward={ward} device={device} />
       <Values view={view} device={device} />
@@ -106,7 +106,8 @@ function Device({ state, view, ward, device }: Props) {
 }
 
 /** Why it does not come, and what can be done. */
-function Trouble({ language, device }: { readonly language: Language; readonly device: DeviceDetailView }) {
+function Trouble({ view, device }: { readonly view: PageView; readonly device: DeviceDetailView }) {
+  const { language, nowMs } = view;
   const { link, quarantined } = device;
   if (quarantined)
     return (
@@ -115,10 +116,11 @@ function Trouble({ language, device }: { readonly language: Language; readonly d
       </p>
     );
   if (link.state !== "down" || link.fault === null) return null;
-  const { what, remedy } = faultWords(language, link.fault);
   return (
     <p class="panel panel--trouble">
-      <b>{linkText(language, link)}.</b> {what}. {remedy}
+      <b>{linkText(language, link, nowMs)}</b>
+      <br />
+      {faultText(language, link.fault)}
     </p>
   );
 }
@@ -145,7 +147,7 @@ function Facts({ view, ward, device }: Omit<Props, "state">) {
   const signal = signalText(language, device, nowMs);
   return (
     <dl class="panel facts">
-      <Fact name={say(language, "fact.link")}>{linkText(language, device.link)}</Fact>
+      <Fact name={say(language, "fact.link")}>{linkText(language, device.link, nowMs)}</Fact>
       <Fact name={say(language, "fact.place")}>
         {placeText(language, place)}
         {place.kind === "mqtt" && (
@@ -256,7 +258,7 @@ function Events({ view, device }: { readonly view: PageView; readonly device: De
           <li key={`${atMs} ${code} ${JSON.stringify(facts)}`}>
             <time>{timeText(atMs)}</time>
             <span>
-              <b>{eventText(language, code)}</b> {factsText(facts)}
+              <b>{eventText(language, code)}</b> {factsText(facts)} <small>{heardText(language, atMs, view.nowMs)}</small>
             </span>
           </li>
         ))}

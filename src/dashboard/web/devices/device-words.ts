@@ -19,17 +19,18 @@ export function placeText(language: Language, place: LinkPlaceView): string {
   }
 }
 
-/** How a link is, and since when. */
-export function linkText(language: Language, { state, sinceMs }: LinkStateView): string {
+/** How a link is, since when and for how long: a time of day alone may be one of yesterday. */
+export function linkText(language: Language, { state, sinceMs }: LinkStateView, nowMs: number): string {
   const texts = { up: "linkUpSince", down: "linkDownSince", opening: "linkOpeningSince" } as const;
-  return say(language, texts[state], { time: timeText(sinceMs) });
+  return say(language, texts[state], { time: timeText(sinceMs), age: ageText(language, Math.max(0, nowMs - sinceMs)) });
 }
 
 /** What is wrong, with the facts behind it, and what can be done. */
-export function faultWords(language: Language, { code, facts }: Fault): { readonly what: string; readonly remedy: string } {
+export function faultText(language: Language, { code, facts }: Fault): string {
   const { title, remedy } = ERRORS[code];
   const told = factsText(facts);
-  return { what: told === "" ? title[language] : `${title[language]} (${told})`, remedy: remedy[language] };
+  const what = told === "" ? title[language] : say(language, "withFacts", { what: title[language], facts: told });
+  return say(language, "twoSentences", { first: what, second: remedy[language] });
 }
 
 /** Facts as they are: a name and what it says. */

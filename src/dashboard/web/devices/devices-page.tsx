@@ -7,7 +7,7 @@ import { may, maySee } from "../state/may.ts";
 import type { PageState, PageView } from "../state/page-state.ts";
 import { useAsked } from "../state/use-asked.ts";
 import { isTextKey, type Language, say } from "../words/texts.ts";
-import { batteryText, bedText, faultWords, heardText, linkText, patientText, placeText, signalText } from "./device-words.ts";
+import { batteryText, bedText, faultText, heardText, linkText, patientText, placeText, signalText } from "./device-words.ts";
 import { askCandidates, askDevices } from "./devices-door.ts";
 import { ForgetButton } from "./forget-device.tsx";
 import { NotRenewed } from "./not-renewed.tsx";
@@ -118,19 +118,17 @@ function DeviceRow(props: { readonly view: PageView; readonly ward: PictureView;
           <small>
             {device.deviceId} · {device.driverId} {device.driverVersion}
           </small>
+          {device.from === "adopted" && <span class="tag tag--scale">{say(language, "deviceAdopted")}</span>}
+          <OriginTag language={language} origin={device.origin} />
         </span>
       </a>
-      <span class="device-row__tags">
-        {device.from === "adopted" && <span class="tag tag--scale">{say(language, "deviceAdopted")}</span>}
-        <OriginTag language={language} origin={device.origin} />
-      </span>
       <span class="device-row__link">
         {quarantined ? (
           <b>{say(language, "quarantined")}</b>
         ) : link.state === "down" ? (
-          <b>{linkText(language, link)}</b>
+          <b>{linkText(language, link, nowMs)}</b>
         ) : (
-          linkText(language, link)
+          linkText(language, link, nowMs)
         )}
         <small>{placeText(language, device.place)}</small>
       </span>
@@ -140,7 +138,7 @@ function DeviceRow(props: { readonly view: PageView; readonly ward: PictureView;
       </span>
       <span class="device-row__heard">
         {heardText(language, device.lastHeardAtMs, nowMs)}
-        {counts.refused > 0 && <small>{say(language, "refusedSome", { n: counts.refused })}</small>}
+        {counts.refused > 0 && <small>{say(language, "refused", { n: counts.refused })}</small>}
         {small.map((text) => (
           <small key={text}>{text}</small>
         ))}
@@ -159,12 +157,7 @@ function LinkTrouble({
   readonly language: Language;
   readonly fault: NonNullable<DeviceRowView["link"]["fault"]>;
 }) {
-  const { what, remedy } = faultWords(language, fault);
-  return (
-    <span class="device-row__more">
-      {what}. {remedy}
-    </span>
-  );
+  return <span class="device-row__more">{faultText(language, fault)}</span>;
 }
 
 /** Devices that somebody adopted and that cannot be used. */
@@ -186,7 +179,6 @@ function Unused(props: {
             <li key={deviceId} class="unused" data-unused={deviceId}>
               <span>
                 <b>{title ?? deviceId}</b> <small>{deviceId}</small>
-                <br />
                 {isTextKey(key) ? say(language, key, { driver: driverId }) : why}
               </span>
               {may(view.session, "forget-device") && (

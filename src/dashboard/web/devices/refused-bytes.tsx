@@ -4,6 +4,7 @@ import type { DeviceDetailView, RefusedBytesView } from "../../../core/device-vi
 import type { PageView } from "../state/page-state.ts";
 import { type Language, say } from "../words/texts.ts";
 import { timeText } from "../words/words.ts";
+import { heardText } from "./device-words.ts";
 
 /** Bytes on one line of the dump: two lines of eight fit a phone. */
 const BYTES_PER_LINE = 8;
@@ -23,19 +24,20 @@ export function RefusedBytes({ view, device }: { readonly view: PageView; readon
         <p class="panel__note">{say(language, "deviceRefusalsNote", { n: refusals.length })}</p>
       )}
       {refusals.map((refusal) => (
-        <Refusal key={`${refusal.atMs} ${refusal.hex.length} ${refusal.hex.slice(-24)}`} language={language} refusal={refusal} />
+        <Refusal key={`${refusal.atMs} ${refusal.hex.length} ${refusal.hex.slice(-24)}`} view={view} refusal={refusal} />
       ))}
     </section>
   );
 }
 
-function Refusal({ language, refusal }: { readonly language: Language; readonly refusal: RefusedBytesView }) {
+function Refusal({ view, refusal }: { readonly view: PageView; readonly refusal: RefusedBytesView }) {
+  const { language, nowMs } = view;
   const { atMs, channel, errors, errorCount, hex } = refusal;
   const more = errorCount - errors.length;
   return (
     <article class="refusal">
       <p class="refusal__when">
-        <b>{timeText(atMs)}</b> {channel !== "" && say(language, "bytesChannel", { channel })}
+        <b>{timeText(atMs)}</b> {heardText(language, atMs, nowMs)} {channel !== "" && say(language, "bytesChannel", { channel })}
       </p>
       <ul class="refusal__why">
         {errors.map((error) => (

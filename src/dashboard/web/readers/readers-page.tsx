@@ -1,6 +1,6 @@
 import type { ComponentChildren } from "preact";
 import type { ReaderView } from "../../../core/reader-view.ts";
-import { factsText, faultWords } from "../devices/device-words.ts";
+import { factsText, faultText } from "../devices/device-words.ts";
 import { NotRenewed } from "../devices/not-renewed.tsx";
 import type { PageState, PageView } from "../state/page-state.ts";
 import { useAsked } from "../state/use-asked.ts";
@@ -87,12 +87,11 @@ function Outage(props: {
   readonly nowMs: number;
 }) {
   const { language, outage, nowMs } = props;
-  const { what, remedy } = faultWords(language, outage.fault);
   return (
     <p class="reader__trouble">
       <b>{say(language, "readerTrouble", { time: timeText(outage.sinceMs), age: ageOf(language, outage.sinceMs, nowMs) })}</b>
       <br />
-      {what}. {remedy}
+      {faultText(language, outage.fault)}
     </p>
   );
 }

@@ -12,7 +12,6 @@ export const READERS_TEXTS = {
   "readerKind.influx": { en: "Time series (InfluxDB)", zh: "时序库（InfluxDB）" },
   readerConnected: { en: "connected", zh: "已连接" },
   readerConnecting: { en: "NOT CONNECTED", zh: "未连接" },
-  readerWorking: { en: "keeps up", zh: "正常" },
   readerPosition: { en: "Has", zh: "进度" },
   readerPositionText: { en: "everything up to number {position} of {newest}", zh: "编号 {newest} 中的 {position} 及以前全部" },
   readerPositionUnknown: { en: "the journal has not said yet", zh: "日志尚未告知" },
