@@ -108,7 +108,9 @@ function DeviceRow(props: { readonly view: PageView; readonly ward: PictureView;
   const missing = device.expected
     .filter(({ isMissing }) => isMissing)
     .map(({ quantity }) => QUANTITIES[quantity].title[language]);
-  const small = [batteryText(language, device, nowMs), signalText(language, device, nowMs)].filter((text) => text !== null);
+  const battery = batteryText(language, device, nowMs);
+  const signal = signalText(language, device, nowMs);
+  const small = [...(battery === null ? [] : [`${say(language, "fact.battery")} ${battery}`]), ...(signal === null ? [] : [signal])];
   return (
     <li class={`device-row${isWell ? "" : " device-row--trouble"}`} data-device={device.deviceId}>
       <a class="device-row__name" href={`#/device/${encodeURIComponent(device.deviceId)}`}>
