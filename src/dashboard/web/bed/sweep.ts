@@ -13,13 +13,19 @@ export type Stretch = readonly { readonly x: number; readonly value: number }[];
 /** The samples of one wave on their way to a sweep, each at its true place in time. */
 export interface Sweep {
   /** Takes new samples; `nowMs` on any clock that never jumps. */
-  readonly add: (wave: WaveView, nowMs: number) => void;
+  readonly add: (wave: Pick<WaveView, "firstSampleIndex" | "samples">, nowMs: number) => void;
   /** What a sweep of `windowMs` shows now: holes between stretches, and a gap ahead of the cursor. */
   readonly stretches: (nowMs: number, windowMs: number) => readonly Stretch[];
   /** Lowest and highest sample in the window, or null where there is none. */
   readonly bounds: (nowMs: number, windowMs: number) => { readonly low: number; readonly high: number } | null;
   /** Where the cursor stands, 0 to 1. */
   readonly cursor: (nowMs: number, windowMs: number) => number;
+  /** The first and the last sample that a sweep of `windowMs` shows now; the last is before the first where it shows none. */
+  readonly visible: (nowMs: number, windowMs: number) => { readonly first: number; readonly last: number };
+  /** One sample; NaN where it never came or is no longer kept. */
+  readonly valueAt: (index: number) => number;
+  /** When a sample is drawn, on the clock of `nowMs`. */
+  readonly dueAtMs: (index: number) => number;
 }
 
 /** Share of the sweep that is blank ahead of the cursor. */
@@ -90,6 +96,9 @@ export function createSweep(sampleRateHz: number): Sweep {
       }
       return low <= high ? { low, high } : null;
     },
+    visible,
+    valueAt: (index) => (indices[index % capacity] === index ? (values[index % capacity] ?? Number.NaN) : Number.NaN),
+    dueAtMs: (index) => zeroAtMs + index * msPerSample,
     cursor: (nowMs, windowMs) => (((nowMs % windowMs) + windowMs) % windowMs) / windowMs,
   };
 }

@@ -18,6 +18,7 @@ const messageKinds = [
   "alerts",
   "gateway",
   "waves",
+  "thin-waves",
   "pulse",
 ] as const satisfies readonly StreamMessage["kind"][];
 
@@ -27,6 +28,24 @@ export interface FeedState {
   readonly stale: boolean;
   /** Wall time of the last event, or null before the first one. */
   readonly lastEventAtMs: number | null;
+}
+
+/** Which waves come with the stream. */
+export type WavesAsked =
+  | { readonly kind: "none" }
+  | { readonly kind: "bed"; readonly bedId: string }
+  /** Those of the wall, thinned; `ward` null: of all beds. */
+  | { readonly kind: "wall"; readonly ward: string | null };
+
+function addressOf(asked: WavesAsked): string {
+  switch (asked.kind) {
+    case "none":
+      return "api/stream";
+    case "bed":
+      return `api/stream?${new URLSearchParams({ bed: asked.bedId })}`;
+    case "wall":
+      return `api/stream?${new URLSearchParams(asked.ward === null ? { waves: "all" } : { waves: "ward", ward: asked.ward })}`;
+  }
 }
 
 /** What the feed tells. */
@@ -44,7 +63,7 @@ export class LiveFeed {
   readonly #listener: FeedListener;
   readonly #looking: Timer;
   #source: EventSource | null = null;
-  #bedId: string | null;
+  #address: string;
   #closed = false;
   #stale = false;
   #lastEventAtMs: number | null = null;
@@ -55,17 +74,17 @@ export class LiveFeed {
   #backoffMs = backoffMsMin;
   #retry: Timer | null = null;
 
-  /** Opens the stream, with the waves of a bed or, where it is null, without. */
+  /** Opens the stream with the waves asked for. */
   constructor(parts: {
     readonly clock: Clock;
     readonly random: () => number;
     readonly listener: FeedListener;
-    readonly bedId: string | null;
+    readonly waves: WavesAsked;
   }) {
     this.#clock = parts.clock;
     this.#random = parts.random;
     this.#listener = parts.listener;
-    this.#bedId = parts.bedId;
+    this.#address = addressOf(parts.waves);
     this.#lastEventMonotonicMs = this.#clock.monotonic();
     this.#openedMonotonicMs = this.#clock.monotonic();
     this.#lastLookAtMs = this.#clock.wall();
@@ -73,10 +92,11 @@ export class LiveFeed {
     this.#begin();
   }
 
-  /** Looks at a bed's waves, or with null at none; opens the stream anew for it. */
-  watch(bedId: string | null): void {
-    if (bedId === this.#bedId) return;
-    this.#bedId = bedId;
+  /** Asks for other waves; opens the stream anew for them. */
+  watch(waves: WavesAsked): void {
+    const address = addressOf(waves);
+    if (address === this.#address) return;
+    this.#address = address;
     this.#begin();
   }
 
@@ -108,7 +128,7 @@ export class LiveFeed {
     this.#source?.close();
     if (this.#closed) return;
     this.#openedMonotonicMs = this.#clock.monotonic();
-    const opened = new EventSource(this.#bedId === null ? "api/stream" : `api/stream?bed=${encodeURIComponent(this.#bedId)}`);
+    const opened = new EventSource(this.#address);
     this.#source = opened;
     for (const kind of messageKinds) {
       opened.addEventListener(kind, (event: MessageEvent<string>) => {

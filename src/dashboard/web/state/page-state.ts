@@ -3,14 +3,15 @@ import type { Result } from "../../../core/result.ts";
 import type { PictureView, StreamMessage, WaveView } from "../../../core/stream.ts";
 import type { Clock, Timer } from "../../../core/time.ts";
 import { createSweep, type Sweep } from "../bed/sweep.ts";
+import type { PeopleDialog } from "../people/people-dialog.ts";
 import { soundNeeds } from "../sound/sound-plan.ts";
 import { createSounder, type Sounder, type SoundState } from "../sound/sounder.ts";
-import { firstLanguage, type Language, say } from "../words/texts.ts";
-import type { PeopleDialog } from "../people/people-dialog.ts";
+import { createWallWaves, type WallWaves } from "../wall/wall-waves.ts";
 import { type RefusalWords, refusalWords } from "../words/refusal.ts";
+import { firstLanguage, type Language, say } from "../words/texts.ts";
 import type { GatewayDoor, Refusal, Session } from "./gateway-door.ts";
 import { IdleWatch } from "./idle-watch.ts";
-import { type FeedState, LiveFeed } from "./live-feed.ts";
+import { type FeedState, LiveFeed, type WavesAsked } from "./live-feed.ts";
 import { type Place, placeOf } from "./place.ts";
 import { applyMessage } from "./ward.ts";
 
@@ -54,11 +55,14 @@ export class PageState {
   readonly door: GatewayDoor;
   readonly sounder: Sounder;
   readonly #random: () => number;
+  /** The thinned waves of the wall. */
+  readonly wallWaves: WallWaves = createWallWaves();
   readonly #listeners = new Set<() => void>();
   readonly #waves = new Map<string, LiveWave>();
   readonly #idle: IdleWatch;
   #feed: LiveFeed | null = null;
   #gatewayAheadMs = 0;
+  #wallAsked: WavesAsked = { kind: "none" };
   #noticeTimer: Timer | null = null;
   #drawing = false;
   #firstVersion: string | null = null;
@@ -117,7 +121,7 @@ export class PageState {
       const place = placeOf(location.hash);
       if (place.kind === "bed") this.#waves.clear();
       this.#change({ place });
-      this.#feed?.watch(this.#bedWatched());
+      this.#feed?.watch(this.#wavesAsked());
     });
     listenToUse(() => this.#idle.used());
     document.addEventListener("visibilitychange", () => this.#feed?.look());
@@ -191,6 +195,13 @@ export class PageState {
     return [...this.#waves.values()].sort((a, b) => waveOrder(a) - waveOrder(b) || (a.key < b.key ? -1 : 1));
   }
 
+  /** Which waves the wall wants, while it is looked at: those of a ward, of all beds, or none where they have no room. */
+  askWallWaves(asked: WavesAsked): void {
+    this.#wallAsked = asked;
+    if (asked.kind === "none") this.wallWaves.clear();
+    this.#feed?.watch(this.#wavesAsked());
+  }
+
   #change(part: Partial<PageView>): void {
     this.#view = { ...this.#view, ...part };
     const { session, feed, sessionLost, ward } = this.#view;
@@ -213,6 +224,10 @@ export class PageState {
   #takeMessage(message: StreamMessage): void {
     if (message.kind === "waves") {
       this.#takeWaves(message.waves);
+      return;
+    }
+    if (message.kind === "thin-waves") {
+      this.wallWaves.take(message.waves, this.clock.monotonic());
       return;
     }
     const nowMs = message.kind === "pulse" ? message.nowMs : message.kind === "picture" ? message.picture.nowMs : null;
@@ -258,14 +273,17 @@ export class PageState {
     return this.clock.monotonic() + this.#gatewayAheadMs;
   }
 
-  #bedWatched(): string | null {
-    return this.#view.place.kind === "bed" ? this.#view.place.bedId : null;
+  #wavesAsked(): WavesAsked {
+    const { place } = this.#view;
+    if (place.kind === "bed") return place;
+    return place.kind === "wall" || place.kind === "first" ? this.#wallAsked : { kind: "none" };
   }
 
   #stopFeed(): void {
     this.#feed?.close();
     this.#feed = null;
     this.#waves.clear();
+    this.wallWaves.clear();
   }
 
   /** Asks who is signed in and acts on it; false where nobody is. A gateway that does not answer changes nothing. */
@@ -284,7 +302,7 @@ export class PageState {
         onState: (state: FeedState) => this.#takeFeed(state),
         mayTryAgain: () => this.#askSession(),
       };
-      this.#feed = new LiveFeed({ clock: this.clock, random: this.#random, listener, bedId: this.#bedWatched() });
+      this.#feed = new LiveFeed({ clock: this.clock, random: this.#random, listener, waves: this.#wavesAsked() });
     }
     return signedIn;
   }

@@ -1,0 +1,36 @@
+import type { Text } from "../../../core/quantities.ts";
+
+/** Texts of the wall. */
+// biome-ignore format: one text a line, so that the two languages can be compared.
+export const WALL_TEXTS = {
+  "wall.beds": { en: "Beds", zh: "床位" },
+  "wall.ward": { en: "Ward", zh: "病区" },
+  "wall.allWards": { en: "All wards", zh: "全部病区" },
+  "wall.noWard": { en: "Without a ward", zh: "未分病区" },
+  "wall.room": { en: "Room {room}", zh: "{room} 房" },
+  "wall.order": { en: "Order", zh: "排序" },
+  "wall.order.beds": { en: "By bed", zh: "按床位" },
+  "wall.order.urgency": { en: "By urgency", zh: "按紧急程度" },
+  "wall.elsewhereOne": { en: "1 alert in other wards", zh: "其他病区有 1 条报警" },
+  "wall.elsewhereMany": { en: "{n} alerts in other wards", zh: "其他病区有 {n} 条报警" },
+  "wall.showAll": { en: "Show all wards", zh: "显示全部病区" },
+  "wall.moreBelow": { en: "Not all beds are in sight here: scroll, or choose a ward", zh: "此屏无法同时显示全部床位：请滚动或选择病区" },
+  "wall.wavesSlow": { en: "This screen's computer is busy: waves move more slowly, numbers and alerts do not", zh: "本屏计算机繁忙：波形刷新变慢，数值与报警不受影响" },
+  "wall.wavesFewer": { en: "This screen's computer is busy: one wave for each bed", zh: "本屏计算机繁忙：每床仅显示一条波形" },
+  "wall.wavesNone": { en: "This screen's computer is too busy for waves; numbers and alerts go on", zh: "本屏计算机过于繁忙，已停止波形；数值与报警照常" },
+  "wall.waveOld": { en: "no wave for {age}", zh: "{age}无波形" },
+  "wall.down": { en: "LINK", zh: "断线" },
+  "wall.downWhole": { en: "{n} disconnected", zh: "{n} 台连接中断" },
+  "wall.out": { en: "OFF", zh: "隔离" },
+  "wall.outWhole": { en: "{n} shut off: driver failed", zh: "{n} 台已隔离：驱动故障" },
+  "wall.ended": { en: "LIMIT", zh: "限值" },
+  "wall.noneWhole": { en: "No device is assigned to this bed", zh: "此床未分配设备" },
+  "wall.none": { en: "NO DEVICE", zh: "无设备" },
+  "wall.scale2": { en: "SCALE 2", zh: "量表2" },
+  "wall.silent": { en: "device silent", zh: "设备无数据" },
+  "wall.missing": { en: "{quantity} missing", zh: "缺少{quantity}" },
+  "wall.stuck": { en: "{quantity} stuck", zh: "{quantity}不变" },
+  "wall.scorePartial": { en: "{model} incomplete", zh: "{model}不完整" },
+  "wall.technical": { en: "TECH", zh: "技术" },
+  "wall.demonstration": { en: "DEMO", zh: "演示" },
+} as const satisfies Record<string, Text>;
