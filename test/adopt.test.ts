@@ -61,6 +61,8 @@ describe("a device that is adopted while the gateway runs", () => {
 
     expect(await at.act(watchDevice("watch-1"))).toMatchObject({ ok: true, value: { durable: true } });
     expect(at.gateway.source.devices.candidates().accounts, "it is a device now").toEqual([]);
+    const isReserved = () => ["devices/watch-1/vitals", "devices/watch-1/other"].map((topic) => at.gateway.isAdoptedTopic(topic));
+    expect(isReserved(), "its messages are not taken while its link is broken").toEqual([true, false]);
     await say(client, "devices/watch-1/vitals", { hr: 72 });
     expect(await heartRates(at)).toEqual([72]);
     const bed = at.gateway.source.picture().beds[0];
@@ -92,6 +94,7 @@ describe("a device that is adopted while the gateway runs", () => {
     await at.act({ kind: "release", deviceId: WATCH });
     expect((await at.act(forget)).ok).toBe(true);
     expect(at.gateway.source.devices.list().devices).toEqual([]);
+    expect(isReserved().includes(true)).toBe(false);
     await say(client, "devices/watch-1/vitals", { hr: 75 });
     await until("it may be adopted again", () => at.gateway.source.devices.candidates().accounts.length === 1);
     expect(await at.act(forget)).toMatchObject({ ok: false, error: { facts: { why: "not-adopted" } } });

@@ -2,6 +2,8 @@ import { readFile, stat } from "node:fs/promises";
 import { withFileLock } from "../accounts/file-lock.ts";
 import { HASH_BYTES, hashPassword, type PasswordCost, SALT_BYTES } from "../accounts/password-hash.ts";
 import { writePrivateFile } from "../accounts/private-file.ts";
+import { isWaitingChange, type WaitingChange } from "../accounts/waiting-change.ts";
+import type { AccessDeed } from "../core/act.ts";
 import { type Fault, fault } from "../core/errors.ts";
 import { LIMITS } from "../core/limits.ts";
 import { fail, type Result, succeed } from "../core/result.ts";
@@ -64,6 +66,11 @@ export interface BrokerAccounts {
   readonly renewPassword: (name: string) => Promise<Result<{ readonly password: string }, Fault>>;
   /** Takes over what another process has written; the accounts stay as they were where the file cannot be read. */
   readonly refresh: () => Promise<Result<void, Fault>>;
+  /**
+   * Tells the changes that were made with `later` and that nobody has told yet, in order, and forgets them when all are told. Cut off before
+   * that, or on a full disk, they are told by the next as well: twice is better than never. One at a time.
+   */
+  readonly tellWaitingChanges: (tell: (change: WaitingChange) => Promise<unknown>) => Promise<Result<void, Fault>>;
   /** Calls back with each account as it was before it was changed or removed, and returns how to stop that. */
   readonly onChanged: (listener: (former: BrokerAccount) => void) => () => void;
 }
@@ -73,6 +80,8 @@ export interface BrokerAccountsParts {
   readonly now: () => WallMs;
   /** Unpredictable bytes. */
   readonly random: (bytes: number) => Buffer;
+  /** For a command: what the gateway is to record of a change. It is written with the change, so that neither is without the other. */
+  readonly later?: (deed: AccessDeed) => WaitingChange;
 }
 
 /**
@@ -94,6 +103,7 @@ export async function openBrokerAccounts(file: string, parts: BrokerAccountsPart
     remove: (name) => accounts.remove(name),
     renewPassword: (name) => accounts.renewPassword(name),
     refresh: () => accounts.refresh(),
+    tellWaitingChanges: (tell) => accounts.tellWaitingChanges(tell),
     onChanged: (listener) => accounts.onChanged(listener),
   });
 }
@@ -104,6 +114,7 @@ class AccountsFile {
   readonly #file: string;
   readonly #parts: BrokerAccountsParts;
   readonly #listeners = new Set<(former: BrokerAccount) => void>();
+  #changes: readonly WaitingChange[] = [];
   #stamp = "unread";
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -129,7 +140,7 @@ class AccountsFile {
       const made = certificateOnly ? null : await this.#makePassword();
       const createdAtMs = this.#parts.now();
       const account = { name, clientIds, rights, password: made?.hash ?? null, createdAtMs, expiresAtMs };
-      const written = await this.#write([...this.byName.values(), account]);
+      const written = await this.#write([...this.byName.values(), account], { kind: "device-account-added", account: name });
       return written.ok ? succeed({ password: made?.password ?? null }) : written;
     });
   }
@@ -137,7 +148,8 @@ class AccountsFile {
   remove(name: string): Promise<Result<void, Fault>> {
     return this.#change(async () => {
       if (!this.byName.has(name)) return fail(fault("broker-account-refused", { field: "name", reason: "unknown", name }));
-      return this.#write([...this.byName.values()].filter((account) => account.name !== name));
+      const left = [...this.byName.values()].filter((account) => account.name !== name);
+      return this.#write(left, { kind: "device-account-removed", account: name });
     });
   }
 
@@ -146,9 +158,18 @@ class AccountsFile {
       if (!this.byName.has(name)) return fail(fault("broker-account-refused", { field: "name", reason: "unknown", name }));
       const made = await this.#makePassword();
       const renewed = [...this.byName.values()].map((one) => (one.name === name ? { ...one, password: made.hash } : one));
-      const written = await this.#write(renewed);
+      const written = await this.#write(renewed, { kind: "device-account-changed", account: name, what: "password" });
       return written.ok ? succeed({ password: made.password }) : written;
     });
+  }
+
+  async tellWaitingChanges(tell: (change: WaitingChange) => Promise<unknown>): Promise<Result<void, Fault>> {
+    const read = await this.refresh();
+    const waiting = this.#changes;
+    if (!read.ok || waiting.length === 0) return read;
+    // Not under the lock: telling waits for a disk. Others add theirs behind these meanwhile.
+    for (const change of waiting) await tell(change);
+    return this.#change(() => this.#keep([...this.byName.values()], this.#changes.slice(waiting.length)));
   }
 
   /** Changes what is on disk now, while no other process does. */
@@ -206,9 +227,10 @@ class AccountsFile {
       const stamp = await stampOf(this.#file);
       if (stamp === this.#stamp) return succeed(undefined);
       const text = stamp === MISSING ? null : await readFile(this.#file, "utf8");
-      const accounts = text === null ? [] : accountsOf(text);
+      const accounts = text === null ? { accounts: [], changes: [] } : fileOf(text);
       if (accounts === null) return fail(fault("broker-accounts-unreadable", { reason: "damaged" }));
-      this.#take(accounts);
+      this.#take(accounts.accounts);
+      this.#changes = accounts.changes;
       this.#stamp = stamp;
       return succeed(undefined);
     } catch (error) {
@@ -216,10 +238,20 @@ class AccountsFile {
     }
   }
 
-  async #write(accounts: readonly BrokerAccount[]): Promise<Result<void, Fault>> {
-    const written = await writePrivateFile(this.#file, `${JSON.stringify({ version: 1, accounts }, null, 2)}\n`);
+  async #write(accounts: readonly BrokerAccount[], deed: AccessDeed): Promise<Result<void, Fault>> {
+    const { later } = this.#parts;
+    const changes = later === undefined ? this.#changes : [...this.#changes, later(deed)];
+    if (changes.length > LIMITS.accountChangesWaitingMax.value)
+      return fail(fault("broker-account-refused", { field: "changes", reason: "changes-waiting" }));
+    return this.#keep(accounts, changes);
+  }
+
+  async #keep(accounts: readonly BrokerAccount[], changes: readonly WaitingChange[]): Promise<Result<void, Fault>> {
+    const content = { version: 1, accounts, ...(changes.length === 0 ? {} : { changes }) };
+    const written = await writePrivateFile(this.#file, `${JSON.stringify(content, null, 2)}\n`);
     if (!written.ok) return fail(fault("broker-accounts-unreadable", { reason: written.error }));
     this.#take(accounts);
+    this.#changes = changes;
     this.#stamp = await stampOf(this.#file).catch(() => "unread");
     return succeed(undefined);
   }
@@ -255,14 +287,18 @@ function isRight(right: TopicRight): boolean {
   return isKnown && isTopicFilter(filter) && !filter.startsWith("$share/") && filter.length <= LIMITS.brokerTopicBytesMax.value;
 }
 
+const CHANGE_KINDS = ["device-account-added", "device-account-changed", "device-account-removed"] as const;
+
 /** Null where the text is not a file of accounts. */
-function accountsOf(text: string): readonly BrokerAccount[] | null {
+function fileOf(text: string): { readonly accounts: readonly BrokerAccount[]; readonly changes: readonly WaitingChange[] } | null {
   try {
     const parsed: unknown = JSON.parse(text);
     if (typeof parsed !== "object" || parsed === null || !("accounts" in parsed) || !Array.isArray(parsed.accounts)) return null;
     if (!("version" in parsed) || parsed.version !== 1) return null;
     const accounts: readonly unknown[] = parsed.accounts;
-    return accounts.every(isAccount) && isEachOnce(accounts) ? accounts : null;
+    const changes: unknown = "changes" in parsed ? parsed.changes : [];
+    if (!Array.isArray(changes) || !changes.every((change) => isWaitingChange(change, CHANGE_KINDS))) return null;
+    return accounts.every(isAccount) && isEachOnce(accounts) ? { accounts, changes } : null;
   } catch {
     return null;
   }

@@ -44,6 +44,8 @@ export interface BrokerParts {
   readonly report: (fault: Fault) => void;
   /** Called with each message that nobody of the gateway listens to, before it is acknowledged; the payload is good for this call only. Left out: nobody is told. */
   readonly onUnheard?: (message: UnheardMessage) => void;
+  /** Whether a topic belongs to a device that came into use after the start: as `reservedTopics`. Left out: none does. */
+  readonly isReserved?: (topic: string) => boolean;
 }
 
 /** One account, for pages and `vigil doctor`. */
@@ -147,8 +149,8 @@ async function furnish(of: {
   const { clock, random, report } = of.parts;
   const ledger = new RefusalLedger({ clock, report });
   const admission = new Admission({ accounts, clock, passwords: new PasswordCheck({ clock, random }) });
-  const onUnheard = of.parts.onUnheard ?? (() => {});
-  const room = new ClientRoom({ accounts, admission, clock, ledger, onUnheard, ...options });
+  const { onUnheard = () => {}, isReserved = () => false } = of.parts;
+  const room = new ClientRoom({ accounts, admission, clock, ledger, onUnheard, isReserved, ...options });
   const onFailure = () => report(fault("broker-store-failed", { reason: "library" }));
   const library = await startLibrary({ ...room.libraryOwner(), onFailure });
   const store = await SessionStore.attach(map, library.persistence, room.storeOwner());

@@ -37,6 +37,8 @@ export interface ClientRoomParts {
   readonly reservedTopics: readonly string[];
   /** Told of each message that nobody listens to; the payload is good for this call only. */
   readonly onUnheard: (message: UnheardMessage) => void;
+  /** Whether a topic belongs to a device that came into use since. */
+  readonly isReserved: (topic: string) => boolean;
 }
 
 /** What the room works with; each of them asks the room in turn. */
@@ -338,7 +340,8 @@ export class ClientRoom {
     const told = this.#furniture?.switchboard.tell(arrival, thank, () => from.held.release());
     if (told === "refused") return { kind: "not-now", reason: "queue-full" };
     if (told === "taken") return TAKEN;
-    if (!this.#parts.reservedTopics.some((filter) => topicMatches(filter, topic))) {
+    const { reservedTopics, isReserved } = this.#parts;
+    if (!reservedTopics.some((filter) => topicMatches(filter, topic)) && !isReserved(topic)) {
       this.#parts.onUnheard({ account: session.account.name, topic, payload });
       return TAKEN;
     }

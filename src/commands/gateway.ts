@@ -48,7 +48,7 @@ import { certificateWords } from "./certificate-words.ts";
 import type { Command, CommandIo } from "./command.ts";
 import { configArgument, tellProblems } from "./run.ts";
 import { tellFault } from "./told-fault.ts";
-import { commandActor, createUserControl, deviceAccountDeed } from "./user-control.ts";
+import { commandActor, createDeviceAccountRecorder, createUserControl } from "./user-control.ts";
 
 const PROJECT_ROOT = join(import.meta.dirname, "..", "..");
 /** Told where accounts exist already: nobody can read a lost password anywhere, and this is the way out. */
@@ -229,6 +229,7 @@ async function open(
     topics: embeddedTopics(config, findDriver),
     setFault: (slot, reason) => gateway.setFault(slot, reason),
     onUnheard: (message) => gateway.noteUnheard(message),
+    isReserved: (topic) => gateway.isAdoptedTopic(topic),
   });
   const inlet = broker === null ? {} : { inlet: broker.inlet };
   const linkParts = { clock, random: Math.random, stop: new AbortController().signal };
@@ -547,6 +548,7 @@ async function openControl(
     readonly journal: Journal;
     readonly view: () => GatewayView;
     readonly users: (body: unknown) => Promise<unknown>;
+    readonly recordDeviceAccounts: () => Promise<unknown>;
   },
 ): Promise<ControlSocket | null> {
   const { gateway, journal, view } = parts;
@@ -559,8 +561,7 @@ async function openControl(
     // For `vigil bench`: the main thread's pauses since this was last asked; null where they are not measured.
     if (request.name === "pauses") return pauseMeter?.take() ?? null;
     if (request.name === "users") return await parts.users(request.body);
-    const account = request.name === "device-account" ? deviceAccountDeed(request.body) : null;
-    if (account !== null) return await gateway.perform(account, commandActor(request.body));
+    if (request.name === "device-accounts") return await parts.recordDeviceAccounts();
     if (request.name !== "perform") return { ok: false, error: { kind: "bad-request" } };
     const body = request.body as { readonly deed?: unknown } | null;
     const deed: Result<Deed, unknown> = parseDeed(body?.deed);

@@ -100,6 +100,8 @@ export interface Gateway {
   readonly gatewayChanged: () => void;
   /** A message came to the own broker that nobody listens to: its sender may be adopted. */
   readonly noteUnheard: (message: UnheardMessage) => void;
+  /** Whether an adopted device listens to a topic, or would if its link were not broken. */
+  readonly isAdoptedTopic: (topic: string) => boolean;
   readonly openAlerts: () => readonly Alert[];
   /** Whether the wall clock may be believed now. */
   readonly clockTrust: () => ClockTrust;
@@ -160,6 +162,7 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
     patients: () => door.plant().patients,
     gatewayChanged: shared.feed.gatewayChanged,
     noteUnheard: joined.candidates.note,
+    isAdoptedTopic: roster.isAdoptedTopic,
     openAlerts: shared.desk.open,
     clockTrust: wallClock.trust,
     stop: async () => {

@@ -27,6 +27,8 @@ export interface DeviceBrokerParts {
   readonly setFault: (slot: string, reason: Fault | null) => void;
   /** Told of each message that nobody listens to. */
   readonly onUnheard: (message: UnheardMessage) => void;
+  /** Whether a topic is one of an adopted device. */
+  readonly isReserved: (topic: string) => boolean;
 }
 
 /** The broker tells what goes on once a minute; what it has not told for so long is over. */
@@ -75,10 +77,10 @@ class ConfiguredBroker implements DeviceBroker {
   readonly running = (): Broker | null => this.#start?.running() ?? null;
 
   readonly open = (): void => {
-    const { clock, random, setFault, onUnheard } = this.#parts;
+    const { clock, random, setFault, onUnheard, isReserved } = this.#parts;
     this.#start = startWithRetries({
       clock,
-      start: () => startBroker(this.#options, { clock, random, onUnheard, report: (reason) => this.#pass(reason) }),
+      start: () => startBroker(this.#options, { clock, random, onUnheard, isReserved, report: (reason) => this.#pass(reason) }),
       tell: (reason) => setFault("broker", reason),
       onRunning: (broker) => {
         for (const one of this.#listening) one.stop = broker.inlet.listen(one.wanted, one.listener);

@@ -3,6 +3,7 @@ import type { AdoptedDevice } from "../core/act.ts";
 import { bedId, type DeviceId, deviceId } from "../core/ids.ts";
 import type { Driver } from "../core/ports.ts";
 import { assert } from "../core/result.ts";
+import { topicMatches } from "../core/topic-filter.ts";
 import { adoptedConfig, adoptionProblem } from "./adoption.ts";
 import type { DeviceLine } from "./device-line.ts";
 import type { DeviceTag } from "./picture.ts";
@@ -28,6 +29,8 @@ export interface DeviceRoster {
   readonly adopt: (device: AdoptedDevice) => WatchedDevice | null;
   /** It is in use no more. False where it was not. */
   readonly forget: (id: DeviceId) => boolean;
+  /** Whether a topic is one of an adopted device. */
+  readonly isAdoptedTopic: (topic: string) => boolean;
   /** Everybody who may still have to be thanked: lines in use and those that leave. */
   readonly everyLine: () => readonly DeviceLine[];
   /** Runs every line, those that come later too. */
@@ -109,6 +112,12 @@ class Roster implements DeviceRoster {
     void line.leave().then(() => this.#leaving.delete(line));
     return true;
   };
+
+  readonly isAdoptedTopic = (topic: string): boolean =>
+    [...this.configs].some(([id, { link }]) => {
+      const topics = link.kind === "mqtt" && this.tags.get(id)?.isAdopted === true ? (link.topics ?? []) : [];
+      return topics.some((filter) => topicMatches(filter, topic));
+    });
 
   readonly everyLine = (): readonly DeviceLine[] => [...this.lines.values(), ...this.#leaving];
 

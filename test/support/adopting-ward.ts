@@ -106,6 +106,7 @@ async function begin(of: { readonly folder: string; readonly port: number; reado
     topics: embeddedTopics(config, findDriver),
     setFault: (slot, reason) => gateway.setFault(slot, reason),
     onUnheard: (message) => gateway.noteUnheard(message),
+    isReserved: (topic) => gateway.isAdoptedTopic(topic),
   });
   assert(broker !== null, "a broker is configured");
   const { inlet } = broker;
