@@ -182,7 +182,7 @@ export const LIMITS = {
   pageStreamsMax: bound(64, "pages", "A further page is told that too many are open."),
   configFileBytesMax: bound(262_144, "bytes", "A larger configuration is not shown or written on the page; it still runs."),
   configBackupsMax: bound(20, "copies", "The oldest copy of the configuration that the page made is removed."),
-  configCheckMsMax: bound(15_000, "ms", "A configuration that takes longer to check is refused; the check runs beside the watching, in a thread of its own."),
+  configCheckMsMax: bound(7000, "ms", "A configuration that takes longer to check is refused; the check runs beside the watching, in a thread of its own."),
   configCheckMegabytesMax: bound(96, "MB", "A configuration that takes more memory to check is refused."),
   actsIndexedMax: bound(200_000, "acts", "Older ones are not found on the page any more; `vigil audit show` has them all."),
   actsPerStepMax: bound(100, "acts per step", "The chain of acts is checked in steps, so that nothing else waits for it."),

@@ -14,6 +14,8 @@ import { AlertHistoryPage } from "./past/alert-history.tsx";
 import { QualityPage } from "./past/quality-page.tsx";
 import { UsersPage } from "./people/users-page.tsx";
 import { ReadersPage } from "./readers/readers-page.tsx";
+import { RecordsPage } from "./records/records-page.tsx";
+import { SettingsPage } from "./settings/settings-page.tsx";
 import type { PageState, PageView } from "./state/page-state.ts";
 import { sortAlerts } from "./state/ward.ts";
 import { Wall } from "./wall/wall.tsx";
@@ -55,6 +57,10 @@ function Screen({ state, view }: { readonly state: PageState; readonly view: Pag
       return <Wall state={state} view={view} ward={ward} />;
     case "users":
       return <UsersPage state={state} view={view} />;
+    case "records":
+      return <RecordsPage state={state} view={view} />;
+    case "settings":
+      return <SettingsPage state={state} view={view} />;
     case "quality":
       return <QualityPage state={state} view={view} />;
     case "past-alerts":

@@ -13,6 +13,8 @@ import "./style/dialogs.css";
 import "./people/people.css";
 import "./devices/devices.css";
 import "./past/past.css";
+import "./records/records.css";
+import "./settings/settings.css";
 import "./style/density.css";
 import "./wall/small-tiles.css";
 import "./style/narrow.css";

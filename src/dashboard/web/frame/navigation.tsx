@@ -12,6 +12,8 @@ const PAGES: readonly { readonly kind: Place["kind"]; readonly href: string; rea
     { kind: "quality", href: "#/quality", text: "quality", route: "GET /api/quality" },
     { kind: "devices", href: "#/devices", text: "devicesPage", route: "GET /api/devices" },
     { kind: "readers", href: "#/readers", text: "readersPage", route: "GET /api/readers" },
+    { kind: "records", href: "#/records", text: "recordsPage", route: "GET /api/records" },
+    { kind: "settings", href: "#/settings", text: "settingsPage", route: "GET /api/settings" },
     { kind: "users", href: "#/users", text: "users", route: "GET /api/users" },
   ];
 

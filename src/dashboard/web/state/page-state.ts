@@ -54,6 +54,8 @@ export class PageState {
   readonly clock: Clock;
   readonly door: GatewayDoor;
   readonly sounder: Sounder;
+  /** What somebody is writing on a page, kept while they look at another; forgotten when they sign out. */
+  readonly drafts = new Map<string, string>();
   readonly #random: () => number;
   /** The thinned waves of the wall. */
   readonly wallWaves: WallWaves = createWallWaves();
@@ -153,6 +155,7 @@ export class PageState {
     if (!ended.ok) return this.tell(say(this.#view.language, "notDone"), true);
     this.#stopFeed();
     this.#idle.take(null);
+    this.drafts.clear();
     const session = this.#view.session === null ? null : { ...this.#view.session, user: null };
     this.#change({ session, ward: null, sessionLost: false });
   }

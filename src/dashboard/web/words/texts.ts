@@ -1,10 +1,12 @@
 import type { Text } from "../../../core/quantities.ts";
 import { STILL_ON_PATIENT_TEXTS } from "../alerts/still-on-patient-texts.ts";
-import { IDLE_TEXTS } from "../frame/idle-texts.ts";
 import { DEVICES_TEXTS } from "../devices/texts.ts";
+import { IDLE_TEXTS } from "../frame/idle-texts.ts";
 import { PAST_TEXTS } from "../past/texts.ts";
 import { PEOPLE_TEXTS } from "../people/texts.ts";
 import { READERS_TEXTS } from "../readers/texts.ts";
+import { RECORDS_TEXTS } from "../records/texts.ts";
+import { SETTINGS_TEXTS } from "../settings/texts.ts";
 import { WALL_TEXTS } from "../wall/texts.ts";
 
 /** The two languages of the pages. */
@@ -201,6 +203,8 @@ export const TEXTS = {
   ...PAST_TEXTS,
   ...DEVICES_TEXTS,
   ...READERS_TEXTS,
+  ...RECORDS_TEXTS,
+  ...SETTINGS_TEXTS,
   ...WALL_TEXTS,
   ...STILL_ON_PATIENT_TEXTS,
   ...IDLE_TEXTS,
