@@ -278,10 +278,12 @@ describe.skipIf(!chromiumIsThere)("patients on the pages", () => {
     );
     expect(await row("heartRate")).toMatch(/45 medium, 35 high[\s\S]*ended .*: the ward's own holds/);
     expect(await row("respiratoryRate")).toContain("as the ward");
+    await page.locator("[data-limit=meanPressure]").scrollIntoViewIfNeeded();
     await picture(page, "limits-en");
     const phone = await stage.open("/#/bed/bed-1", { locale: "zh-CN", ...PHONE });
     await phone.waitForSelector("[data-limit=oxygenSaturation]");
     await expectNoSidewaysScroll(phone);
+    await phone.locator("[data-testid=limits]").scrollIntoViewIfNeeded();
     await picture(phone, "limits-zh-phone");
     expect(await violationsOf(phone)).toEqual([]);
   });
@@ -369,6 +371,7 @@ describe.skipIf(!chromiumIsThere)("patients on the pages", () => {
     stage.ward.setNotes(ANNA, [{ text: "mobilised\nto the chair", by: "li", atMs: Date.now() }]);
     setPatient(stage, "bed-1", { noteCount: 3, lastNote: { text: "mobilised\nto the chair", by: "li", atMs: Date.now() } });
     await expect.poll(() => page.locator(".note__text").allInnerTexts()).toEqual(["mobilised\nto the chair"]);
+    await page.locator("[data-testid=notes]").scrollIntoViewIfNeeded();
     await picture(page, "notes");
   });
 

@@ -194,7 +194,7 @@ describe("limits as they are typed", () => {
     expect(furtherLevels("low", null, defaults)).toEqual([]);
     expect(levelsOfSide("low", null, defaults)).toEqual([]);
     expect(levelsText("en", "oxygenSaturation", levelsOfSide("low", set(88, "medium"), defaults))).toBe("88 medium, 85 high");
-    expect(levelsText("zh", "bodyTemperature", [set(38.25, "low")])).toBe("38.25 低");
+    expect(levelsText("zh", "bodyTemperature", [set(38.25, "low")])).toBe("38.25（低）");
     expect(levelsText("en", "oxygenSaturation", [])).toBe("off");
     expect([
       isOutside("low", 88, 88),

@@ -1,6 +1,6 @@
 import { useState } from "preact/hooks";
 import type { PatientProfile } from "../../../core/act.ts";
-import { bedId, patientId } from "../../../core/ids.ts";
+import { patientId } from "../../../core/ids.ts";
 import { LIMITS } from "../../../core/limits.ts";
 import type { BedView, PictureView } from "../../../core/stream.ts";
 import { unrealOrigins } from "../state/ward.ts";
@@ -10,94 +10,131 @@ import type { PeopleDialog } from "./people-dialog.ts";
 import type { DialogProps } from "./people-dialogs.tsx";
 import { withoutSymbology } from "./scan-meaning.ts";
 
+/** The form as it stands. */
+interface AdmitForm {
+  readonly number: string;
+  readonly label: string;
+  /** The bed that was chosen; empty where none is yet. */
+  readonly bed: string;
+  readonly scale: PatientProfile["spo2Scale"];
+  readonly isDemonstration: boolean;
+}
+
 /** Admits a patient to a free bed. */
 export function AdmitDialog(props: DialogProps & { readonly given: Extract<PeopleDialog, { kind: "admit" }> }) {
   const { state, view, ward, given, onClosed } = props;
   const { language } = view;
-  const [number, setNumber] = useState(given.patientId);
-  const [label, setLabel] = useState("");
-  const [chosenBed, setChosenBed] = useState("");
-  const [scale, setScale] = useState<PatientProfile["spo2Scale"]>(1);
-  const [isDemonstration, setDemonstration] = useState(false);
+  const [form, setForm] = useState<AdmitForm>({
+    number: given.patientId,
+    label: "",
+    bed: given.bedId ?? "",
+    scale: 1,
+    isDemonstration: false,
+  });
   const free = ward.beds.filter((bed) => bed.patient === null);
-  const fixed = given.bedId === null ? undefined : ward.beds.find((bed) => bed.bedId === given.bedId);
-  const bed = fixed ?? free.find((each) => each.bedId === chosenBed);
+  const bed = ward.beds.find((each) => each.bedId === form.bed);
   const mayBeDemonstration = isAnythingUnreal(ward, bed);
   const submit: Submit = async () => {
     const wrong = firstTrouble(
-      neededTrouble(language, "patientId", number),
-      neededTrouble(language, "label", label),
+      neededTrouble(language, "patientId", form.number),
+      neededTrouble(language, "label", form.label),
       bed === undefined ? { field: "bedId", text: say(language, "chooseOne") } : null,
     );
     if (wrong !== null || bed === undefined) return wrong;
     const refused = await state.attempt({
       kind: "admit",
-      patientId: patientId(withoutSymbology(number.trim())),
-      bedId: bedId(bed.bedId),
-      label: label.trim(),
-      profile: { kind: "adult", spo2Scale: scale },
-      demonstration: mayBeDemonstration && isDemonstration,
+      patientId: patientId(withoutSymbology(form.number.trim())),
+      bedId: bed.bedId,
+      label: form.label.trim(),
+      profile: { kind: "adult", spo2Scale: form.scale },
+      demonstration: mayBeDemonstration && form.isDemonstration,
     });
     if (refused === null) location.hash = `#/bed/${encodeURIComponent(bed.bedId)}`;
     return refused;
   };
-  const isPossible = fixed !== undefined || free.length > 0;
-  const title = fixed === undefined ? say(language, "admitTitle") : say(language, "admitTo", { bed: fixed.title });
+  const isPossible = given.bedId !== null || free.length > 0;
   return (
     <FormDialog
       state={state}
       view={view}
-      title={title}
+      title={
+        given.bedId === null || bed === undefined ? say(language, "admitTitle") : say(language, "admitTo", { bed: bed.title })
+      }
       does={say(language, "admit")}
       submit={isPossible ? submit : null}
       onClosed={onClosed}
     >
-      {(trouble) => (
-        <>
-          {!isPossible && <p>{say(language, "noFreeBed")}</p>}
-          <TextField
-            name="patientId"
-            label={say(language, "patientNumber")}
-            hint={say(language, "patientNumberHint")}
-            trouble={trouble("patientId")}
-            value={number}
-            onValue={setNumber}
-            charactersMax={LIMITS.patientNumberCharactersMax.value}
-            isScanned
+      {(trouble) =>
+        isPossible ? (
+          <AdmitFields
+            language={language}
+            form={form}
+            onForm={(changed) => setForm({ ...form, ...changed })}
+            free={given.bedId === null ? free : null}
+            mayBeDemonstration={mayBeDemonstration}
+            trouble={trouble}
           />
-          <TextField
-            name="label"
-            label={say(language, "patientLabel")}
-            hint={say(language, "patientLabelHint")}
-            trouble={trouble("label")}
-            value={label}
-            onValue={setLabel}
-            charactersMax={LIMITS.patientLabelCharactersMax.value}
-          />
-          {fixed === undefined && isPossible && (
-            <ChoiceField
-              name="bedId"
-              label={say(language, "bed")}
-              trouble={trouble("bedId")}
-              value={chosenBed}
-              onValue={setChosenBed}
-              choices={free.map((each) => ({ value: each.bedId, label: each.title }))}
-              asks={say(language, "choose")}
-            />
-          )}
-          <ScaleField language={language} value={scale} onValue={setScale} trouble={trouble("profile")} />
-          {mayBeDemonstration && (
-            <CheckField
-              name="demonstration"
-              label={say(language, "demonstrationField")}
-              hint={say(language, "demonstrationHint")}
-              checked={isDemonstration}
-              onChecked={setDemonstration}
-            />
-          )}
-        </>
-      )}
+        ) : (
+          <p>{say(language, "noFreeBed")}</p>
+        )
+      }
     </FormDialog>
+  );
+}
+
+function AdmitFields(props: {
+  readonly language: Language;
+  readonly form: AdmitForm;
+  readonly onForm: (changed: Partial<AdmitForm>) => void;
+  /** The beds to choose from; null where the bed is known. */
+  readonly free: readonly BedView[] | null;
+  readonly mayBeDemonstration: boolean;
+  readonly trouble: (field: string) => string | null;
+}) {
+  const { language, form, onForm, free, mayBeDemonstration, trouble } = props;
+  return (
+    <>
+      <TextField
+        name="patientId"
+        label={say(language, "patientNumber")}
+        hint={say(language, "patientNumberHint")}
+        trouble={trouble("patientId")}
+        value={form.number}
+        onValue={(number) => onForm({ number })}
+        charactersMax={LIMITS.patientNumberCharactersMax.value}
+        isScanned
+      />
+      <TextField
+        name="label"
+        label={say(language, "patientLabel")}
+        hint={say(language, "patientLabelHint")}
+        trouble={trouble("label")}
+        value={form.label}
+        onValue={(label) => onForm({ label })}
+        charactersMax={LIMITS.patientLabelCharactersMax.value}
+      />
+      {free !== null && (
+        <ChoiceField
+          name="bedId"
+          label={say(language, "bed")}
+          trouble={trouble("bedId")}
+          value={form.bed}
+          onValue={(bed) => onForm({ bed })}
+          choices={free.map((each) => ({ value: each.bedId, label: each.title }))}
+          asks={say(language, "choose")}
+        />
+      )}
+      <ScaleField language={language} value={form.scale} onValue={(scale) => onForm({ scale })} trouble={trouble("profile")} />
+      {mayBeDemonstration && (
+        <CheckField
+          name="demonstration"
+          label={say(language, "demonstrationField")}
+          hint={say(language, "demonstrationHint")}
+          checked={form.isDemonstration}
+          onChecked={(isDemonstration) => onForm({ isDemonstration })}
+        />
+      )}
+    </>
   );
 }
 

@@ -1,6 +1,7 @@
 import { useState } from "preact/hooks";
 import { type DeviceId, deviceId, patientId } from "../../../core/ids.ts";
 import type { BedView, DeviceView, PictureView } from "../../../core/stream.ts";
+import type { PageView } from "../state/page-state.ts";
 import type { RefusalWords } from "../words/refusal.ts";
 import { say } from "../words/texts.ts";
 import { ChoiceField, FormDialog, firstTrouble } from "./form.tsx";
@@ -8,7 +9,7 @@ import type { PeopleDialog } from "./people-dialog.ts";
 import { type DialogProps, Gone } from "./people-dialogs.tsx";
 
 /** Every device of a picture once, those on nobody first. */
-export function allDevices(ward: PictureView): readonly DeviceView[] {
+function allDevices(ward: PictureView): readonly DeviceView[] {
   const known = new Map<DeviceId, DeviceView>();
   for (const device of [...ward.unassigned, ...ward.beds.flatMap((bed) => bed.devices)])
     if (!known.has(device.deviceId)) known.set(device.deviceId, device);
@@ -16,7 +17,7 @@ export function allDevices(ward: PictureView): readonly DeviceView[] {
 }
 
 /** The bed of the patient that a device is on; undefined where it is on nobody. */
-export function bedOfDevice(ward: PictureView, device: DeviceView): BedView | undefined {
+function bedOfDevice(ward: PictureView, device: DeviceView): BedView | undefined {
   return device.patientId === null ? undefined : ward.beds.find((bed) => bed.patient?.patientId === device.patientId);
 }
 
@@ -26,8 +27,7 @@ export function AssignDialog(props: DialogProps & { readonly given: Extract<Peop
   const { language } = view;
   const [chosenDevice, setDevice] = useState<string>(given.deviceId ?? "");
   const [chosenPatient, setPatient] = useState<string>(given.patientId ?? "");
-  const devices = allDevices(ward);
-  const device = devices.find((each) => each.deviceId === chosenDevice);
+  const device = allDevices(ward).find((each) => each.deviceId === chosenDevice);
   const bed = ward.beds.find((each) => each.patient?.patientId === chosenPatient);
   const before = device === undefined ? undefined : bedOfDevice(ward, device);
   const submit = async (): Promise<RefusalWords | null> => {
@@ -43,61 +43,86 @@ export function AssignDialog(props: DialogProps & { readonly given: Extract<Peop
     return state.attempt({ kind: "assign", deviceId: deviceId(chosenDevice), patientId: patientId(chosenPatient) });
   };
   const isKnown = given.deviceId !== null && given.patientId !== null && device !== undefined && bed?.patient != null;
-  const title = isKnown
-    ? say(language, "assignThis", { device: device.title[language], patient: bed.patient.label })
-    : say(language, "assignTitle");
-  const free = ward.unassigned.map((each) => ({ value: each.deviceId, label: `${each.title[language]} · ${each.deviceId}` }));
-  const isPossible = given.deviceId !== null || free.length > 0;
+  const isPossible = given.deviceId !== null || ward.unassigned.length > 0;
   return (
     <FormDialog
       state={state}
       view={view}
-      title={title}
+      title={
+        isKnown
+          ? say(language, "assignThis", { device: device.title[language], patient: bed.patient.label })
+          : say(language, "assignTitle")
+      }
       does={say(language, "assignDo")}
       submit={isPossible ? submit : null}
       onClosed={onClosed}
     >
-      {(trouble) => (
-        <>
-          {!isPossible && <p>{say(language, "noFreeDevice")}</p>}
-          {given.deviceId === null && isPossible && (
-            <ChoiceField
-              name="deviceId"
-              label={say(language, "device")}
-              trouble={trouble("deviceId")}
-              value={chosenDevice}
-              onValue={setDevice}
-              choices={free}
-              asks={say(language, "choose")}
-            />
-          )}
-          {given.deviceId !== null && given.patientId === null && device !== undefined && (
-            <p class="form__about">
-              {device.title[language]} · {device.deviceId}
-            </p>
-          )}
-          {given.patientId === null && isPossible && (
-            <ChoiceField
-              name="patientId"
-              label={say(language, "patient")}
-              trouble={trouble("patientId")}
-              value={chosenPatient}
-              onValue={setPatient}
-              choices={ward.beds.flatMap((each) =>
-                each.patient === null ? [] : [{ value: each.patient.patientId, label: `${each.title} · ${each.patient.label}` }],
-              )}
-              asks={say(language, "choose")}
-            />
-          )}
-          {before?.patient != null && before.patient.patientId !== chosenPatient && (
-            <p class="dialog__remedy" data-testid="assigned-elsewhere">
-              {say(language, "assignFrom", { patient: before.patient.label, bed: before.title })}
-            </p>
-          )}
-          {isPossible && <p>{say(language, "assignNote")}</p>}
-        </>
-      )}
+      {(trouble) =>
+        isPossible ? (
+          <>
+            {given.deviceId === null && (
+              <DeviceField view={view} ward={ward} value={chosenDevice} onValue={setDevice} trouble={trouble("deviceId")} />
+            )}
+            {given.deviceId !== null && !isKnown && <p class="form__about">{device === undefined ? "" : nameOf(view, device)}</p>}
+            {given.patientId === null && (
+              <PatientField view={view} ward={ward} value={chosenPatient} onValue={setPatient} trouble={trouble("patientId")} />
+            )}
+            {before?.patient != null && before.patient.patientId !== chosenPatient && (
+              <p class="dialog__remedy" data-testid="assigned-elsewhere">
+                {say(language, "assignFrom", { patient: before.patient.label, bed: before.title })}
+              </p>
+            )}
+            <p>{say(language, "assignNote")}</p>
+          </>
+        ) : (
+          <p>{say(language, "noFreeDevice")}</p>
+        )
+      }
     </FormDialog>
+  );
+}
+
+interface ChooseProps {
+  readonly view: PageView;
+  readonly ward: PictureView;
+  readonly value: string;
+  readonly onValue: (value: string) => void;
+  readonly trouble: string | null;
+}
+
+function nameOf({ language }: PageView, device: DeviceView): string {
+  return `${device.title[language]} · ${device.deviceId}`;
+}
+
+/** Chooses among the devices that are on nobody. */
+function DeviceField({ view, ward, value, onValue, trouble }: ChooseProps) {
+  return (
+    <ChoiceField
+      name="deviceId"
+      label={say(view.language, "device")}
+      trouble={trouble}
+      value={value}
+      onValue={onValue}
+      choices={ward.unassigned.map((each) => ({ value: each.deviceId, label: nameOf(view, each) }))}
+      asks={say(view.language, "choose")}
+    />
+  );
+}
+
+/** Chooses among the patients who are here. */
+function PatientField({ view, ward, value, onValue, trouble }: ChooseProps) {
+  return (
+    <ChoiceField
+      name="patientId"
+      label={say(view.language, "patient")}
+      trouble={trouble}
+      value={value}
+      onValue={onValue}
+      choices={ward.beds.flatMap((each) =>
+        each.patient === null ? [] : [{ value: each.patient.patientId, label: `${each.title} · ${each.patient.label}` }],
+      )}
+      asks={say(view.language, "choose")}
+    />
   );
 }
 

@@ -80,14 +80,11 @@ function LimitForm(
     if (refused === null) onClosed();
     else state.tell(say(language, "notDoneBecause", { reason: refused.text }), true);
   };
-  const wardText = SIDES.map(
-    (side) => `${say(language, side === "low" ? "limitLow" : "limitHigh")} ${levelsText(language, quantity, known.ward[side])}`,
-  ).join(language === "zh" ? "；" : "; ");
   return (
     <FormDialog state={state} view={view} title={title} does={say(language, "save")} submit={submit} onClosed={onClosed}>
       {(trouble) => (
         <>
-          <p data-testid="ward-limits">{say(language, "limitWardIs", { limits: wardText })}</p>
+          <p data-testid="ward-limits">{say(language, "limitWardIs", { limits: sidesText(language, known) })}</p>
           {SIDES.map((side) => (
             <SideFields
               key={side}
@@ -100,22 +97,14 @@ function LimitForm(
               trouble={trouble(side)}
             />
           ))}
-          <TextField
-            name="reason"
-            label={say(language, "limitReason")}
-            hint={say(language, "limitReasonHint")}
-            trouble={trouble("reason")}
-            value={reason}
-            onValue={setReason}
-            charactersMax={LIMITS.reasonCharactersMax.value}
-          />
-          <ChoiceField
-            name="expiresAtMs"
-            label={say(language, "limitHolds")}
-            trouble={trouble("expiresAtMs")}
-            value={holds}
-            onValue={(chosen) => setHolds(HOLD_NAMES.find((name) => name === chosen) ?? "4")}
-            choices={HOLD_NAMES.map((name) => ({ value: name, label: holdText(language, name, view.nowMs) }))}
+          <WhyAndHowLong
+            language={language}
+            nowMs={view.nowMs}
+            reason={reason}
+            onReason={setReason}
+            holds={holds}
+            onHolds={setHolds}
+            trouble={trouble}
           />
           {own !== undefined && (
             <button type="button" class="button button--wide" data-testid="reset-limit" onClick={() => void goBack()}>
@@ -126,6 +115,47 @@ function LimitForm(
       )}
     </FormDialog>
   );
+}
+
+function WhyAndHowLong(props: {
+  readonly language: Language;
+  readonly nowMs: number;
+  readonly reason: string;
+  readonly onReason: (reason: string) => void;
+  readonly holds: HoldName;
+  readonly onHolds: (holds: HoldName) => void;
+  readonly trouble: (field: string) => string | null;
+}) {
+  const { language, nowMs, reason, onReason, holds, onHolds, trouble } = props;
+  return (
+    <>
+      <TextField
+        name="reason"
+        label={say(language, "limitReason")}
+        hint={say(language, "limitReasonHint")}
+        trouble={trouble("reason")}
+        value={reason}
+        onValue={onReason}
+        charactersMax={LIMITS.reasonCharactersMax.value}
+      />
+      <ChoiceField
+        name="expiresAtMs"
+        label={say(language, "limitHolds")}
+        trouble={trouble("expiresAtMs")}
+        value={holds}
+        onValue={(chosen) => onHolds(HOLD_NAMES.find((name) => name === chosen) ?? "4")}
+        choices={HOLD_NAMES.map((name) => ({ value: name, label: holdText(language, name, nowMs) }))}
+      />
+    </>
+  );
+}
+
+/** Both sides of the ward's own limits in one line. */
+function sidesText(language: Language, { quantity, ward }: WardLimitView): string {
+  const sides = SIDES.map(
+    (side) => `${say(language, side === "low" ? "limitLow" : "limitHigh")} ${levelsText(language, quantity, ward[side])}`,
+  );
+  return sides.join(language === "zh" ? "；" : "; ");
 }
 
 function formOf(quantity: QuantityName, side: LimitSide | null): SideForm {

@@ -109,7 +109,7 @@ export function minuteText(language: Language, atMs: number, nowMs: number): str
 /** Levels of one side as a person reads them: `90 medium, 85 high`; `off` where there is none. */
 export function levelsText(language: Language, quantity: QuantityName, levels: readonly LimitSide[]): string {
   if (levels.length === 0) return say(language, "limitOff");
-  return levels.map((level) => levelText(language, quantity, level)).join(language === "zh" ? "，" : ", ");
+  return levels.map((level) => levelText(language, quantity, level)).join(language === "zh" ? "、" : ", ");
 }
 
 /** One level: its value with as many decimals as were given, and its priority in words. */
@@ -117,5 +117,5 @@ function levelText(language: Language, quantity: QuantityName, { value, priority
   const decimals = Math.max(0, Math.round(-Math.log10(QUANTITIES[quantity].resolution)));
   const shown = Number.isInteger(value * 10 ** decimals) ? value.toFixed(decimals) : String(value);
   const word = say(language, `priority.${priority}`);
-  return `${shown} ${language === "zh" ? word : word.toLowerCase()}`;
+  return language === "zh" ? `${shown}（${word}）` : `${shown} ${word.toLowerCase()}`;
 }
