@@ -32,7 +32,9 @@ export function SignIn({ state, view }: Props) {
         )}
         {view.sessionKnown && !first && session?.firstAccountNeeded === false && <Password state={state} view={view} />}
       </main>
-      <StandingLine />
+      <footer>
+        <StandingLine />
+      </footer>
     </div>
   );
 }
