@@ -290,7 +290,9 @@ function isRight(right: TopicRight): boolean {
 const CHANGE_KINDS = ["device-account-added", "device-account-changed", "device-account-removed"] as const;
 
 /** Null where the text is not a file of accounts. */
-function fileOf(text: string): { readonly accounts: readonly BrokerAccount[]; readonly changes: readonly WaitingChange[] } | null {
+function fileOf(
+  text: string,
+): { readonly accounts: readonly BrokerAccount[]; readonly changes: readonly WaitingChange[] } | null {
   try {
     const parsed: unknown = JSON.parse(text);
     if (typeof parsed !== "object" || parsed === null || !("accounts" in parsed) || !Array.isArray(parsed.accounts)) return null;

@@ -81,15 +81,11 @@ export async function performThroughSocket(configFile: string, deed: Deed, io: C
   return 1;
 }
 
-/** Makes an act of a change of the broker's accounts; where no gateway runs, says that nobody records it. */
-export async function recordDeviceAccount(
-  dataFolder: string,
-  deed: { readonly kind: "device-account-added" | "device-account-removed"; readonly account: string },
-  io: CommandIo,
-): Promise<void> {
-  const request = { name: "device-account", body: { ...deed, ...whoAsks() } };
-  const answer = await askGateway(join(dataFolder, CONTROL_SOCKET_NAME), request, createSystemClock());
-  if (!answer.ok) io.stderr("No gateway runs, so no act records this. 网关未运行，此更改未记入操作日志。");
+/** Lets the running gateway record what was changed in the broker's accounts; where none runs, says that the next one does. */
+export async function recordDeviceAccounts(dataFolder: string, io: CommandIo): Promise<void> {
+  const socket = join(dataFolder, CONTROL_SOCKET_NAME);
+  const answer = await askGateway(socket, { name: "device-accounts", body: null }, createSystemClock());
+  if (!answer.ok) io.stderr("No gateway answers; the next one records this when it starts. 网关未响应，下次启动时补记此操作。");
 }
 
 function refusalText(code: ErrorCode, facts: Readonly<Record<string, unknown>>): string {

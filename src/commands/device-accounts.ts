@@ -7,9 +7,10 @@ import { BROKER_ACCOUNTS_FILE } from "../broker/broker.ts";
 import { type BrokerAccount, type BrokerAccounts, openBrokerAccounts } from "../broker/broker-accounts.ts";
 import type { TopicRight } from "../broker/topic-rights.ts";
 import { createSystemClock } from "../clock.ts";
+import type { AccessDeed } from "../core/act.ts";
 import type { Fault } from "../core/errors.ts";
 import { linkSpecOf } from "../gateway/link-spec.ts";
-import { recordDeviceAccount } from "./ask.ts";
+import { recordDeviceAccounts, whoAsks } from "./ask.ts";
 import type { CommandIo } from "./command.ts";
 import { tellProblems } from "./run.ts";
 import { tellFault } from "./told-fault.ts";
@@ -45,7 +46,7 @@ export async function addDeviceAccount(configFile: string, wish: AccountWish, io
     certificateOnly: wish.certificateOnly,
   });
   if (!added.ok) return refused(added.error, io);
-  await recordDeviceAccount(config.gateway.dataFolder, { kind: "device-account-added", account: wish.name }, io);
+  await recordDeviceAccounts(config.gateway.dataFolder, io);
   const account = accounts.find(wish.name);
   io.stdout(JSON.stringify({ ...(account === null ? {} : shown(account)), password: added.value.password, ...whereOf(config) }));
   if (added.value.password !== null)
@@ -69,6 +70,7 @@ export async function renewDevicePassword(configFile: string, name: string, io: 
   if (opened === null) return 1;
   const renewed = await opened.accounts.renewPassword(name);
   if (!renewed.ok) return refused(renewed.error, io);
+  await recordDeviceAccounts(opened.config.gateway.dataFolder, io);
   io.stdout(JSON.stringify({ name, password: renewed.value.password }));
   return 0;
 }
@@ -79,8 +81,7 @@ export async function forgetDeviceAccount(configFile: string, name: string, io: 
   if (opened === null) return 1;
   const removed = await opened.accounts.remove(name);
   if (!removed.ok) return refused(removed.error, io);
-  const { dataFolder } = opened.config.gateway;
-  await recordDeviceAccount(dataFolder, { kind: "device-account-removed", account: name }, io);
+  await recordDeviceAccounts(opened.config.gateway.dataFolder, io);
   io.stdout(JSON.stringify({ ok: true, name }));
   return 0;
 }
@@ -96,7 +97,9 @@ async function open(
   }
   const { dataFolder } = config.value.gateway;
   await mkdir(dataFolder, { recursive: true, mode: 0o700 }).catch(() => undefined);
-  const parts = { now: createSystemClock().wall, random: randomBytes };
+  const now = createSystemClock().wall;
+  const { userId: by, at } = whoAsks();
+  const parts = { now, random: randomBytes, later: (deed: AccessDeed) => ({ atMs: now(), by, at, deed }) };
   const accounts = await openBrokerAccounts(join(dataFolder, BROKER_ACCOUNTS_FILE), parts);
   if (accounts.ok) return { config: config.value, accounts: accounts.value };
   tellFault(accounts.error, io);

@@ -268,7 +268,8 @@ async function open(
   const page = config.dashboard.enabled ? servePage(config, { clock, gateway, io, meter, settings }) : null;
   const { dataFolder } = config.gateway;
   const users = createUserControl({ dataFolder, clock, perform: gateway.perform, page: page === null ? null : page.running });
-  const socket = await openControl(config, { gateway, journal, view, users });
+  const recordDeviceAccounts = createDeviceAccountRecorder({ dataFolder, clock, perform: gateway.perform });
+  const socket = await openControl(config, { gateway, journal, view, users, recordDeviceAccounts });
   const closePage = page?.close ?? (async () => {});
   return succeed({ gateway, journal, broker, admissions, outboxes, stopOutboxes, closePage, socket });
 }

@@ -29,8 +29,9 @@ export async function readNewPassword(io: CommandIo): Promise<string | null> {
 /** Asks at the terminal without showing what is typed; null where it was given up with Ctrl-C. */
 function readUnseen(question: string): Promise<string | null> {
   const { stdin, stderr } = process;
-  stderr.write(question);
+  // Before the question is seen: who types at once must not be shown either.
   stdin.setRawMode(true);
+  stderr.write(question);
   stdin.setEncoding("utf8");
   stdin.resume();
   return new Promise((resolve) => {

@@ -1,5 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
+import { BROKER_ACCOUNTS_FILE } from "../broker/broker.ts";
+import { openBrokerAccounts } from "../broker/broker-accounts.ts";
 import type { AccessDeed } from "../core/act.ts";
 import { fault } from "../core/errors.ts";
 import type { Actor, PerformAct } from "../core/ports.ts";
@@ -29,14 +31,24 @@ export function commandActor(body: unknown): Actor {
 }
 
 /**
- * An act of `vigil devices add` and its like: an account of the embedded broker was made or removed. Null where the body is none.
- * It is told after it was done, so nothing is refused.
+ * Makes what records the changes that commands made in the accounts of the embedded broker: those of before the start at once, and later
+ * ones when it is called. Only one at a time: what two of them read would be told twice.
  */
-export function deviceAccountDeed(body: unknown): AccessDeed | null {
-  if (typeof body !== "object" || body === null) return null;
-  const { kind, account } = body as Readonly<Record<string, unknown>>;
-  const known = kind === "device-account-added" || kind === "device-account-removed";
-  return known && typeof account === "string" && account !== "" && account.length <= 128 ? { kind, account } : null;
+export function createDeviceAccountRecorder(
+  parts: Pick<UserControlParts, "dataFolder" | "clock" | "perform">,
+): () => Promise<unknown> {
+  const { dataFolder, clock, perform } = parts;
+  const record = async () => {
+    const accounts = await openBrokerAccounts(join(dataFolder, BROKER_ACCOUNTS_FILE), { now: clock.wall, random: randomBytes });
+    if (!accounts.ok) return accounts;
+    return accounts.value.tellWaitingChanges((change) => perform(change.deed, waitingActor(change)));
+  };
+  let turn: Promise<unknown> = record().catch(() => undefined);
+  return () => {
+    const answer = turn.then(record);
+    turn = answer.catch(() => undefined);
+    return answer;
+  };
 }
 
 /** Makes what answers `vigil users` in the running gateway. Where no page is to be served it records what was changed before. */

@@ -122,6 +122,8 @@ function accessText(deed: AccessDeed): Text {
       return both(`removed the account ${deed.account}`, `删除账户 ${deed.account}`);
     case "device-account-added":
       return both(`added the device account ${deed.account}`, `添加设备账户 ${deed.account}`);
+    case "device-account-changed":
+      return both(`renewed the password of the device account ${deed.account}`, `更换设备账户 ${deed.account} 的密码`);
     case "device-account-removed":
       return both(`removed the device account ${deed.account}`, `删除设备账户 ${deed.account}`);
     case "settings-changed": {
@@ -194,6 +196,7 @@ export const DEED_NAMES: Readonly<Record<Deed["kind"], Text>> = {
   "account-changed": { en: "account changed", zh: "更改账户" },
   "account-removed": { en: "account removed", zh: "删除账户" },
   "device-account-added": { en: "device account added", zh: "添加设备账户" },
+  "device-account-changed": { en: "device account changed", zh: "更改设备账户" },
   "device-account-removed": { en: "device account removed", zh: "删除设备账户" },
   "settings-changed": { en: "configuration", zh: "更改配置" },
   "restart-asked": { en: "restart", zh: "重启网关" },

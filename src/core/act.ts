@@ -106,6 +106,7 @@ export type AccessDeed =
   | { readonly kind: "account-removed"; readonly account: string }
   /** An account of the embedded broker. */
   | { readonly kind: "device-account-added"; readonly account: string }
+  | { readonly kind: "device-account-changed"; readonly account: string; readonly what: "password" }
   | { readonly kind: "device-account-removed"; readonly account: string }
   /** The configuration was written; SHA-256 of the text before and after, hexadecimal. It is in effect from the next start on. */
   | { readonly kind: "settings-changed"; readonly before: string; readonly after: string }
@@ -119,6 +120,7 @@ const ACCESS_KINDS: Readonly<Record<AccessDeed["kind"], true>> = {
   "account-changed": true,
   "account-removed": true,
   "device-account-added": true,
+  "device-account-changed": true,
   "device-account-removed": true,
   "settings-changed": true,
   "restart-asked": true,

@@ -1,7 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { HASH_BYTES } from "../../accounts/password-hash.ts";
 import { writePrivateFile } from "../../accounts/private-file.ts";
-import type { AccessDeed, Role } from "../../core/act.ts";
+import { isWaitingChange, type WaitingChange } from "../../accounts/waiting-change.ts";
+import type { Role } from "../../core/act.ts";
 import { type Fault, fault } from "../../core/errors.ts";
 import type { PatientId } from "../../core/ids.ts";
 import { fail, type Result, succeed } from "../../core/result.ts";
@@ -20,14 +21,6 @@ export interface Account {
   readonly role?: Role;
   /** The one patient a family may see; null or left out for everybody else. */
   readonly patientId?: PatientId | null;
-}
-
-/** A change of accounts that was made while no gateway ran, and is to be recorded by the next one. */
-export interface WaitingChange {
-  readonly atMs: number;
-  readonly by: string;
-  readonly at: string | null;
-  readonly deed: AccessDeed;
 }
 
 /** What `accounts.json` holds. */
@@ -59,20 +52,14 @@ export async function readAccounts(file: string): Promise<Result<AccountsFile, F
   return fail(fault("page-failed", { reason: "accounts.json is damaged" }));
 }
 
+const KINDS = ["account-added", "account-changed", "account-removed"] as const;
+
 function isAccountsFile(
   value: unknown,
 ): value is { readonly accounts: readonly Account[]; readonly changes?: readonly WaitingChange[] } {
   if (typeof value !== "object" || value === null || !("accounts" in value) || !Array.isArray(value.accounts)) return false;
   const changes = "changes" in value ? value.changes : [];
-  return value.accounts.every(isAccount) && Array.isArray(changes) && changes.every(isWaitingChange);
-}
-
-function isWaitingChange(value: unknown): value is WaitingChange {
-  if (typeof value !== "object" || value === null) return false;
-  const { atMs, by, at, deed } = value as Readonly<Record<string, unknown>>;
-  const told = typeof deed === "object" && deed !== null && "kind" in deed && typeof deed.kind === "string" ? deed.kind : "";
-  const known = ["account-added", "account-changed", "account-removed"].includes(told);
-  return typeof atMs === "number" && typeof by === "string" && (at === null || typeof at === "string") && known;
+  return value.accounts.every(isAccount) && Array.isArray(changes) && changes.every((change) => isWaitingChange(change, KINDS));
 }
 
 /** Left out is an account of before there were roles; a role nobody knows makes the file a damaged one, never an administrator. */

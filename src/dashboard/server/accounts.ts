@@ -1,11 +1,12 @@
 import { createHmac, timingSafeEqual } from "node:crypto";
 import { hashPassword, SALT_BYTES } from "../../accounts/password-hash.ts";
+import type { WaitingChange } from "../../accounts/waiting-change.ts";
 import type { AccessDeed, Role } from "../../core/act.ts";
 import { type Fault, fault } from "../../core/errors.ts";
 import { type PatientId, type UserId, userId } from "../../core/ids.ts";
 import { LIMITS } from "../../core/limits.ts";
 import { fail, type Result, succeed } from "../../core/result.ts";
-import { type Account, readAccounts, type WaitingChange, writeAccounts } from "./accounts-file.ts";
+import { type Account, readAccounts, writeAccounts } from "./accounts-file.ts";
 
 /** The cost of one password hash. Source: OWASP password storage, scrypt with N = 2^15, r = 8. */
 const scryptCost = { costN: 2 ** 15, blockSizeR: 8, parallelP: 1 } as const;

@@ -1,3 +1,4 @@
+import type { WaitingChange } from "../../accounts/waiting-change.ts";
 import type { AccessDeed, Role } from "../../core/act.ts";
 import type { Fault } from "../../core/errors.ts";
 import { type PatientId, patientId } from "../../core/ids.ts";
@@ -6,7 +7,6 @@ import { type Result, succeed } from "../../core/result.ts";
 import { ROLES } from "../../core/rights.ts";
 import type { Clock } from "../../core/time.ts";
 import type { Accounts, AccountView } from "./accounts.ts";
-import type { WaitingChange } from "./accounts-file.ts";
 
 /** What may be asked about accounts. */
 export type UserRequest =
