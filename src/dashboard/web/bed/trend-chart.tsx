@@ -154,7 +154,7 @@ function Trend(props: TrendProps) {
 /** Fills the chart part by part, the newest first, and keeps it up to date. @returns  What is to be said beside it. */
 function useChart(props: TrendProps, place: { readonly current: HTMLDivElement | null }): TextKey | null {
   const { state, patientId, quantity, hours, takeTurn, marks } = props;
-  const [trouble, setTrouble] = useState<TextKey | null>(null);
+  const [trouble, setTrouble] = useState<TextKey | null>("loadingOlder");
   const drawn = useRef<{ marks: readonly AlertMark[]; chart: uPlot | null }>({ marks, chart: null });
   drawn.current.marks = marks;
   useEffect(() => drawn.current.chart?.redraw(false), [marks.length]);

@@ -198,13 +198,15 @@ function Detail(props: {
         {[...rows].sort(worstFirst).map((row) => (
           <li key={row.quantity ?? ""} data-quantity={row.quantity ?? "device"}>
             <h3>{row.quantity === null ? say(language, "qualityWhole") : QUANTITIES[row.quantity].title[language]}</h3>
-            <p class="quality__scores">
-              {QUALITY_ASPECTS.map((aspect) => (
-                <span key={aspect}>
-                  {say(language, `aspect.${aspect}`)} <b>{row.scores[aspect] ?? "–"}</b>
-                </span>
-              ))}
-            </p>
+            {row.quantity !== null && (
+              <p class="quality__scores">
+                {QUALITY_ASPECTS.map((aspect) => (
+                  <span key={aspect}>
+                    {say(language, `aspect.${aspect}`)} <b>{row.scores[aspect] ?? "–"}</b>
+                  </span>
+                ))}
+              </p>
+            )}
             <Rules language={language} row={row} />
           </li>
         ))}

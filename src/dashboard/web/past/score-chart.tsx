@@ -1,4 +1,4 @@
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { ScoreHistory } from "../../../core/history-view.ts";
 import type { AnswerView } from "../../../core/stream.ts";
 import type { PageState, PageView } from "../state/page-state.ts";
@@ -13,10 +13,10 @@ const renewMs = 30_000;
 /** While the gateway still reads what is older it is asked again so often. */
 const readingMs = 2000;
 const columnsMax = 300;
-const width = 900;
 const height = 140;
 const left = 26;
 const bottom = 20;
+const right = 6;
 /** A NEWS2 of over 12 is rare; the chart grows with it. */
 const leastTop = 10;
 
@@ -37,6 +37,7 @@ export function ScoreChart(props: {
   useEffect(() => {
     let gone = false;
     let timer = state.clock.after(0, () => undefined);
+    setChosen(null);
     const load = async () => {
       const toMs = state.view().nowMs;
       const time = { fromMs: toMs - hours * msPerHour, toMs };
@@ -128,8 +129,10 @@ function Drawing(props: {
   readonly label: string;
 }) {
   const { columns, chosen, range, choose } = props;
+  const place = useRef<SVGSVGElement>(null);
+  const width = useWidth(place);
   const top = Math.max(leastTop, ...columns.map(({ high }) => high ?? 0));
-  const xOf = (atMs: number) => left + ((atMs - range.fromMs) / (range.toMs - range.fromMs)) * (width - left);
+  const xOf = (atMs: number) => left + ((atMs - range.fromMs) / (range.toMs - range.fromMs)) * (width - left - right);
   const yOf = (points: number) => 6 + (1 - points / top) * (height - bottom - 6);
   const onPointer = (event: PointerEvent & { readonly currentTarget: SVGSVGElement }) => {
     const box = event.currentTarget.getBoundingClientRect();
@@ -143,7 +146,8 @@ function Drawing(props: {
   return (
     <svg
       class="score-chart__drawing"
-      viewBox={`0 0 ${width} ${height}`}
+      ref={place}
+      height={height}
       role="img"
       aria-label={props.label}
       onPointerMove={onPointer}
@@ -188,6 +192,21 @@ function Drawing(props: {
       ))}
     </svg>
   );
+}
+
+/** How wide an element is shown, in pixels. */
+function useWidth(place: { readonly current: Element | null }): number {
+  const [width, setWidth] = useState(600);
+  useLayoutEffect(() => {
+    const element = place.current;
+    if (element === null) return undefined;
+    const measure = () => setWidth(Math.max(200, element.clientWidth));
+    measure();
+    const resized = new ResizeObserver(measure);
+    resized.observe(element);
+    return () => resized.disconnect();
+  }, []);
+  return width;
 }
 
 /** Four moments between the ends. */
