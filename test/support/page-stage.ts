@@ -11,6 +11,8 @@ import { patientId } from "../../src/core/ids.ts";
 import { type Dashboard, startDashboard } from "../../src/dashboard/server/dashboard.ts";
 import type { DashboardOptions } from "../../src/dashboard/server/dashboard-options.ts";
 import { buildPages, pagesAreStale, pagesFolder } from "../../src/dashboard/server/pages-build.ts";
+import type { SettingsSource } from "../../src/dashboard/server/source.ts";
+import type { PageTls } from "../../src/dashboard/server/tls/page-certificate.ts";
 import { bedView, createScriptedWard, type ScriptedWard } from "./scripted-ward.ts";
 
 const PROJECT_ROOT = join(import.meta.dirname, "..", "..");
@@ -61,7 +63,15 @@ export interface Stage {
 /** Opens a stage; what it opened is closed when the test is finished, which fails if the page had an error or asked another host. */
 export type OpenStage = (
   whenFinished: (work: () => Promise<void>) => void,
-  more?: { readonly signIn?: boolean; readonly ward?: ScriptedWard; readonly idleMinutes?: DashboardOptions["idleMinutes"] },
+  more?: {
+    readonly signIn?: boolean;
+    readonly ward?: ScriptedWard;
+    readonly idleMinutes?: DashboardOptions["idleMinutes"];
+    /** The configuration's desk, asked for at each `serve`; left out: the pages have none. */
+    readonly settings?: () => SettingsSource;
+    /** How the pages are encrypted; the windows then ask nobody about the certificate. */
+    readonly tls?: PageTls;
+  },
 ) => Promise<Stage>;
 
 /** Call it at the top of a `describe`: builds the pages where they are old, starts Chromium before the tests and ends it after them. */
@@ -127,8 +137,22 @@ async function openStage(
   const serve: Stage["serve"] = async ({ port, signIn }) => {
     const idle = more.idleMinutes === undefined ? {} : { idleMinutes: more.idleMinutes };
     const started = await startDashboard(
-      { host: "127.0.0.1", port: port ?? 0, dataFolder: folder, webFolder, signIn: signIn ?? false, ...idle },
-      { clock: createSystemClock(), source: ward.source, perform: ward.perform, random: randomBytes },
+      {
+        host: "127.0.0.1",
+        port: port ?? 0,
+        dataFolder: folder,
+        webFolder,
+        signIn: signIn ?? false,
+        tls: more.tls ?? null,
+        ...idle,
+      },
+      {
+        clock: createSystemClock(),
+        source: ward.source,
+        perform: ward.perform,
+        random: randomBytes,
+        ...(more.settings === undefined ? {} : { settings: more.settings() }),
+      },
     );
     if (!started.ok) throw new Error(JSON.stringify(started.error));
     dashboard = started.value;
@@ -143,6 +167,7 @@ async function openStage(
 
   const openWindow = async ({ locale, width, height, reduced }: WindowOptions) => {
     const context = await browser.newContext({
+      ignoreHTTPSErrors: more.tls !== undefined,
       locale: locale ?? "en-GB",
       viewport: { width: width ?? 1100, height: height ?? 700 },
       reducedMotion: reduced === true ? "reduce" : "no-preference",
