@@ -10,12 +10,14 @@ import type { Deed } from "../core/act.ts";
 import type { Alert, Subject } from "../core/alert.ts";
 import { alertText } from "../core/alert-text.ts";
 import { type Fault, fault } from "../core/errors.ts";
+import { bedId } from "../core/ids.ts";
 import { LIMITS } from "../core/limits.ts";
 import type { Journal, Sink } from "../core/ports.ts";
 import type { ReaderState } from "../core/reader-view.ts";
 import { fail, type Result, succeed } from "../core/result.ts";
 import type { GatewayView } from "../core/stream.ts";
 import type { Clock } from "../core/time.ts";
+import type { PlaceOfBed } from "../core/upstream.ts";
 import { type Dashboard, startDashboard } from "../dashboard/server/dashboard.ts";
 import { parseDeed } from "../dashboard/server/deed-parser.ts";
 import { pagesFolder } from "../dashboard/server/pages-build.ts";
@@ -223,17 +225,10 @@ async function open(
   const outboxes: Outbox[] = [];
   const view = gatewayViewer({ config, journal, circumstances, outboxes, clock });
   const meter = startOperationsMeter({ clock, journal });
-  const broker = createDeviceBroker(config, {
-    clock,
-    random: randomBytes,
-    topics: embeddedTopics(config, findDriver),
-    setFault: (slot, reason) => gateway.setFault(slot, reason),
-    onUnheard: (message) => gateway.noteUnheard(message),
-    isReserved: (topic) => gateway.isAdoptedTopic(topic),
-  });
+  const broker = ownBroker(config, clock, () => gateway);
   const inlet = broker === null ? {} : { inlet: broker.inlet };
   const linkParts = { clock, random: Math.random, stop: new AbortController().signal };
-  const gateway = await startGateway({
+  const gateway: Gateway = await startGateway({
     config,
     clock,
     journal,
@@ -272,6 +267,18 @@ async function open(
   const socket = await openControl(config, { gateway, journal, view, users, recordDeviceAccounts });
   const closePage = page?.close ?? (async () => {});
   return succeed({ gateway, journal, broker, admissions, outboxes, stopOutboxes, closePage, socket });
+}
+
+/** The gateway's own broker where one is configured. What it tells, it tells once it is open: the gateway is there by then. */
+function ownBroker(config: Config, clock: Clock, gateway: () => Gateway): DeviceBroker | null {
+  return createDeviceBroker(config, {
+    clock,
+    random: randomBytes,
+    topics: embeddedTopics(config, findDriver),
+    setFault: (slot, reason) => gateway().setFault(slot, reason),
+    onUnheard: (message) => gateway().noteUnheard(message),
+    isReserved: (topic) => gateway().isAdoptedTopic(topic),
+  });
 }
 
 function waveSettings({ journal: { waves } }: Config): WaveSettings {
@@ -457,6 +464,7 @@ function openSink(
         { ...upstream, gatewayId: config.gateway.id, epoch: journal.epoch },
         {
           ...shared,
+          placeOf: placesOf(config),
           lastSeq: gateway.lastSeq,
           onReceipt: receipts.take,
           onFault: (reason) => gateway.setFault(`${name}:receipts`, reason, subject),
@@ -464,6 +472,12 @@ function openSink(
       );
     }
   }
+}
+
+/** How staff call the beds. */
+function placesOf({ beds }: Config): PlaceOfBed {
+  const places = new Map(beds.map(({ id, title, room = null, ward = null }) => [bedId(id), { bed: title, room, ward }]));
+  return (id) => places.get(id) ?? null;
 }
 
 /** The gateway's own word for how it is; a failing journal goes before a doubted clock. */

@@ -38,7 +38,7 @@ import { linkSpecOf } from "./link-spec.ts";
 import { trendOfPatient } from "./mended-trend.ts";
 import { createPageFeed } from "./page-feed.ts";
 import { createPast, type Past } from "./past.ts";
-import { createPictures } from "./picture.ts";
+import { createPictures, type Pictures } from "./picture.ts";
 import { EMPTY_PLANT, type PlantPlan, type PlantState, whereIs } from "./plant.ts";
 import { createReaderDesk } from "./reader-desk.ts";
 import {
@@ -242,21 +242,7 @@ function join(parts: GatewayParts, begun: Begun): Joined {
   const { record, recordTally } = recorderOf(parts, { tally, nextSeq, onRecorded: (records) => past.recorded(records) });
   const watch = watchOf(parts);
   const probe = createHeartbeatProbe({ watch, clock, onHeartbeat: parts.onHeartbeat });
-  const desk = createAlertDesk({
-    clock,
-    epoch: journal.epoch,
-    nextSeq,
-    book: rebuiltBook(clock, begun),
-    publish: (alerts) => {
-      // The page and the sounder first, then the disk: nobody waits for a commit to be warned.
-      for (const alert of alerts) {
-        feed.alertChanged(shownAlert(alert, wallClock));
-        parts.onAlert(alert);
-      }
-      // Together: a journal that drops from its full queue numbers and appends that loss within this call.
-      record(alerts);
-    },
-  });
+  const desk = deskOf(parts, begun, { nextSeq, record, alertChanged: (alert) => feed.alertChanged(alert) });
   const settle: Route["settle"] = (changes) => {
     const real = probe.withoutProbe(changes);
     past.noted(real);
@@ -289,18 +275,7 @@ function join(parts: GatewayParts, begun: Begun): Joined {
     onExpired: (...told) => limitEnded(shared, ...told),
   });
   const gatewayView = () => ({ ...parts.gatewayView(), clockTrust: wallClock.trust() });
-  const pictures = createPictures({
-    beds: config.beds,
-    tags: roster.tags,
-    lines: roster.lines,
-    plant: door.plant,
-    viewOf: watch.view,
-    titleOf: (modelId) => titleOf(parts.models, modelId),
-    openAlerts: () => desk.open().map((alert) => shownAlert(alert, wallClock)),
-    gatewayView,
-    nowMs: () => clock.wall(),
-    limits,
-  });
+  const pictures = picturesOf(parts, { roster, door, watch, desk, limits, wallClock, gatewayView });
   const feed = createPageFeed({ clock, bedView: pictures.bed, unassigned: pictures.unassigned, gatewayView });
   const bedOfPatient: Route["bedOfPatient"] = (id) => door.plant().patients.get(id)?.bedId ?? null;
   const { recordWaves } = journal;
@@ -316,6 +291,51 @@ function join(parts: GatewayParts, begun: Begun): Joined {
   };
   const candidates = openCandidateBook({ clock, inlet: parts.inlet ?? null });
   return { shared, probe, door, roster, candidates, plan, limits, past, lastSeq: lastGiven };
+}
+
+/** Who raises and ends alerts, with those that were open before. */
+function deskOf(
+  { clock, journal, onAlert }: GatewayParts,
+  begun: Begun,
+  to: Pick<Route, "nextSeq" | "record"> & { readonly alertChanged: (alert: Alert) => void },
+): AlertDesk {
+  return createAlertDesk({
+    clock,
+    epoch: journal.epoch,
+    nextSeq: to.nextSeq,
+    book: rebuiltBook(clock, begun),
+    publish: (alerts) => {
+      // The page and the sounder first, then the disk: nobody waits for a commit to be warned.
+      for (const alert of alerts) {
+        to.alertChanged(shownAlert(alert, begun.wallClock));
+        onAlert(alert);
+      }
+      // Together: a journal that drops from its full queue numbers and appends that loss within this call.
+      to.record(alerts);
+    },
+  });
+}
+
+/** What the wall is drawn from. */
+function picturesOf(
+  { config, clock, models }: GatewayParts,
+  from: Pick<Joined, "roster" | "door" | "limits"> &
+    Pick<Begun, "wallClock"> &
+    Pick<Route, "watch" | "desk"> & { readonly gatewayView: () => GatewayView },
+): Pictures {
+  const { roster, door, watch, desk, limits, wallClock, gatewayView } = from;
+  return createPictures({
+    beds: config.beds,
+    tags: roster.tags,
+    lines: roster.lines,
+    plant: door.plant,
+    viewOf: watch.view,
+    titleOf: (modelId) => titleOf(models, modelId),
+    openAlerts: () => desk.open().map((alert) => shownAlert(alert, wallClock)),
+    gatewayView,
+    nowMs: () => clock.wall(),
+    limits,
+  });
 }
 
 /** What is remembered of what was. */

@@ -52,92 +52,116 @@ export interface DeviceLineParts {
 
 /** Joins a link to a device's intake: bytes in, judgements out, and the driver's own bytes back when they are due. */
 export function createDeviceLine(parts: DeviceLineParts): DeviceLine {
-  const { intake, link, clock, lastSeq, stamp } = parts;
-  const thanks = new Thanks({ clock, thank: (upToPosition) => link.committed(upToPosition), hurry: parts.hurry ?? (() => {}) });
-  let up = false;
-  let lastHeardMs: MonotonicMs | null = null;
-  let refusedCount = 0;
-  let dueTimer: Timer | null = null;
-  const notebook = openDeviceNotebook({ clock, hasWholeMessages: intake.driver.link.kind === "mqtt" });
-  /** Called when everything is thanked for; null while the device is in use. */
-  let left: (() => void) | null = null;
+  return new Line(parts);
+}
 
-  /** Sends what the driver wants to send and comes back when it wants to be asked again. */
-  const serveDue = (listener: LineListener) => {
-    dueTimer?.stop();
-    dueTimer = null;
-    if (!up) return;
-    const now = clock.monotonic();
-    const due = intake.due(now);
-    if (due.quarantined !== null) listener.onJudgement(intake.deviceId, { ...NOTHING_JUDGED, quarantined: due.quarantined });
-    // A failed write shows as `down` on the link itself.
-    for (const { channel, bytes } of due.bytesToSend) void link.write(channel, bytes);
-    if (due.nextDueMs !== null) dueTimer = clock.after(Math.max(1, due.nextDueMs - now), () => serveDue(listener));
+class Line implements DeviceLine {
+  readonly deviceId: DeviceId;
+  readonly intake: DeviceIntake;
+  readonly notebook: DeviceNotebook;
+  readonly #parts: DeviceLineParts;
+  readonly #thanks: Thanks;
+  #isUp = false;
+  #lastHeardMs: MonotonicMs | null = null;
+  #refusedCount = 0;
+  #dueTimer: Timer | null = null;
+  /** Called when everything is thanked for; null while the device is in use. */
+  #left: (() => void) | null = null;
+
+  constructor(parts: DeviceLineParts) {
+    const { intake, link, clock, hurry = () => {} } = parts;
+    this.#parts = parts;
+    this.deviceId = intake.deviceId;
+    this.intake = intake;
+    this.notebook = openDeviceNotebook({ clock, hasWholeMessages: intake.driver.link.kind === "mqtt" });
+    this.#thanks = new Thanks({ clock, hurry, thank: (upToPosition) => link.committed(upToPosition) });
+  }
+
+  readonly isUp = (): boolean => this.#isUp;
+
+  /** By the clock as it stands now: it may have been set since. */
+  readonly lastHeardAtMs = (): WallMs | null => {
+    const { clock } = this.#parts;
+    return this.#lastHeardMs === null ? null : wallMs(Math.round(clock.wall() - (clock.monotonic() - this.#lastHeardMs)));
   };
 
-  const take = (event: LinkEvent, listener: LineListener) => {
-    if (left !== null) {
+  readonly refusedCount = (): number => this.#refusedCount;
+
+  readonly run = async (listener: LineListener): Promise<void> => {
+    for await (const event of this.#parts.link.events) this.#take(event, listener);
+    this.#dueTimer?.stop();
+  };
+
+  readonly committed = (upTo: Seq): void => {
+    this.#thanks.committed(upTo);
+    if (this.#left !== null && this.#thanks.isSettled()) this.#left();
+  };
+
+  readonly lost = (numbers: SeqSpan): void => this.#thanks.lost(numbers);
+
+  readonly close = (): Promise<void> => this.#parts.link.close();
+
+  readonly leave = async (): Promise<void> => {
+    this.#dueTimer?.stop();
+    await new Promise<void>((resolve) => {
+      this.#left = resolve;
+      if (this.#thanks.isSettled()) resolve();
+    });
+    await this.close();
+  };
+
+  #take(event: LinkEvent, listener: LineListener): void {
+    if (this.#left !== null) {
       // Nobody wants it any more, and its sender must not wait for ever.
-      if (event.kind === "bytes") thanks.owe({ position: event.position, from: seq(1), to: seq(0) });
+      if (event.kind === "bytes") this.#thanks.owe({ position: event.position, from: seq(1), to: seq(0) });
       return;
     }
     switch (event.kind) {
       case "up":
-        up = true;
-        thanks.beginAnew();
-        intake.begin();
-        notebook.up(event.atMonotonicMs);
-        listener.onUp(intake.deviceId);
-        return serveDue(listener);
+        this.#isUp = true;
+        this.#thanks.beginAnew();
+        this.intake.begin();
+        this.notebook.up(event.atMonotonicMs);
+        listener.onUp(this.deviceId);
+        this.#serveDue(listener);
+        return;
       case "down":
-        up = false;
-        dueTimer?.stop();
-        notebook.down(event.fault, event.atMonotonicMs);
-        return listener.onDown(intake.deviceId, event.fault);
-      case "bytes": {
-        if (thanks.isRepeat(event, lastSeq())) return;
-        const receivedAtMs = stamp?.(event.receivedMonotonicMs) ?? event.receivedAtMs;
-        const before = lastSeq();
-        const judgement = intake.feed({ ...event, receivedAtMs });
-        refusedCount += judgement.refusals.length;
-        notebook.judged(event, judgement);
-        if (judgement.heard) lastHeardMs = event.receivedMonotonicMs;
-        listener.onJudgement(intake.deviceId, judgement);
-        thanks.owe({ position: event.position, from: seq(before + 1), to: lastSeq() });
-        return serveDue(listener);
-      }
+        this.#isUp = false;
+        this.#dueTimer?.stop();
+        this.notebook.down(event.fault, event.atMonotonicMs);
+        listener.onDown(this.deviceId, event.fault);
+        return;
+      case "bytes":
+        this.#takeBytes(event, listener);
+        return;
     }
-  };
+  }
 
-  return {
-    deviceId: intake.deviceId,
-    intake,
-    isUp: () => up,
-    lastHeardAtMs: () => (lastHeardMs === null ? null : wallTimeOf(lastHeardMs, clock)),
-    refusedCount: () => refusedCount,
-    notebook,
-    run: async (listener) => {
-      for await (const event of link.events) take(event, listener);
-      dueTimer?.stop();
-    },
-    committed: (upTo) => {
-      thanks.committed(upTo);
-      if (left !== null && thanks.isSettled()) left();
-    },
-    lost: (numbers) => thanks.lost(numbers),
-    close: () => link.close(),
-    leave: async () => {
-      dueTimer?.stop();
-      await new Promise<void>((resolve) => {
-        left = resolve;
-        if (thanks.isSettled()) resolve();
-      });
-      await link.close();
-    },
-  };
-}
+  #takeBytes(event: Extract<LinkEvent, { kind: "bytes" }>, listener: LineListener): void {
+    const { lastSeq, stamp } = this.#parts;
+    if (this.#thanks.isRepeat(event, lastSeq())) return;
+    const receivedAtMs = stamp?.(event.receivedMonotonicMs) ?? event.receivedAtMs;
+    const before = lastSeq();
+    const judgement = this.intake.feed({ ...event, receivedAtMs });
+    this.#refusedCount += judgement.refusals.length;
+    this.notebook.judged(event, judgement);
+    if (judgement.heard) this.#lastHeardMs = event.receivedMonotonicMs;
+    listener.onJudgement(this.deviceId, judgement);
+    this.#thanks.owe({ position: event.position, from: seq(before + 1), to: lastSeq() });
+    this.#serveDue(listener);
+  }
 
-/** By the clock as it stands now: it may have been set since. */
-function wallTimeOf(atMonotonicMs: MonotonicMs, clock: Clock): WallMs {
-  return wallMs(Math.round(clock.wall() - (clock.monotonic() - atMonotonicMs)));
+  /** Sends what the driver wants to send and comes back when it wants to be asked again. */
+  #serveDue(listener: LineListener): void {
+    const { clock, link } = this.#parts;
+    this.#dueTimer?.stop();
+    this.#dueTimer = null;
+    if (!this.#isUp) return;
+    const now = clock.monotonic();
+    const due = this.intake.due(now);
+    if (due.quarantined !== null) listener.onJudgement(this.deviceId, { ...NOTHING_JUDGED, quarantined: due.quarantined });
+    // A failed write shows as `down` on the link itself.
+    for (const { channel, bytes } of due.bytesToSend) void link.write(channel, bytes);
+    if (due.nextDueMs !== null) this.#dueTimer = clock.after(Math.max(1, due.nextDueMs - now), () => this.#serveDue(listener));
+  }
 }

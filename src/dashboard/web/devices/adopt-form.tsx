@@ -155,14 +155,16 @@ export function AdoptForm({ state, view, ward, start, onBack }: Props) {
 
 const FORM_FIELDS: ReadonlySet<string> = new Set(["deviceId", "bedId", "silenceSeconds", "link.topics", "title"]);
 
-function AboutFields(props: {
+interface AboutProps {
   readonly language: Language;
   readonly ward: PictureView;
   readonly start: AdoptStart;
   readonly entered: Entered;
   readonly enter: (part: Partial<Entered>) => void;
   readonly trouble: (field: string) => string | null;
-}) {
+}
+
+function AboutFields(props: AboutProps) {
   const { language, ward, start, entered, enter, trouble } = props;
   return (
     <>
@@ -213,6 +215,17 @@ function AboutFields(props: {
           charactersMax={200}
         />
       )}
+      {start.driverId === "mqtt-zigbee2mqtt" && (
+        <ZigbeeFields language={language} start={start} entered={entered} enter={enter} />
+      )}
+    </>
+  );
+}
+
+/** What only a sensor behind a Zigbee bridge can be asked. */
+function ZigbeeFields({ language, start, entered, enter }: Omit<AboutProps, "ward" | "trouble">) {
+  return (
+    <>
       {start.hasAction && (
         <TextField
           name="sosActions"

@@ -110,7 +110,10 @@ function DeviceRow(props: { readonly view: PageView; readonly ward: PictureView;
     .map(({ quantity }) => QUANTITIES[quantity].title[language]);
   const battery = batteryText(language, device, nowMs);
   const signal = signalText(language, device, nowMs);
-  const small = [...(battery === null ? [] : [`${say(language, "fact.battery")} ${battery}`]), ...(signal === null ? [] : [signal])];
+  const small = [
+    ...(battery === null ? [] : [`${say(language, "fact.battery")} ${battery}`]),
+    ...(signal === null ? [] : [signal]),
+  ];
   return (
     <li class={`device-row${isWell ? "" : " device-row--trouble"}`} data-device={device.deviceId}>
       <a class="device-row__name" href={`#/device/${encodeURIComponent(device.deviceId)}`}>
