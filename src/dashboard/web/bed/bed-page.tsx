@@ -35,7 +35,7 @@ export function BedPage({
   if (bed === undefined) {
     return (
       <main class="sheet">
-        <p>{say(view.language, "unknownBed")}</p>
+        <h1>{say(view.language, "unknownBed")}</h1>
         <a href="#/">{say(view.language, "back")}</a>
       </main>
     );

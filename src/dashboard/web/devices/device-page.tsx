@@ -58,7 +58,7 @@ export function DevicePage(props: {
       </a>
       <NotRenewed view={view} asked={asked} />
       {device === null ? (
-        <p class="calm">{say(language, "deviceUnknown")}</p>
+        <h1 class="calm">{say(language, "deviceUnknown")}</h1>
       ) : (
         <Device state={state} view={view} ward={ward} device={device} />
       )}
