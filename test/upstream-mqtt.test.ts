@@ -76,6 +76,7 @@ describe.skipIf(mosquittoIsMissing)("upstream against mosquitto", () => {
         record: JSON.parse(JSON.stringify(alert)),
         codes: { mdc: 150456, loinc: "59408-5", unit: "%" },
         text: { en: "Oxygen saturation low 4", zh: "血氧低 4" },
+        place: { bed: "2-1", room: "2", ward: null },
         receipts: "vigil/ward-3/receipts",
       });
       const state = receiving.messages.find((message) => message.topic === "vigil/ward-3/state")?.body;

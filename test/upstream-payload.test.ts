@@ -61,6 +61,18 @@ describe("payloads", () => {
     expect(JSON.parse(messages[2]?.payload ?? "")).toMatchObject({ text: null, codes: null, receipts: parts.topics.receipts });
   });
 
+  test("an alert says how staff call its bed, where that is known; nothing else does", () => {
+    const placeOf = (bed: string) => (bed === "bed-2" ? { bed: "301-2", room: "301", ward: "3 East" } : null);
+    const told = (record: JournalRecord, more = {}) =>
+      JSON.parse(toMessages([outgoing(record)], { ...parts, ...more })[0]?.payload ?? "").place;
+    expect(told(alertAt(1), { placeOf })).toEqual({ bed: "301-2", room: "301", ward: "3 East" });
+    const { subject } = alertAt(1);
+    expect(told({ ...alertAt(1), subject: { ...subject, bedId: "bed-9" as never } }, { placeOf })).toBeNull();
+    expect(told({ ...alertAt(1), subject: { ...subject, bedId: null } }, { placeOf })).toBeNull();
+    expect(told(actAt(3), { placeOf })).toBeNull();
+    expect(told(alertAt(1))).toBeNull();
+  });
+
   test("starts, clock records and tallies leave too, on topics of their own", () => {
     const clock = {
       kind: "clock",

@@ -1,4 +1,5 @@
 import type { Alert } from "./alert.ts";
+import type { BedId } from "./ids.ts";
 import type { Text } from "./quantities.ts";
 import type { JournalRecord, Receipt, RecordKind } from "./record.ts";
 import type { WallMs } from "./time.ts";
@@ -58,6 +59,8 @@ export interface RecordMessage {
   readonly codes: QuantityCodes | null;
   /** The alert in words, or null for the other kinds. */
   readonly text: Text | null;
+  /** Where the alert is to be answered, as people there call it; null for the other kinds, and where it is about no bed. */
+  readonly place: BedPlace | null;
   /** The topic receipts about this record are expected on; the MQTT 5 response topic says the same. */
   readonly receipts: string;
 }
@@ -147,6 +150,16 @@ export function upstreamTopics(of: { readonly prefix: string; readonly gatewayId
     receipts: topic("receipts"),
   };
 }
+
+/** A bed by the names that staff use, as the configuration says them when the message leaves. */
+export interface BedPlace {
+  readonly bed: string;
+  readonly room: string | null;
+  readonly ward: string | null;
+}
+
+/** The names of a bed; null of one that the configuration does not know any more. */
+export type PlaceOfBed = (bedId: BedId) => BedPlace | null;
 
 /** The words for an alert in both languages, made by whoever knows how. */
 export type AlertWords = (alert: Alert) => Text;

@@ -7,6 +7,7 @@ import type { Clock, Timer } from "../core/time.ts";
 import {
   type AlertWords,
   type HeartbeatMessage,
+  type PlaceOfBed,
   type ReceiptMessage,
   type StateMessage,
   type UpstreamTopics,
@@ -30,6 +31,8 @@ export interface MqttSinkParts {
   readonly clock: Clock;
   /** An alert in words, in both languages. */
   readonly textOf: AlertWords;
+  /** How beds are called; left out: nobody says. */
+  readonly placeOf?: PlaceOfBed;
   /** What the next heartbeat says. */
   readonly heartbeat: () => { readonly committedSeq: number; readonly state: string };
   /** The last number given to any record: a receipt about a later one is about nothing. */
@@ -92,7 +95,8 @@ class MqttSink implements Sink {
     }
     const connected = this.#connection === null ? await this.#connect() : succeed(this.#connection);
     if (!connected.ok) return { kind: "try-later", fault: connected.error };
-    const messages = toMessages(batch, { topics: this.#topics, textOf: this.#parts.textOf });
+    const { textOf, placeOf } = this.#parts;
+    const messages = toMessages(batch, { topics: this.#topics, textOf, ...(placeOf === undefined ? {} : { placeOf }) });
     const published = Promise.all(messages.map((message) => this.#publish(connected.value, message)));
     const results = await unlessAborted(published, stop);
     if (results === null) return { kind: "try-later", fault: fault("upstream-unreachable", { reason: "given-up" }) };

@@ -7,6 +7,7 @@ import {
   type AlertWords,
   BATCH_MESSAGE_KINDS,
   type BatchMessage,
+  type PlaceOfBed,
   type QuantityCodes,
   type RecordMessage,
   type UpstreamTopics,
@@ -27,6 +28,8 @@ export interface OutgoingMessage {
 export interface PayloadParts {
   readonly topics: UpstreamTopics;
   readonly textOf: AlertWords;
+  /** Left out: nobody says how beds are called. */
+  readonly placeOf?: PlaceOfBed;
 }
 
 /**
@@ -83,6 +86,7 @@ function recordMessage(delivery: Delivery, kind: RecordMessage["kind"], parts: P
     record,
     codes: quantity === null ? null : codesOf(quantity),
     text: alert === null ? null : parts.textOf(alert),
+    place: alert === null || alert.subject.bedId === null ? null : (parts.placeOf?.(alert.subject.bedId) ?? null),
     receipts: topics.receipts,
   };
   const { alerts, acts, losses, gateway } = topics;

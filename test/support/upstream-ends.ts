@@ -48,6 +48,7 @@ export function startSending(of: {
     {
       clock,
       textOf: (alert) => ({ en: `Oxygen saturation low ${alert.seq}`, zh: `血氧低 ${alert.seq}` }),
+      placeOf: (bed) => (bed === "bed-2" ? { bed: "2-1", room: "2", ward: null } : null),
       heartbeat: () => ({ committedSeq: of.journal.committedSeq(), state: "working" }),
       lastSeq: of.lastSeq ?? of.journal.committedSeq,
       onReceipt: (receipt, thank) => {
