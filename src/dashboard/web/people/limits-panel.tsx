@@ -20,10 +20,12 @@ interface Props {
 export function LimitsPanel({ state, view, patient, bed }: Props & { readonly bed: BedView }) {
   const { language } = view;
   const [ward, setWard] = useState<readonly WardLimitView[] | "failed" | null>(null);
+  const maySeeThem = maySee(view.session, "GET /api/limits");
+  // A gateway that was away may come back with other limits.
   useEffect(() => {
-    void askLimits().then((answer) => setWard(answer.ok ? answer.value : "failed"));
-  }, []);
-  if (!maySee(view.session, "GET /api/limits")) return null;
+    if (maySeeThem && !view.feed.stale) void askLimits().then((answer) => setWard(answer.ok ? answer.value : "failed"));
+  }, [maySeeThem, view.feed.stale, view.ward?.gateway.startedAtMs]);
+  if (!maySeeThem) return null;
   const limits = ward === null || ward === "failed" ? [] : ward;
   const named = new Set([...bed.numbers, ...patient.limits].map(({ quantity }) => quantity));
   const known = limits.filter(({ quantity }) => named.has(quantity));

@@ -21,7 +21,7 @@ export function NotesPanel({ state, view, patient }: Props) {
   const [notes, setNotes] = useState<readonly NoteView[] | "failed" | null>(null);
   const mayRead = maySee(view.session, "GET /api/notes");
   useEffect(() => {
-    if (!mayRead) return undefined;
+    if (!mayRead || view.feed.stale) return undefined;
     let isWanted = true;
     void askNotes(patientId).then((answer) => {
       if (isWanted) setNotes(answer.ok ? answer.value : "failed");
@@ -29,7 +29,7 @@ export function NotesPanel({ state, view, patient }: Props) {
     return () => {
       isWanted = false;
     };
-  }, [mayRead, patientId, noteCount, lastNote?.atMs]);
+  }, [mayRead, patientId, noteCount, lastNote?.atMs, view.feed.stale]);
   if (!mayRead) return null;
   const shown = notes === null || notes === "failed" ? [] : notes.toReversed();
   return (
