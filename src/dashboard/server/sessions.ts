@@ -114,28 +114,19 @@ export async function openSessions(file: string, parts: SessionsParts): Promise<
       const sessionId = parts.random(tokenBytes).toString("base64url");
       const oldest = sessions.size >= LIMITS.pageSessionsMax.value ? sessions.keys().next().value : undefined;
       if (oldest !== undefined) sessions.delete(oldest);
-      const nowMs = clock.monotonic();
-      const idle = idleMs === null ? null : { idleMs, usedAtMonotonicMs: nowMs };
-      sessions.set(hashOf(sessionId), { user, endsAtMonotonicMs: nowMs + Math.min(askedMs, lifetimeMs), idle });
+      sessions.set(hashOf(sessionId), newSession(user, clock.monotonic(), { lifetimeMs: Math.min(askedMs, lifetimeMs), idleMs }));
       void kept.save();
       return sessionId;
     },
     userOf: (sessionId) => find(sessionId)?.user ?? null,
     use: (sessionId) => {
-      const idle = find(sessionId)?.idle ?? null;
-      if (idle === null) return;
-      idle.usedAtMonotonicMs = clock.monotonic();
-      usedSinceWritten = true;
+      const idle = find(sessionId)?.idle;
+      if (idle != null) idle.usedAtMonotonicMs = clock.monotonic();
+      usedSinceWritten ||= idle != null;
     },
-    idleOf: (sessionId) => {
-      const idle = find(sessionId)?.idle ?? null;
-      return idle === null ? null : { idleMs: idle.idleMs, leftMs: idle.usedAtMonotonicMs + idle.idleMs - clock.monotonic() };
-    },
+    idleOf: (sessionId) => idleLeft(find(sessionId), clock.monotonic()),
     end: async (sessionId) => {
-      if (!sessions.delete(hashOf(sessionId))) return;
-      const saved = new AbortController();
-      await Promise.race([kept.save(), clock.sleep(endWaitMsMax, saved.signal)]);
-      saved.abort();
+      if (sessions.delete(hashOf(sessionId))) await settledOrLate(kept.save(), clock);
     },
     endAllOf: (user) => {
       const { length } = take((session) => session.user === user);
@@ -147,6 +138,28 @@ export async function openSessions(file: string, parts: SessionsParts): Promise<
       return catchUp();
     },
   };
+}
+
+/** Resolves when the work is done, or when it takes too long. */
+async function settledOrLate(work: Promise<void>, clock: Clock): Promise<void> {
+  const settled = new AbortController();
+  await Promise.race([work, clock.sleep(endWaitMsMax, settled.signal)]);
+  settled.abort();
+}
+
+function newSession(
+  user: UserId,
+  nowMs: number,
+  lasts: { readonly lifetimeMs: number; readonly idleMs: number | null },
+): Session {
+  const idle = lasts.idleMs === null ? null : { idleMs: lasts.idleMs, usedAtMonotonicMs: nowMs };
+  return { user, endsAtMonotonicMs: nowMs + lasts.lifetimeMs, idle };
+}
+
+function idleLeft(session: Session | null, nowMs: number): ReturnType<Sessions["idleOf"]> {
+  if (session === null || session.idle === null) return null;
+  const { idleMs, usedAtMonotonicMs } = session.idle;
+  return { idleMs, leftMs: usedAtMonotonicMs + idleMs - nowMs };
 }
 
 function storedSession(sessionHash: string, { user, endsAtMonotonicMs, idle }: Session, aheadMs: number): StoredSession {
