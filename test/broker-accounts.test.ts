@@ -9,6 +9,7 @@ import { startBroker } from "../src/broker/broker.ts";
 import { type BrokerAccounts, openBrokerAccounts } from "../src/broker/broker-accounts.ts";
 import { PasswordCheck } from "../src/broker/password-check.ts";
 import { createSystemClock } from "../src/clock.ts";
+import type { AccessDeed } from "../src/core/act.ts";
 import { LIMITS } from "../src/core/limits.ts";
 import { wallMs } from "../src/core/time.ts";
 import { type BrokerStage, clientOptions, connectClient, startStage, trySignIn } from "./support/broker-stage.ts";
@@ -44,6 +45,65 @@ async function renewed(stage: BrokerStage, name: string): Promise<string> {
   const answer = await stage.broker.renewPassword(name);
   return answer.ok ? answer.value.password : "";
 }
+
+describe("changes that the gateway is to record", () => {
+  const change = (deed: AccessDeed) => ({ atMs: 1_790_000_000_000, by: "root", at: "/dev/pts/3", deed });
+  const openForCommand = async () => {
+    const parts = { now: () => wallMs(1_790_000_000_000), random: randomBytes, later: change };
+    const opened = await openBrokerAccounts(file, parts);
+    if (!opened.ok) throw new Error(JSON.stringify(opened.error));
+    return opened.value;
+  };
+  const told = async (accounts: BrokerAccounts) => {
+    const changes: unknown[] = [];
+    const outcome = await accounts.tellWaitingChanges(async (each) => changes.push(each));
+    expect(outcome.ok).toBe(true);
+    return changes;
+  };
+
+  test("wait with the account in one file, and are told once and in order", async () => {
+    const command = await openForCommand();
+    await command.add({ name: "clip-1" });
+    await command.renewPassword("clip-1");
+    await command.remove("clip-1");
+    const gateway = await open();
+    // What the gateway itself changes, it records itself.
+    await gateway.add({ name: "clip-2" });
+    expect(await told(gateway)).toEqual([
+      change({ kind: "device-account-added", account: "clip-1" }),
+      change({ kind: "device-account-changed", account: "clip-1", what: "password" }),
+      change({ kind: "device-account-removed", account: "clip-1" }),
+    ]);
+    expect(await told(gateway)).toEqual([]);
+    expect(await told(await open())).toEqual([]);
+    expect((await open()).list().map(({ name }) => name)).toEqual(["clip-2"]);
+  });
+  test("are told again by the next, where telling was cut off; what came meanwhile is not forgotten", async () => {
+    const command = await openForCommand();
+    await command.add({ name: "clip-1" });
+    const gateway = await open();
+    await expect(gateway.tellWaitingChanges(() => Promise.reject(new Error("cut off")))).rejects.toThrow("cut off");
+    const names: string[] = [];
+    await gateway.tellWaitingChanges(async ({ deed }) => {
+      names.push("account" in deed ? String(deed.account) : "");
+      await command.add({ name: "clip-2" });
+    });
+    expect(names).toEqual(["clip-1"]);
+    expect(await told(gateway)).toEqual([change({ kind: "device-account-added", account: "clip-2" })]);
+  });
+  test("no more than the bound wait; a file with one that nobody knows is damaged", async () => {
+    const command = await openForCommand();
+    await command.add({ name: "clip-1" });
+    for (let count = 1; count < LIMITS.accountChangesWaitingMax.value; count++)
+      expect((await command.renewPassword("clip-1")).ok).toBe(true);
+    const before = await readFile(file, "utf8");
+    const refused = await command.renewPassword("clip-1");
+    expect(refused).toMatchObject({ ok: false, error: { facts: { reason: "changes-waiting" } } });
+    expect(await readFile(file, "utf8")).toBe(before);
+    await writeFile(file, before.replace("device-account-changed", "sign-in"));
+    expect((await openBrokerAccounts(file, { now: () => wallMs(1), random: randomBytes })).ok).toBe(false);
+  });
+});
 
 describe("accounts in their file", () => {
   test("an account is on disk when its password is told, the password is not, and only the gateway's user can read the file", async () => {
