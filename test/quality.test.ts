@@ -10,6 +10,7 @@ import { monotonicMs, wallMs } from "../src/core/time.ts";
 import { countedOf, qualityFacts } from "../src/gateway/quality-book.ts";
 import { createQualityCounter, type QualityJudgement } from "../src/gateway/quality-counter.ts";
 import { committed, openOrFail, temporaryFolder } from "./support/journal-folder.ts";
+import { createSimulatedClock } from "./support/simulated-clock.ts";
 import { monitorBytes, type SmallWard, startSmallWard } from "./support/small-ward.ts";
 
 const HOUR_MS = 3_600_000;
@@ -321,12 +322,15 @@ describe("a real gateway", () => {
   });
 
   test("the page of yesterday holds yesterday's hours, also where the clock is set back by a day meanwhile", async () => {
-    const ward = await startSmallWard();
+    const clock = createSimulatedClock();
+    // A quarter of an hour before midnight.
+    clock.stepWall(DAY_MS - 15 * 60_000);
+    const ward = await startSmallWard({ clock });
     opened.push(ward);
     await ward.admit(1);
     await ward.stream("monitor-1", 60, RESTING);
     const yesterday = dayOf(ward.clock.wall());
-    await ward.clock.advance(DAY_MS);
+    await ward.clock.advance(20 * 60_000);
     await ward.stream("monitor-1", 30, RESTING);
     expect((await rowOf(ward, "heartRate", yesterday))?.counts.readings).toBe(60);
     expect((await rowOf(ward, "heartRate"))?.counts.readings).toBe(30);

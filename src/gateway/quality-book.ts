@@ -81,56 +81,13 @@ interface DayRead {
 /** Opens the book. */
 export function createQualityBook(parts: QualityBookParts): QualityBook {
   const { counter } = parts;
-  const days = new Map<string, Promise<DayRead>>();
-  let readBy = parts.timeline();
+  const dayOf = createDayReader(parts);
   let hour = Math.floor(parts.wall() / HOUR_MS);
 
   const write = () => {
     const { sinceMs, counted } = counter.close();
     const spanMs = parts.monotonic() - sinceMs;
     if (counted.length > 0) parts.record(counted.map((each) => ({ deviceId: each.deviceId, facts: qualityFacts(each, spanMs) })));
-  };
-
-  const readDay = async (window: HistoryWindow, before: DayRead | null): Promise<DayRead> => {
-    const day = before ?? { sums: new Map(), readUpToSeq: seq((await firstSeqAtOrAfter(parts, { atMs: window.fromMs })) - 1) };
-    const isOver = window.toMs + RECORD_DELAY_MS < parts.nowMs();
-    const end = isOver ? await firstSeqAtOrAfter(parts, { atMs: window.toMs + HOUR_MS + RECORD_DELAY_MS }) : null;
-    const upToSeq = seq(end === null ? parts.journal.committedSeq() : end - 1);
-    const mending = parts.timeline();
-    while (day.readUpToSeq < upToSeq) {
-      const page = await parts.journal.read({
-        afterSeq: day.readUpToSeq,
-        upToSeq,
-        limit: LIMITS.journalReadRecordsMax.value,
-        kinds: ["event"],
-      });
-      for (const record of page) {
-        const counted = record.kind === "event" ? countedOf(record) : null;
-        if (counted === null || record.kind !== "event") continue;
-        const atMs = mending.mended({ seq: record.seq, atMs: record.atMs, monotonicMs: null }).atMs - counted.spanMs;
-        if (atMs >= window.fromMs && atMs < window.toMs) addTo(day.sums, counted);
-      }
-      day.readUpToSeq = page.at(-1)?.seq ?? upToSeq;
-    }
-    return day;
-  };
-
-  /** One reading of a day at a time; a day that has been read goes on where it ended. */
-  const dayOf = (window: HistoryWindow): Promise<DayRead> => {
-    // A clock that was set moves hours to other days.
-    if (readBy !== parts.timeline()) days.clear();
-    readBy = parts.timeline();
-    const key = `${window.fromMs} ${window.toMs}`;
-    const before = days.get(key) ?? Promise.resolve(null);
-    const next = before.then((day) => readDay(window, day));
-    days.delete(key);
-    days.set(key, next);
-    next.catch(() => days.delete(key));
-    for (const oldest of days.keys()) {
-      if (days.size <= LIMITS.qualityDaysKeptMax.value) break;
-      days.delete(oldest);
-    }
-    return next;
   };
 
   return {
@@ -156,6 +113,52 @@ export function createQualityBook(parts: QualityBookParts): QualityBook {
       }
     },
   };
+}
+
+/** Reads the records of days: a day that was read goes on where it ended, and is read by one question at a time. */
+function createDayReader(parts: QualityBookParts): (window: HistoryWindow) => Promise<DayRead> {
+  const days = new Map<string, Promise<DayRead>>();
+  let readBy = parts.timeline();
+  return (window) => {
+    // A clock that was set moves hours to other days.
+    if (readBy !== parts.timeline()) days.clear();
+    readBy = parts.timeline();
+    const key = `${window.fromMs} ${window.toMs}`;
+    const before = days.get(key) ?? Promise.resolve(null);
+    const next = before.then((day) => readDay(parts, window, day));
+    days.delete(key);
+    days.set(key, next);
+    next.catch(() => days.delete(key));
+    for (const oldest of days.keys()) {
+      if (days.size <= LIMITS.qualityDaysKeptMax.value) break;
+      days.delete(oldest);
+    }
+    return next;
+  };
+}
+
+async function readDay(parts: QualityBookParts, window: HistoryWindow, before: DayRead | null): Promise<DayRead> {
+  const { journal } = parts;
+  const day = before ?? {
+    sums: new Map(),
+    readUpToSeq: seq((await firstSeqAtOrAfter(parts, { atMs: window.fromMs })) - 1),
+  };
+  const isOver = window.toMs + HOUR_MS + RECORD_DELAY_MS < parts.nowMs();
+  const end = isOver ? await firstSeqAtOrAfter(parts, { atMs: window.toMs + HOUR_MS + RECORD_DELAY_MS }) : null;
+  const upToSeq = seq(end === null ? journal.committedSeq() : end - 1);
+  const mending = parts.timeline();
+  while (day.readUpToSeq < upToSeq) {
+    const range = { afterSeq: day.readUpToSeq, upToSeq, limit: LIMITS.journalReadRecordsMax.value };
+    const page = await journal.read({ ...range, kinds: ["event"] });
+    for (const record of page) {
+      const counted = record.kind === "event" ? countedOf(record) : null;
+      if (counted === null || record.kind !== "event") continue;
+      const atMs = mending.mended({ seq: record.seq, atMs: record.atMs, monotonicMs: null }).atMs - counted.spanMs;
+      if (atMs >= window.fromMs && atMs < window.toMs) addTo(day.sums, counted);
+    }
+    day.readUpToSeq = page.at(-1)?.seq ?? upToSeq;
+  }
+  return day;
 }
 
 function addTo(sums: Map<string, CountedQuality>, counted: CountedQuality): void {

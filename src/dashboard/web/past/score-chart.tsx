@@ -1,6 +1,7 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { ScoreHistory } from "../../../core/history-view.ts";
 import type { AnswerView } from "../../../core/stream.ts";
+import type { Timer } from "../../../core/time.ts";
 import type { PageState, PageView } from "../state/page-state.ts";
 import { type Language, say } from "../words/texts.ts";
 import { inputText } from "../words/words.ts";
@@ -30,33 +31,9 @@ export function ScoreChart(props: {
 }) {
   const { state, view, patientId, answer, hours } = props;
   const { language } = view;
-  const [found, setFound] = useState<ScoreHistory | null>(null);
-  const [failed, setFailed] = useState(false);
   const [chosen, setChosen] = useState<number | null>(null);
-  const [range, setRange] = useState({ fromMs: view.nowMs - hours * msPerHour, toMs: view.nowMs });
-  useEffect(() => {
-    let gone = false;
-    let timer = state.clock.after(0, () => undefined);
-    setChosen(null);
-    const load = async () => {
-      const toMs = state.view().nowMs;
-      const time = { fromMs: toMs - hours * msPerHour, toMs };
-      const asked = await askScores({ patient: patientId, model: answer.modelId }, time);
-      if (gone) return;
-      setFailed(!asked.ok);
-      if (asked.ok) {
-        setFound(asked.value);
-        setRange(time);
-      }
-      const reading = asked.ok && asked.value.stillReadingBeforeMs !== null;
-      timer = state.clock.after(reading ? readingMs : renewMs, () => void load());
-    };
-    void load();
-    return () => {
-      gone = true;
-      timer.stop();
-    };
-  }, [patientId, answer.modelId, hours]);
+  useEffect(() => setChosen(null), [patientId, hours]);
+  const { found, failed, range } = useScores(state, { patient: patientId, model: answer.modelId }, hours);
   const columns = scoreColumns(found?.points ?? [], { ...range, columnsMax });
   const at = chosen === null ? columns.length - 1 : Math.min(chosen, columns.length - 1);
   const column = columns[at];
@@ -99,6 +76,37 @@ export function ScoreChart(props: {
   );
 }
 
+/** Asks for a score again and again, sooner while the gateway still reads what is older. */
+function useScores(state: PageState, of: { readonly patient: string; readonly model: string }, hours: number) {
+  const nowMs = state.view().nowMs;
+  const [found, setFound] = useState<ScoreHistory | null>(null);
+  const [failed, setFailed] = useState(false);
+  const [range, setRange] = useState({ fromMs: nowMs - hours * msPerHour, toMs: nowMs });
+  useEffect(() => {
+    let gone = false;
+    let timer: Timer | null = null;
+    const load = async () => {
+      const toMs = state.view().nowMs;
+      const time = { fromMs: toMs - hours * msPerHour, toMs };
+      const asked = await askScores(of, time);
+      if (gone) return;
+      setFailed(!asked.ok);
+      if (asked.ok) {
+        setFound(asked.value);
+        setRange(time);
+      }
+      const reading = asked.ok && asked.value.stillReadingBeforeMs !== null;
+      timer = state.clock.after(reading ? readingMs : renewMs, () => void load());
+    };
+    void load();
+    return () => {
+      gone = true;
+      timer?.stop();
+    };
+  }, [of.patient, of.model, hours]);
+  return { found, failed, range };
+}
+
 /** What a score said at a moment: its points, what earned them, and what was missing. */
 function columnText(
   language: Language,
@@ -137,10 +145,12 @@ function Drawing(props: {
   const onPointer = (event: PointerEvent & { readonly currentTarget: SVGSVGElement }) => {
     const box = event.currentTarget.getBoundingClientRect();
     const x = ((event.clientX - box.left) / box.width) * width;
-    let nearest = 0;
-    for (const [index, { atMs }] of columns.entries())
-      if (Math.abs(xOf(atMs) - x) < Math.abs(xOf(columns[nearest]?.atMs ?? 0) - x)) nearest = index;
-    choose(nearest);
+    choose(
+      nearestTo(
+        x,
+        columns.map(({ atMs }) => xOf(atMs)),
+      ),
+    );
   };
   const marked = columns[chosen];
   return (
@@ -163,25 +173,9 @@ function Drawing(props: {
             </text>
           </g>
         ))}
-      {columns.map(({ atMs, low, high, partial }) =>
-        high === null ? (
-          <text key={atMs} x={xOf(atMs)} y={height - bottom - 2} text-anchor="middle" class="score-chart__axis">
-            ?
-          </text>
-        ) : (
-          <g key={atMs}>
-            {low !== null && low < high && (
-              <line x1={xOf(atMs)} x2={xOf(atMs)} y1={yOf(low)} y2={yOf(high)} class="score-chart__span" />
-            )}
-            <circle
-              cx={xOf(atMs)}
-              cy={yOf(high)}
-              r={3}
-              class={`score-chart__point${partial ? " score-chart__point--partial" : ""}`}
-            />
-          </g>
-        ),
-      )}
+      {columns.map((column) => (
+        <Column key={column.atMs} column={column} x={xOf(column.atMs)} yOf={yOf} />
+      ))}
       {marked !== undefined && (
         <line x1={xOf(marked.atMs)} x2={xOf(marked.atMs)} y1={0} y2={height - bottom} class="score-chart__chosen" />
       )}
@@ -191,6 +185,30 @@ function Drawing(props: {
         </text>
       ))}
     </svg>
+  );
+}
+
+function nearestTo(x: number, places: readonly number[]): number {
+  let nearest = 0;
+  for (const [index, place] of places.entries()) if (Math.abs(place - x) < Math.abs((places[nearest] ?? 0) - x)) nearest = index;
+  return nearest;
+}
+
+/** The most points and the fewest of one column; a hollow point is a lower bound, a question mark no answer. */
+function Column(props: { readonly column: ScoreColumn; readonly x: number; readonly yOf: (points: number) => number }) {
+  const { column, x, yOf } = props;
+  const { low, high, partial } = column;
+  if (high === null)
+    return (
+      <text x={x} y={height - bottom - 2} text-anchor="middle" class="score-chart__axis">
+        ?
+      </text>
+    );
+  return (
+    <g>
+      {low !== null && low < high && <line x1={x} x2={x} y1={yOf(low)} y2={yOf(high)} class="score-chart__span" />}
+      <circle cx={x} cy={yOf(high)} r={3} class={`score-chart__point${partial ? " score-chart__point--partial" : ""}`} />
+    </g>
   );
 }
 
