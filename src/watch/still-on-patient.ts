@@ -5,7 +5,9 @@ import { deviceKeys, technical } from "./device-rules.ts";
 import { type DeviceState, type WatchState, wallOf } from "./watch-state.ts";
 
 /*
- * SAFETY.md, rule 15. Clips and monitors are carried from bed to bed. What is taken off one patient and put on another without a word goes on as the first
+ * SAFETY.md, rule 15.
+ *
+ * Clips and monitors are carried from bed to bed. What is taken off one patient and put on another without a word goes on as the first
  * one's: their alerts come of a stranger, and the stranger's come to nobody. The gateway cannot see it; it can ask, where a device begins
  * to measure again and may have been carried meanwhile: after a gap, also one over a restart, and after its patient was moved away from
  * the bed it stands at.
