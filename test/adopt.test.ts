@@ -331,9 +331,11 @@ describe("what a device did lately", () => {
     expect(kept).toMatchObject({ isWholeMessage: false, bytesGiven: 3, errorCount: 2 });
     expect(kept?.hex.split(" ")).toHaveLength(bytesMax);
     expect(kept?.hex.endsWith("61 62 63 64")).toBe(true);
+    expect(stream.lastBytes()?.hex).toBe(kept?.hex);
     const messages = openDeviceNotebook({ clock, hasWholeMessages: true });
     messages.judged(chunk("before", 1), judgement([]));
     messages.judged(chunk("bcd", 2), judgement([refusal]));
+    expect(messages.lastBytes()).toBeNull();
     expect(messages.refusals()).toMatchObject([{ hex: "62 63 64", isWholeMessage: true }]);
   });
 

@@ -170,6 +170,16 @@ describe.skipIf(!chromiumIsThere)("the pages of devices and readers", () => {
     expect(stage.ward.acts.map(({ deed }) => deed)).toEqual(Array(2).fill({ kind: "forget-device", deviceId: "watch-7" }));
     await expectNoSidewaysScroll(page);
 
+    expect(await page.locator("[data-testid=unread]").count()).toBe(0);
+    const counts = { bytes: 18, frames: 0, readings: 0, waves: 0, refused: 0 };
+    stage.ward.devices.setDevices([
+      deviceDetail("monitor-3", Date.now(), { counts, lastBytes: { hex: HEX, atMs: Date.now() - 3000 } }),
+    ]);
+    await page.goto(new URL("/#/device/monitor-3", stage.url()).href);
+    await expect
+      .poll(() => text(page, "[data-testid=unread]"))
+      .toContain("Look at driver, baud rate and parity. The last 18 bytes");
+
     await page.goto(new URL("/#/device/nowhere", stage.url()).href);
     await expect.poll(() => text(page, ".calm")).toContain("There is no such device");
   }, 60_000);

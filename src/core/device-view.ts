@@ -107,6 +107,8 @@ export interface DeviceDetailView extends DeviceRowView {
   readonly reference: readonly string[];
   /** How often bytes were refused, by the reason. */
   readonly refusedByKind: Readonly<Record<string, number>>;
+  /** The last bytes of a stream, whatever became of them; null where messages come whole, and where nothing has come. */
+  readonly lastBytes: { readonly hex: string; readonly atMs: number } | null;
   /** Newest first. */
   readonly refusals: readonly RefusedBytesView[];
   /** Newest first. */

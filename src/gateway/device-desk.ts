@@ -43,6 +43,7 @@ export function createDeviceDesk(parts: DeviceDeskParts): DeviceSource {
         ...rowOf(parts, line),
         reference: intake.driver.reference,
         refusedByKind: notebook.counts().refusals,
+        lastBytes: notebook.lastBytes(),
         refusals: notebook.refusals(),
         events: notebook.events(),
         values: notebook.values(),

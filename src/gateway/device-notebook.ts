@@ -1,5 +1,5 @@
 import { createCounts, type DeviceCounts } from "../core/device-counts.ts";
-import type { DeviceEventView, DeviceValueView, LinkStateView, RefusedBytesView } from "../core/device-view.ts";
+import type { DeviceDetailView, DeviceEventView, DeviceValueView, LinkStateView, RefusedBytesView } from "../core/device-view.ts";
 import type { Fault } from "../core/errors.ts";
 import { LIMITS } from "../core/limits.ts";
 import type { Observation } from "../core/observation.ts";
@@ -34,6 +34,8 @@ export interface DeviceNotebook {
   readonly values: () => readonly DeviceValueView[];
   /** What it last said of itself, and when; null where it has said nothing. */
   readonly state: () => { readonly facts: Readonly<Record<string, string | number>>; readonly atMs: number } | null;
+  /** The last bytes of a stream; null where messages come whole, and where nothing has come. */
+  readonly lastBytes: () => DeviceDetailView["lastBytes"];
   /** Newest first. */
   readonly refusals: () => readonly RefusedBytesView[];
   /** Newest first. */
@@ -80,6 +82,7 @@ export function openDeviceNotebook(parts: {
     presentAtMs: (quantity) => notebook.presentAtMs(quantity),
     values: () => notebook.values(),
     state: () => notebook.state(),
+    lastBytes: () => notebook.lastBytes(),
     refusals: () => notebook.refusals(),
     events: () => notebook.events(),
   };
@@ -97,6 +100,7 @@ class Notebook {
   #link: { readonly state: "opening" | "up" | "down"; readonly fault: Fault | null; readonly atMs: MonotonicMs };
   /** The last bytes of a stream. */
   #tail: Uint8Array = new Uint8Array();
+  #tailAtMs: MonotonicMs | null = null;
 
   constructor(clock: Pick<Clock, "wall" | "monotonic">, hasWholeMessages: boolean) {
     this.#clock = clock;
@@ -122,7 +126,10 @@ class Notebook {
     this.counts.observations += observations.length;
     this.counts.waves += judgement.waveforms.length;
     for (const { kind } of refusals) this.counts.refusals[kind] = (this.counts.refusals[kind] ?? 0) + 1;
-    if (!this.#hasWholeMessages) this.#tail = joined(this.#tail, chunk.bytes);
+    if (!this.#hasWholeMessages) {
+      this.#tail = joined(this.#tail, chunk.bytes);
+      this.#tailAtMs = chunk.receivedMonotonicMs;
+    }
     if (refusals.length > 0) this.#noteRefusal(chunk, refusals);
     const at = chunk.receivedMonotonicMs;
     for (const observation of observations) this.#noteValue(observation, at);
@@ -156,6 +163,10 @@ class Notebook {
 
   state(): ReturnType<DeviceNotebook["state"]> {
     return this.#state === null ? null : { facts: this.#state.facts, atMs: this.#wallOf(this.#state.atMs) };
+  }
+
+  lastBytes(): DeviceDetailView["lastBytes"] {
+    return this.#tailAtMs === null ? null : { hex: formatHex(this.#tail), atMs: this.#wallOf(this.#tailAtMs) };
   }
 
   refusals(): readonly RefusedBytesView[] {

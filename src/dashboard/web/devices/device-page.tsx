@@ -25,7 +25,7 @@ import {
 import { askDevice } from "./devices-door.ts";
 import { ForgetButton } from "./forget-device.tsx";
 import { NotRenewed } from "./not-renewed.tsx";
-import { RefusedBytes } from "./refused-bytes.tsx";
+import { RefusedBytes, UnreadBytes } from "./refused-bytes.tsx";
 
 /** So often the page asks anew. */
 const ASK_MS = 2000;
@@ -95,10 +95,11 @@ function Device({ state, view, ward, device }: Props) {
           />
         )}
       </div>
-      <Trouble view={view} device={device} />
+      <Trouble view={view} ward={ward} device={device} />
       <DeviceAlerts state={state} view={view} ward={ward} deviceId={deviceId} />
       <Facts view={view} ward={ward} device={device} />
       <Values view={view} device={device} />
+      <UnreadBytes view={view} device={device} />
       <RefusedBytes view={view} device={device} />
       <Events view={view} device={device} />
     </>
@@ -106,16 +107,20 @@ function Device({ state, view, ward, device }: Props) {
 }
 
 /** Why it does not come, and what can be done. */
-function Trouble({ view, device }: { readonly view: PageView; readonly device: DeviceDetailView }) {
+function Trouble({ view, ward, device }: Omit<Props, "state">) {
   const { language, nowMs } = view;
-  const { link, quarantined } = device;
+  const { link, quarantined, deviceId } = device;
+  // An alert that stands below says the same.
+  const isAlerted = ward.alerts.some(({ subject, evidence }) => {
+    return subject.deviceId === deviceId && evidence.kind === "fault" && evidence.code === link.fault?.code;
+  });
   if (quarantined)
     return (
       <p class="panel panel--trouble">
         <b>{say(language, "quarantined")}</b> {say(language, "quarantinedNote")}
       </p>
     );
-  if (link.state !== "down" || link.fault === null) return null;
+  if (link.state !== "down" || link.fault === null || isAlerted) return null;
   return (
     <p class="panel panel--trouble">
       <b>{linkText(language, link, nowMs)}</b>
@@ -169,6 +174,7 @@ function Facts({ view, ward, device }: Omit<Props, "state">) {
       <Fact name={say(language, "fact.heard")}>{heardText(language, device.lastHeardAtMs, nowMs)}</Fact>
       <Fact name={say(language, "fact.counts")}>
         {say(language, "countsText", {
+          bytes: counts.bytes,
           frames: counts.frames,
           readings: counts.readings,
           waves: counts.waves,

@@ -3,7 +3,7 @@ import { decodeErrorText } from "../../../core/decode-error-text.ts";
 import type { DeviceDetailView, RefusedBytesView } from "../../../core/device-view.ts";
 import type { PageView } from "../state/page-state.ts";
 import { type Language, say } from "../words/texts.ts";
-import { timeText } from "../words/words.ts";
+import { ageText, timeText } from "../words/words.ts";
 import { heardText } from "./device-words.ts";
 
 /** Bytes on one line of the dump: two lines of eight fit a phone. */
@@ -26,6 +26,23 @@ export function RefusedBytes({ view, device }: { readonly view: PageView; readon
       {refusals.map((refusal) => (
         <Refusal key={`${refusal.atMs} ${refusal.hex.length} ${refusal.hex.slice(-24)}`} view={view} refusal={refusal} />
       ))}
+    </section>
+  );
+}
+
+/** Bytes that came and of which nothing was understood: a driver that waits for a beginning refuses nothing for a long time. */
+export function UnreadBytes({ view, device }: { readonly view: PageView; readonly device: DeviceDetailView }) {
+  const { language, nowMs } = view;
+  const { lastBytes, counts } = device;
+  if (lastBytes === null || counts.frames > 0) return null;
+  const age = ageText(language, Math.max(0, nowMs - lastBytes.atMs));
+  const note = say(language, "bytesUnreadNote", { kept: lastBytes.hex.split(" ").length, age });
+  return (
+    <section class="panel panel--trouble" aria-label={say(language, "bytesUnread")} data-testid="unread">
+      <h2>{say(language, "bytesUnread")}</h2>
+      <p class="panel__note">{note}</p>
+      <HexDump hex={lastBytes.hex} label={say(language, "bytesUnread")} />
+      <CopyButton language={language} text={lastBytes.hex} />
     </section>
   );
 }
