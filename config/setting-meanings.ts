@@ -80,7 +80,8 @@ function viewList(
 ): void {
   const entries: readonly unknown[] = Array.isArray(value) ? value : [];
   const at = { path: `${path}[]`, place, required };
-  if (entries.length === 0) add(viewed(leaf(node, at), value, at));
+  // The schema does not say the default of a list whose entries are changed when they are read.
+  if (entries.length === 0) add(viewed({ ...leaf(node, at), fallback: "[]" }, value, at));
   for (const [index, entry] of entries.entries()) {
     view(node.items, entry, { path: at.path, place: `${place}.${index}`, required: false }, add);
   }

@@ -5,6 +5,7 @@ import { get } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { parseConfig } from "../config/schema.ts";
 import { createSystemClock } from "../src/clock.ts";
 import type { Deed, Role } from "../src/core/act.ts";
 import { patientId } from "../src/core/ids.ts";
@@ -14,6 +15,7 @@ import type { Clock } from "../src/core/time.ts";
 import { type Dashboard, startDashboard } from "../src/dashboard/server/dashboard.ts";
 import type { DashboardOptions } from "../src/dashboard/server/dashboard-options.ts";
 import { createSignInGate } from "../src/dashboard/server/sessions.ts";
+import { createSettingsDesk } from "../src/gateway/settings-desk.ts";
 import { deviceDetail } from "./support/scripted-devices.ts";
 import { bedView, createScriptedWard, deviceView, limitAlert, type ScriptedWard } from "./support/scripted-ward.ts";
 import { createSimulatedClock } from "./support/simulated-clock.ts";
@@ -29,6 +31,16 @@ let page: Dashboard;
 let cookies: Readonly<Record<Role | "nobody" | "forged" | "signedOut", string>>;
 const open: Dashboard[] = [];
 
+const CONFIG = "gateway: { id: ward-1, dataFolder: /var/lib/vigil }\n";
+
+/** The desk of a real configuration file, of a gateway that nobody would start again. */
+function settingsOf(configFile: string) {
+  const parsed = parseConfig(CONFIG, folder);
+  if (!parsed.ok) throw new Error(JSON.stringify(parsed.error));
+  const parts = { clock: createSystemClock(), configFile, runningText: CONFIG, config: parsed.value, warnings: [] };
+  return createSettingsDesk({ ...parts, restart: null });
+}
+
 async function startPage(
   dataFolder: string,
   more: Partial<DashboardOptions> & { readonly clock?: Clock; readonly ward?: ScriptedWard } = {},
@@ -37,7 +49,7 @@ async function startPage(
   const webFolder = join(folder, "web");
   const started = await startDashboard(
     { host: "127.0.0.1", port: 0, dataFolder: join(folder, dataFolder), webFolder, signIn: true, ...options },
-    { clock, source: own.source, perform: own.perform, random: randomBytes },
+    { clock, source: own.source, perform: own.perform, random: randomBytes, settings: settingsOf(join(folder, "ward.yaml")) },
   );
   if (!started.ok) throw new Error(JSON.stringify(started.error));
   open.push(started.value);
@@ -107,6 +119,7 @@ async function startWithUsers(dataFolder: string, more: Parameters<typeof startP
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "vigil-rights-"));
   await mkdir(join(folder, "web"));
+  await writeFile(join(folder, "ward.yaml"), CONFIG);
   await writeFile(join(folder, "web", "index.html"), "<!doctype html><title>Vigil</title>");
   const nowMs = Date.now();
   ward = createScriptedWard({ nowMs: Date.now, beds: [bedView("bed-1", nowMs), bedView("bed-2", nowMs)] });
@@ -158,6 +171,8 @@ const REQUESTS: Readonly<Record<string, string>> = {
   "a device": "/api/device?id=monitor-1",
   candidates: "/api/candidates",
   readers: "/api/readers",
+  records: "/api/records",
+  settings: "/api/settings",
 };
 
 // biome-ignore format: one row a line, so that it reads as the table it is.
@@ -184,6 +199,8 @@ const ROUTE_TABLE: readonly (readonly [request: string, nurse: number, engineer:
   ["a device",                 200, 200, 200, 200, 403],
   ["candidates",               403, 200, 403, 200, 403],
   ["readers",                  403, 200, 200, 200, 403],
+  ["records",                  403, 403, 200, 200, 403],
+  ["settings",                 403, 200, 403, 200, 403],
 ];
 
 describe("who may read what", () => {
@@ -519,6 +536,23 @@ describe("sessions and accounts", () => {
     expect(told).toContainEqual(["account-changed", "root", "command-line"]);
     expect(told).toContainEqual(["account-removed", "root", "command-line"]);
     expect(told.filter(([kind]) => kind === "sign-out").map(([, user]) => user)).toEqual(["nurse", "engineer", "engineer"]);
+  });
+
+  test("settings are checked, written and taken into use by engineers and administrators only", async () => {
+    const statusesOf = async (path: string, body: unknown) => {
+      const statuses = await Promise.all(ROLES.map(async (role) => (await post(page, path, body, cookies[role])).status));
+      expect((await post(page, path, body)).status, "without a session").toBe(401);
+      expect((await post(page, path, body, cookies.forged)).status, "with a forged one").toBe(401);
+      return statuses;
+    };
+    expect(await statusesOf("/api/settings/check", { text: CONFIG })).toEqual([403, 200, 403, 200, 403]);
+    // The hash of another text: whoever may, is told that the file is another; nobody writes.
+    const stale = { text: CONFIG, baseHash: "0".repeat(64) };
+    expect(await statusesOf("/api/settings/save", stale)).toEqual([403, 200, 403, 200, 403]);
+    // Nobody would start it again, and only who may is told so.
+    expect(await statusesOf("/api/settings/restart", {})).toEqual([403, 409, 403, 409, 403]);
+    expect(await readFile(join(folder, "ward.yaml"), "utf8")).toBe(CONFIG);
+    expect(ward.accessActs.filter(({ deed }) => deed.kind === "settings-changed" || deed.kind === "restart-asked")).toEqual([]);
   });
 
   describe("accounts by the page", () => {

@@ -66,34 +66,13 @@ async function openPage(
   parts: DashboardParts,
   encryption: Encryption | null,
 ): Promise<Result<Dashboard, Fault>> {
-  const accounts = await openAccounts(join(options.dataFolder, "accounts.json"), parts.random);
-  if (!accounts.ok) return accounts;
-  const tell: Room["tell"] = (deed, actor) => void parts.perform(deed, { from: "page", ...actor }).catch(() => undefined);
-  const timedOut = (user: UserId) => {
-    tell({ kind: "sign-out", why: "time-out" }, { userId: user, role: accounts.value.find(user)?.role ?? null });
-  };
-  const sealed = { ...parts, seal: accounts.value.seal, onTimeOut: timedOut };
-  const sessions = await openSessions(join(options.dataFolder, "sessions.json"), sealed);
-  await accounts.value.tellWaitingChanges((change) => parts.perform(change.deed, waitingActor(change)));
-  const refusals = createRefusalBook({
-    clock: parts.clock,
-    tell: (refused, at) => tell(refused, { userId: refused.account ?? "unknown", at }),
-  });
-  const live = createLiveStream(parts);
   let port = options.port;
-  const room: Room = {
-    options,
-    parts,
-    accounts: accounts.value,
-    sessions,
-    gate: createSignInGate({ clock: parts.clock, known: accounts.value.has }),
-    refusals,
-    tell,
-    oneTime: options.signIn && accounts.value.count() === 0 ? createOneTimeToken(parts) : null,
-    live,
+  const opened = await openRoom(options, parts, {
     cookieName: () => `vigil-session-${port}`,
     certificate: () => encryption?.certificate.view() ?? null,
-  };
+  });
+  if (!opened.ok) return opened;
+  const room = opened.value;
   const users = usersOf(room);
   const app = fastify({
     bodyLimit: LIMITS.pageBodyBytesMax.value,
@@ -103,27 +82,15 @@ async function openPage(
     ...(encryption === null ? {} : { serverFactory: encryption.serve }),
   });
   const closeAll = async () => {
-    live.close();
-    refusals.close();
+    room.live.close();
+    room.refusals.close();
     const closed = app.close();
     encryption?.close();
     await closed;
-    await sessions.close();
+    await room.sessions.close();
   };
   try {
-    guard(app, room);
-    addSignIn(app, room);
-    addLive(app, room);
-    addHistory(app, room);
-    addPast(app, room);
-    addActs(app, room);
-    addDevices(app, room);
-    addReaders(app, room);
-    addUsers(app, room, users);
-    addRecords(app, room);
-    addSettings(app, room);
-    addOperations(app, room);
-    await app.register(fastifyStatic, { root: options.webFolder, index: "index.html", setHeaders: setCaching });
+    await addRoutes(app, room, users);
     await app.listen({ host: options.host, port: options.port });
   } catch (error) {
     await closeAll();
@@ -143,6 +110,55 @@ async function openPage(
     users,
     close: closeAll,
   });
+}
+
+/** Everything the routes share, with the accounts and sessions that were there. */
+async function openRoom(
+  options: DashboardOptions,
+  parts: DashboardParts,
+  served: Pick<Room, "cookieName" | "certificate">,
+): Promise<Result<Room, Fault>> {
+  const accounts = await openAccounts(join(options.dataFolder, "accounts.json"), parts.random);
+  if (!accounts.ok) return accounts;
+  const tell: Room["tell"] = (deed, actor) => void parts.perform(deed, { from: "page", ...actor }).catch(() => undefined);
+  const timedOut = (user: UserId) => {
+    tell({ kind: "sign-out", why: "time-out" }, { userId: user, role: accounts.value.find(user)?.role ?? null });
+  };
+  const sealed = { ...parts, seal: accounts.value.seal, onTimeOut: timedOut };
+  const sessions = await openSessions(join(options.dataFolder, "sessions.json"), sealed);
+  await accounts.value.tellWaitingChanges((change) => parts.perform(change.deed, waitingActor(change)));
+  const refusals = createRefusalBook({
+    clock: parts.clock,
+    tell: (refused, at) => tell(refused, { userId: refused.account ?? "unknown", at }),
+  });
+  return succeed({
+    options,
+    parts,
+    accounts: accounts.value,
+    sessions,
+    gate: createSignInGate({ clock: parts.clock, known: accounts.value.has }),
+    refusals,
+    tell,
+    oneTime: options.signIn && accounts.value.count() === 0 ? createOneTimeToken(parts) : null,
+    live: createLiveStream(parts),
+    ...served,
+  });
+}
+
+async function addRoutes(app: FastifyInstance, room: Room, users: Dashboard["users"]): Promise<void> {
+  guard(app, room);
+  addSignIn(app, room);
+  addLive(app, room);
+  addHistory(app, room);
+  addPast(app, room);
+  addActs(app, room);
+  addDevices(app, room);
+  addReaders(app, room);
+  addUsers(app, room, users);
+  addRecords(app, room);
+  addSettings(app, room);
+  addOperations(app, room);
+  await app.register(fastifyStatic, { root: room.options.webFolder, index: "index.html", setHeaders: setCaching });
 }
 
 /** Changes of accounts, told as acts; whoever's password, role or account was changed signs in anew. */

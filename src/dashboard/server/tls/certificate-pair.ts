@@ -72,7 +72,12 @@ function parsedOf(certificate: string): X509Certificate | null {
 
 /** The names a certificate is for, as `subjectAltName` lists them. */
 function namesOf({ subjectAltName = "" }: X509Certificate): readonly string[] {
-  return [...subjectAltName.matchAll(/(?:DNS|IP Address):([^,\s]+)/g)].map(([, name = ""]) => name);
+  return [...subjectAltName.matchAll(/(?:DNS|IP Address):([^,\s]+)/g)].map(([, name = ""]) => shortest(name));
+}
+
+/** An address of version 6 as people write it. */
+function shortest(name: string): string {
+  return name.includes(":") ? new URL(`http://[${name}]/`).hostname.slice(1, -1) : name;
 }
 
 /** Reads a certificate and its key from files that somebody else keeps. */

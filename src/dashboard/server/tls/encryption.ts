@@ -46,7 +46,7 @@ export async function openEncryption(
   return succeed({
     certificate: opened.value,
     serve: (listener) => {
-      const made = createTlsServer({ pair: opened.value.pair(), idleMsMax }, listener);
+      const made = createTlsServer({ pair: opened.value.pair(), idleMsMax, clock }, listener);
       servers.push(made);
       return made.server;
     },

@@ -1,6 +1,7 @@
 import { createServer as createPlainServer, type IncomingMessage, type RequestListener, type ServerResponse } from "node:http";
 import { createServer, type Server } from "node:https";
 import type { Socket } from "node:net";
+import type { Clock } from "../../../core/time.ts";
 import { hostIsAllowed, SECURITY_HEADERS } from "../request-guard.ts";
 import type { CertificatePair } from "./certificate-pair.ts";
 
@@ -25,10 +26,10 @@ export interface TlsServer {
  * @param options.idleMsMax  A connection that says nothing for so long is ended.
  */
 export function createTlsServer(
-  options: { readonly pair: CertificatePair; readonly idleMsMax: number },
+  options: { readonly pair: CertificatePair; readonly idleMsMax: number; readonly clock: Clock },
   listener: RequestListener,
 ): TlsServer {
-  const { pair, idleMsMax } = options;
+  const { pair, idleMsMax, clock } = options;
   const secure = { ...secretsOf(pair), minVersion: MIN_VERSION, handshakeTimeout: idleMsMax } as const;
   const server = createServer({ ...secure, requestTimeout: idleMsMax }, listener);
   const plain = createPlainServer(answerPlainly);
@@ -39,16 +40,19 @@ export function createTlsServer(
   server.on("connection", (socket: Socket) => {
     const giveUp = () => socket.destroy();
     sockets.add(socket);
-    socket.once("close", () => sockets.delete(socket));
+    // Without encryption it stays that short: one answer is all there is. With it the server has bounds of its own.
+    const late = clock.after(idleMsMax, giveUp);
+    socket.once("close", () => {
+      late.stop();
+      sockets.delete(socket);
+    });
     socket.on("error", giveUp);
-    socket.setTimeout(idleMsMax, giveUp);
     socket.once("readable", () => {
       const first: Buffer | null = socket.read(1);
       if (first === null) return void socket.destroy();
       socket.unshift(first);
       if (first[0] !== HANDSHAKE) return void plain.emit("connection", socket);
-      socket.setTimeout(0);
-      socket.off("timeout", giveUp);
+      late.stop();
       socket.off("error", giveUp);
       for (const take of welcome) take.call(server, socket);
       return undefined;

@@ -1,7 +1,8 @@
-import { useRef, useState } from "preact/hooks";
-import type { SettingsProblem, SettingsView } from "../../../core/settings-view.ts";
+import { useEffect, useRef, useState } from "preact/hooks";
+import type { SettingMeaning, SettingsProblem, SettingsView } from "../../../core/settings-view.ts";
+import type { Refusal } from "../state/gateway-door.ts";
 import { refusalWords } from "../words/refusal.ts";
-import { type Language, say } from "../words/texts.ts";
+import { type Language, say, type TextKey } from "../words/texts.ts";
 import { hindranceText } from "./hindrance-text.ts";
 import { ProblemList } from "./problem-list.tsx";
 import { checkText, saveText } from "./settings-door.ts";
@@ -21,48 +22,61 @@ type Outcome =
   | { readonly kind: "changed-meanwhile" }
   | { readonly kind: "failed"; readonly why: string };
 
-/** The text of the configuration with its line numbers: to read, to check, to change. What is written stays until it is saved or thrown away. */
-export function ConfigEditor(props: {
+interface EditorProps {
   readonly language: Language;
   readonly settings: SettingsView;
   readonly draft: Draft | null;
   readonly keepDraft: (draft: Draft | null) => void;
   readonly load: () => Promise<SettingsView | null>;
-}) {
-  const { language, settings, draft, keepDraft, load } = props;
-  const area = useRef<HTMLTextAreaElement>(null);
+}
+
+/** The text that is shown, what can be done with it, and what came of that. */
+function useEditing({ language, settings, draft, keepDraft, load }: EditorProps) {
   const [outcome, setOutcome] = useState<Outcome>({ kind: "none" });
-  const { readOnly } = settings;
   const text = draft?.text ?? settings.text;
   const baseHash = draft?.baseHash ?? settings.textHash;
+  const failed = (refusal: Refusal) => setOutcome({ kind: "failed", why: refusalWords(language, refusal).text });
+  return {
+    outcome,
+    text,
+    write: (next: string) => {
+      if (outcome.kind !== "busy") setOutcome({ kind: "none" });
+      keepDraft(next === settings.text && baseHash === settings.textHash ? null : { text: next, baseHash });
+    },
+    check: async () => {
+      setOutcome({ kind: "busy" });
+      const answer = await checkText(text);
+      return answer.ok ? setOutcome({ kind: "checked", ...answer.value }) : failed(answer.error);
+    },
+    save: async () => {
+      setOutcome({ kind: "busy" });
+      const answer = await saveText(text, baseHash);
+      if (!answer.ok) return failed(answer.error);
+      const saved = answer.value;
+      if (saved.kind === "refused") return setOutcome({ kind: "checked", problems: saved.problems, warnings: [] });
+      if (saved.kind === "changed-meanwhile") return setOutcome({ kind: "changed-meanwhile" });
+      await load();
+      keepDraft(null);
+      return setOutcome({ kind: "saved", file: saved.backupFile, durable: saved.durable, warnings: saved.warnings });
+    },
+    loadAnew: async () => {
+      if ((await load()) === null) return;
+      keepDraft(null);
+      setOutcome({ kind: "none" });
+    },
+  };
+}
+
+/** The text of the configuration with its line numbers: to read, to check, to change. What is written stays until it is saved or thrown away. */
+export function ConfigEditor(props: EditorProps) {
+  const { language, settings, draft } = props;
+  const { outcome, text, write, check, save, loadAnew } = useEditing(props);
+  const area = useRef<HTMLTextAreaElement>(null);
+  const told = useRef<HTMLDivElement>(null);
+  // What came of it must not lie under the foot of the screen.
+  useEffect(() => told.current?.scrollIntoView({ block: "nearest" }), [outcome]);
+  const { readOnly, meanings } = settings;
   const isBusy = outcome.kind === "busy";
-  const write = (next: string) => {
-    if (outcome.kind !== "busy") setOutcome({ kind: "none" });
-    keepDraft(next === settings.text && baseHash === settings.textHash ? null : { text: next, baseHash });
-  };
-  const check = async () => {
-    setOutcome({ kind: "busy" });
-    const answer = await checkText(text);
-    setOutcome(
-      answer.ok ? { kind: "checked", ...answer.value } : { kind: "failed", why: refusalWords(language, answer.error).text },
-    );
-  };
-  const save = async () => {
-    setOutcome({ kind: "busy" });
-    const answer = await saveText(text, baseHash);
-    if (!answer.ok) return setOutcome({ kind: "failed", why: refusalWords(language, answer.error).text });
-    const saved = answer.value;
-    if (saved.kind === "refused") return setOutcome({ kind: "checked", problems: saved.problems, warnings: [] });
-    if (saved.kind === "changed-meanwhile") return setOutcome({ kind: "changed-meanwhile" });
-    await load();
-    keepDraft(null);
-    return setOutcome({ kind: "saved", file: saved.backupFile, durable: saved.durable, warnings: saved.warnings });
-  };
-  const loadAnew = async () => {
-    if ((await load()) === null) return;
-    keepDraft(null);
-    setOutcome({ kind: "none" });
-  };
   return (
     <div class="editor">
       {readOnly !== null && (
@@ -82,28 +96,43 @@ export function ConfigEditor(props: {
         write={write}
       />
       <div class="editor__actions">
-        <button type="button" class="button" data-testid="check" disabled={isBusy} onClick={() => void check()}>
-          {say(language, "settingsCheck")}
-        </button>
+        <Action name="check" text="settingsCheck" language={language} disabled={isBusy} work={check} />
         {readOnly === null && (
-          <button
-            type="button"
-            class="button button--primary"
-            data-testid="save"
-            disabled={isBusy || draft === null}
-            onClick={() => void save()}
-          >
-            {say(language, "settingsSave")}
-          </button>
+          <Action name="save" text="settingsSave" language={language} disabled={isBusy || draft === null} work={save} />
         )}
-        {draft !== null && (
-          <button type="button" class="button" data-testid="discard" disabled={isBusy} onClick={() => void loadAnew()}>
-            {say(language, "settingsDiscard")}
-          </button>
-        )}
+        {draft !== null && <Action name="discard" text="settingsDiscard" language={language} disabled={isBusy} work={loadAnew} />}
       </div>
-      <Told language={language} outcome={outcome} goTo={(line) => select(area.current, line)} loadAnew={() => void loadAnew()} />
+      <div ref={told} class="editor__told">
+        <Told
+          language={language}
+          outcome={outcome}
+          meanings={meanings}
+          goTo={(line) => select(area.current, line)}
+          loadAnew={() => void loadAnew()}
+        />
+      </div>
     </div>
+  );
+}
+
+function Action(props: {
+  readonly name: "check" | "save" | "discard";
+  readonly text: TextKey;
+  readonly language: Language;
+  readonly disabled: boolean;
+  readonly work: () => Promise<void>;
+}) {
+  const { name, text, language, disabled, work } = props;
+  return (
+    <button
+      type="button"
+      class={name === "save" ? "button button--primary" : "button"}
+      data-testid={name}
+      disabled={disabled}
+      onClick={() => void work()}
+    >
+      {say(language, text)}
+    </button>
   );
 }
 
@@ -111,12 +140,19 @@ export function ConfigEditor(props: {
 function Told(props: {
   readonly language: Language;
   readonly outcome: Outcome;
+  readonly meanings: readonly SettingMeaning[];
   readonly goTo: (line: number) => void;
   readonly loadAnew: () => void;
 }) {
-  const { language, outcome, goTo, loadAnew } = props;
+  const { language, outcome, meanings, goTo, loadAnew } = props;
   const warned = (warnings: readonly SettingsProblem[]) => (
-    <ProblemList language={language} title={say(language, "settingsWarnings")} problems={warnings} goTo={goTo} />
+    <ProblemList
+      language={language}
+      title={say(language, "settingsWarnings")}
+      problems={warnings}
+      meanings={meanings}
+      goTo={goTo}
+    />
   );
   switch (outcome.kind) {
     case "none":
@@ -126,7 +162,7 @@ function Told(props: {
       const { problems, warnings } = outcome;
       if (problems.length > 0) {
         const title = say(language, "settingsProblems", { count: problems.length });
-        return <ProblemList language={language} title={title} problems={problems} goTo={goTo} />;
+        return <ProblemList language={language} title={title} problems={problems} meanings={meanings} goTo={goTo} />;
       }
       return (
         <>

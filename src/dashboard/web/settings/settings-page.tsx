@@ -1,6 +1,5 @@
 import { useEffect, useState } from "preact/hooks";
 import type { CertificateView, SettingsView } from "../../../core/settings-view.ts";
-import { dayText } from "../past/day.ts";
 import type { PageState, PageView } from "../state/page-state.ts";
 import { type Language, say } from "../words/texts.ts";
 import { ConfigEditor, type Draft } from "./config-editor.tsx";
@@ -81,8 +80,8 @@ function readDraft(state: PageState): Draft | null {
 
 function Certificate({ language, certificate }: { readonly language: Language; readonly certificate: CertificateView }) {
   const { fingerprint, names, source, toMs } = certificate;
-  // A full year is needed here: it ends in another one.
-  const day = `${dayText(language, toMs)} ${new Date(toMs).getFullYear()}`;
+  // With its year, which is another one.
+  const day = new Intl.DateTimeFormat(language === "zh" ? "zh-CN" : "en-GB", { dateStyle: "long" }).format(toMs);
   return (
     <section class="settings__card" data-testid="certificate">
       <h2>{say(language, "certificateTitle")}</h2>
