@@ -208,6 +208,8 @@ describe.skipIf(!chromiumIsThere)("the pages of devices and readers", () => {
       options: { mapping: '{"bodyWeight":{"path":"$.weight","unit":"[lb_av]"}}', time: '{"path":"$.at","format":"iso"}' },
     });
     await page.selectOption("[name=bedId]", "bed-2");
+    expect(await page.isChecked("[name=staysConnected]")).toBe(true);
+    await page.uncheck("[name=staysConnected]");
     await page.fill("[name=silenceSeconds]", "0");
     await page.fill("[name=deviceId]", "Scale 5");
     await page.click("[data-testid=adopt-do]");
@@ -230,7 +232,7 @@ describe.skipIf(!chromiumIsThere)("the pages of devices and readers", () => {
     await expect.poll(() => page.url()).toContain("#/device/scale-5");
     expect(stage.ward.acts.at(-1)?.deed).toEqual({
       ...{ kind: "adopt", deviceId: "scale-5", driverId: "mqtt-json", title: "Scale_5", bedId: "bed-2", silenceSeconds: 86_400 },
-      link: { kind: "mqtt", topics: ["devices/Scale_5/out"], account: "Scale_5" },
+      link: { kind: "mqtt", topics: ["devices/Scale_5/out"], account: null },
       options: {
         mapping: '{"bodyWeight":{"path":"$.weight","unit":"[lb_av]"},"pulseRate":"$[\\"pulse rate\\"]"}',
         time: '{"path":"$.at","format":"iso"}',

@@ -1,4 +1,4 @@
-import type { CandidateTopicView } from "../core/device-view.ts";
+import type { CandidateTopicView, MessageFieldView } from "../core/device-view.ts";
 import { LIMITS } from "../core/limits.ts";
 import type { BrokerInlet, UnheardMessage } from "../core/ports.ts";
 import type { Clock, MonotonicMs } from "../core/time.ts";
@@ -16,6 +16,8 @@ interface KeptTopic {
   bytesGiven: number;
   /** The whole message, or its beginning where it is longer than may be kept. */
   payload: Uint8Array;
+  /** Its values, once somebody has asked for them. */
+  fields: readonly MessageFieldView[] | null;
 }
 
 interface KeptAccount {
@@ -164,12 +166,14 @@ class Book {
     topics.delete(topic);
     // A copy: the payload is a window into what came from the socket.
     const kept = payload.slice(0, LIMITS.candidatePayloadBytesMax.value);
-    topics.set(topic, { count, heardAt: this.#clock.monotonic(), bytesGiven: payload.length, payload: kept });
+    topics.set(topic, { count, heardAt: this.#clock.monotonic(), bytesGiven: payload.length, payload: kept, fields: null });
   }
 
-  #topicView(topic: string, { count, heardAt, bytesGiven, payload }: KeptTopic): CandidateTopicView {
+  #topicView(topic: string, kept: KeptTopic): CandidateTopicView {
+    const { count, heardAt, bytesGiven, payload } = kept;
     const lastAtMs = Math.round(this.#clock.wall() - (this.#clock.monotonic() - heardAt));
-    const fields = payload.length < bytesGiven ? [] : fieldsOfMessage(payload);
-    return { topic, count, lastAtMs, bytesGiven, hex: formatHex(payload.subarray(0, SHOWN_BYTES_MAX)), fields };
+    // Read once for each message: pages ask every few seconds.
+    kept.fields ??= payload.length < bytesGiven ? [] : fieldsOfMessage(payload);
+    return { topic, count, lastAtMs, bytesGiven, hex: formatHex(payload.subarray(0, SHOWN_BYTES_MAX)), fields: kept.fields };
   }
 }

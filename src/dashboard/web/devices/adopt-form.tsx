@@ -100,6 +100,8 @@ interface Entered {
   readonly meanings: Meanings;
   readonly sosActions: string;
   readonly invertContact: boolean;
+  /** Whether its connection is its link, so that its loss is told. */
+  readonly staysConnected: boolean;
 }
 
 /** Describes one device that is there, shows what would be made of its last message, and adopts it. */
@@ -107,7 +109,7 @@ export function AdoptForm({ state, view, ward, start, onBack }: Props) {
   const { language } = view;
   const [entered, setEntered] = useState<Entered>({
     ...{ name: nameOf(start.name), title: start.title, bed: "", silence: "", topic: start.topic, meanings: new Map() },
-    ...{ sosActions: "", invertContact: false },
+    ...{ sosActions: "", invertContact: false, staysConnected: true },
   });
   const [trouble, setTrouble] = useState<RefusalWords | null>(null);
   const [busy, setBusy] = useState(false);
@@ -215,6 +217,15 @@ function AboutFields(props: AboutProps) {
           charactersMax={200}
         />
       )}
+      {start.account !== null && (
+        <CheckField
+          name="staysConnected"
+          label={say(language, "staysConnected")}
+          hint={say(language, "staysConnectedHint")}
+          checked={entered.staysConnected}
+          onChecked={(staysConnected) => enter({ staysConnected })}
+        />
+      )}
       {start.driverId === "mqtt-zigbee2mqtt" && (
         <ZigbeeFields language={language} start={start} entered={entered} enter={enter} />
       )}
@@ -283,7 +294,11 @@ function deviceOf(start: AdoptStart, entered: Entered): AdoptedDevice {
     deviceId: deviceId(entered.name),
     driverId: start.driverId,
     title: title === "" ? null : title,
-    link: { kind: "mqtt", topics: [entered.topic.trim(), ...start.moreTopics], account: start.account },
+    link: {
+      kind: "mqtt",
+      topics: [entered.topic.trim(), ...start.moreTopics],
+      account: entered.staysConnected ? start.account : null,
+    },
     options: allOptions(start, entered),
     bedId: entered.bed === "" ? null : bedId(entered.bed),
     silenceSeconds: seconds === "" ? null : Number(seconds),

@@ -129,6 +129,8 @@ export const DEVICES_TEXTS = {
   "time.unix-seconds": { en: "seconds since 1970", zh: "1970 年以来的秒数" },
   "time.unix-milliseconds": { en: "milliseconds since 1970", zh: "1970 年以来的毫秒数" },
   unitRatio: { en: "ratio 0 to 1", zh: "比值 0 至 1" },
+  staysConnected: { en: "It stays connected: tell when its connection is lost", zh: "保持连接：断开时报警" },
+  staysConnectedHint: { en: "Off for one that connects only to send, such as a scale. Its silence is told all the same.", zh: "仅在发送时连接的设备（如体重秤）请关闭。其静默仍会报警。" },
   sosActions: { en: "Actions that call for help", zh: "呼救动作" },
   sosActionsHint: { en: "Separated by commas, such as emergency, single. Left empty: emergency, sos, panic, fire, help.", zh: "用逗号分隔，例如 emergency, single。留空则为 emergency、sos、panic、fire、help。" },
   invertContact: { en: "It says true when it is open", zh: "打开时报 true" },
