@@ -178,7 +178,7 @@ describe.skipIf(!chromiumIsThere)("a nurse's shift in front of a real gateway", 
       await nurse.look("bed");
 
       ward.beds[0]?.takeCuffPressure(...BAD_PRESSURE);
-      await page.click("a[href='#/']");
+      await page.getByRole("link", { name: nurse.say("wall"), exact: true }).click();
       const alert = page.locator("[data-alert], .tile__alert").filter({ visible: true }).first();
       await alert.waitFor();
       await nurse.look("alert");
@@ -195,6 +195,7 @@ describe.skipIf(!chromiumIsThere)("a nurse's shift in front of a real gateway", 
         .first();
       await row.locator("[data-verdict=relevant]").click();
       await row.locator("[data-verdict=relevant][aria-pressed=true]").waitFor();
+      await row.filter({ hasText: nurse.say("endedAt", { time: "" }).trim() }).waitFor();
       await nurse.look("verdict");
 
       await nurse.openBed("bed-1");

@@ -24,6 +24,8 @@ interface Props {
 
 /** The day of today is asked for again so often. */
 const renewMs = 20_000;
+/** What is alarmed now is on record a moment later. */
+const recordedMs = 1000;
 const verdicts = ["relevant", "not-actionable", "false"] as const satisfies readonly Verdict[];
 
 /** The alerts of a day, what became of them, and what somebody says of each. */
@@ -31,7 +33,7 @@ export function AlertHistoryPage({ state, view, ward }: Props) {
   const { language } = view;
   const [day, setDay] = useState<Day>(() => dayOf(view.nowMs));
   const [choice, setChoice] = useState<Choice>(EVERYTHING);
-  const { alerts, wholeFromMs, failed, more, renew } = useDay(state, day);
+  const { alerts, wholeFromMs, failed, more, renew } = useDay(state, day, ward);
   const shown = alerts?.filter((past) => fits(past, choice, ward.beds)) ?? [];
   const spanMs = Math.min(view.nowMs, day.toMs) - Math.max(day.fromMs, wholeFromMs ?? day.fromMs);
   return (
@@ -70,8 +72,8 @@ export function AlertHistoryPage({ state, view, ward }: Props) {
   );
 }
 
-/** The alerts of a day: the newest part at once, what is older when it is asked for; today's are asked for again and again. */
-function useDay(state: PageState, day: Day) {
+/** The alerts of a day: the newest part at once, what is older when it is asked for; today's again and again, and when one begins, ends or is known. */
+function useDay(state: PageState, day: Day, ward: PictureView) {
   const [alerts, setAlerts] = useState<readonly PastAlert[] | null>(null);
   const [wholeFromMs, setWholeFromMs] = useState<number | null>(null);
   const [failed, setFailed] = useState(false);
@@ -105,6 +107,12 @@ function useDay(state: PageState, day: Day) {
     });
     return () => timer.stop();
   }, [day.fromMs, turn]);
+  const openNow = ward.alerts.map(({ id, state: how }) => `${id} ${how}`).join();
+  useEffect(() => {
+    if (day.toMs <= state.view().nowMs) return undefined;
+    const timer = state.clock.after(recordedMs, () => void load(day.toMs));
+    return () => timer.stop();
+  }, [day.fromMs, openNow]);
   const more = wholeFromMs !== null && wholeFromMs > day.fromMs ? () => void load(wholeFromMs) : null;
   return { alerts, wholeFromMs, failed, more, renew: () => setTurn((before) => before + 1) };
 }
