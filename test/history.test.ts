@@ -9,12 +9,16 @@ import type { Journal } from "../src/core/ports.ts";
 import type { Prediction } from "../src/core/prediction.ts";
 import type { ClockRecord, JournalRecord, LifeStart } from "../src/core/record.ts";
 import { monotonicMs, wallMs } from "../src/core/time.ts";
+import { joined, slicesOf } from "../src/dashboard/web/bed/trend-slices.ts";
+import { scoreColumns } from "../src/dashboard/web/past/score-columns.ts";
 import { alertsBetween, eventsBetween, firstSeqAtOrAfter, type HistoryKnown } from "../src/gateway/journal-history.ts";
 import { applyAct, EMPTY_PLANT, type PlantState } from "../src/gateway/plant.ts";
 import { createScoreKeeper } from "../src/gateway/score-history.ts";
+import { createTrendCache } from "../src/gateway/trend-cache.ts";
 import { committed, openOrFail, sealNewest, temporaryFolder } from "./support/journal-folder.ts";
 import { BASE_MS, observationOf } from "./support/journal-records.ts";
 import { seededRandom } from "./support/seeded-random.ts";
+import { createSimulatedClock } from "./support/simulated-clock.ts";
 import { startSmallWard } from "./support/small-ward.ts";
 
 const HOUR_MS = 3_600_000;
@@ -454,4 +458,107 @@ test("a real gateway tells its alerts, events and scores of before a restart, an
   expect(points.every(({ missing }) => missing.includes("consciousness"))).toBe(true);
   expect(Math.max(...points.map(({ high }) => high ?? 0))).toBe(3);
   await ward.gateway.stop();
+});
+
+describe("a long trend", () => {
+  test("is asked for in parts at round times, the newest first, without a gap; a short one at once", () => {
+    const toMs = BASE_MS + 5 * HOUR_MS + 1234;
+    expect(slicesOf({ fromMs: toMs - HOUR_MS, toMs })).toEqual([{ fromMs: toMs - HOUR_MS, toMs }]);
+    for (const [hours, sliceHours] of [
+      [6, 1],
+      [24, 2],
+      [168, 6],
+    ] as const) {
+      const fromMs = toMs - hours * HOUR_MS;
+      const slices = slicesOf({ fromMs, toMs });
+      expect(slices.length).toBe(hours / sliceHours + 1);
+      expect(slices[0]?.toMs).toBeGreaterThanOrEqual(toMs);
+      expect(slices.at(-1)?.fromMs).toBeLessThanOrEqual(fromMs);
+      for (const [index, slice] of slices.entries()) {
+        expect(slice.toMs - slice.fromMs).toBe(sliceHours * HOUR_MS);
+        expect(slice.fromMs % (sliceHours * HOUR_MS)).toBe(0);
+        if (index > 0) expect(slice.toMs).toBe(slices[index - 1]?.fromMs);
+      }
+    }
+  });
+
+  test("is put together in order, a point on the seam once, and nothing outside of what is shown", () => {
+    const point = (atMs: number, value: number | null) => ({ atMs: wallMs(atMs), value, questionable: false });
+    const parts = [
+      [point(20, 2), point(30, null)],
+      [point(5, 0), point(10, 1), point(20, 2)],
+    ];
+    expect(joined(parts, { fromMs: 10, toMs: 30 })).toEqual([point(10, 1), point(20, 2), point(30, null)]);
+  });
+
+  test("of a time that is over is read once, and again when what came late must show, the clock was set or it failed", async () => {
+    const clock = createSimulatedClock();
+    let timeline = createTimeline([]);
+    let asked = 0;
+    let failing = false;
+    const cached = createTrendCache({
+      clock,
+      timeline: () => timeline,
+      ask: async () => {
+        asked += 1;
+        if (failing) throw new Error("the disk is away");
+        return [];
+      },
+    });
+    const nowMs = clock.wall();
+    const query = { patientId: PATIENT, quantity: "heartRate", pointsMax: 40 } as const;
+    const ask = (fromMs: number, toMs: number) => cached({ ...query, fromMs: wallMs(fromMs), toMs: wallMs(toMs) }, 0);
+    const over = () => ask(nowMs - 7 * HOUR_MS, nowMs - HOUR_MS);
+    await over();
+    await over();
+    expect(asked).toBe(1);
+    // Of now, and of a few minutes.
+    for (let turn = 0; turn < 2; turn++) {
+      await ask(nowMs - 6 * HOUR_MS, nowMs);
+      await ask(nowMs - 2 * HOUR_MS, nowMs - 2 * HOUR_MS + 60_000);
+    }
+    expect(asked).toBe(5);
+    await clock.advance(30 * 60_000 - 1);
+    await over();
+    expect(asked).toBe(5);
+    await clock.advance(1);
+    await over();
+    expect(asked).toBe(6);
+    timeline = createTimeline([start]);
+    await over();
+    expect(asked).toBe(7);
+    timeline = createTimeline([]);
+    failing = true;
+    await expect(over()).rejects.toThrow("away");
+    failing = false;
+    await over();
+    expect(asked).toBe(9);
+  });
+});
+
+test("a chart of a score keeps the highest of each column and what was missing then", () => {
+  const point = (atMs: number, low: number | null, high: number | null, missing: readonly string[] = []) => ({
+    atMs,
+    low,
+    high,
+    parts: {},
+    missing,
+  });
+  const range = { fromMs: 0, toMs: 100, columnsMax: 10 };
+  const columns = scoreColumns(
+    [
+      point(1, 2, 2),
+      point(5, 0, 7, ["onOxygen"]),
+      point(9, 3, 4),
+      point(10, null, null, ["pulseRate"]),
+      point(99, 1, 1),
+      point(100, 9, 9),
+    ],
+    range,
+  );
+  expect(columns.map(({ atMs, low, high, partial }) => [atMs, low, high, partial])).toEqual([
+    [5, 0, 7, true],
+    [10, null, null, true],
+    [99, 1, 1, false],
+  ]);
 });

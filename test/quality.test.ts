@@ -135,19 +135,40 @@ describe("the four scores", () => {
     expect(qualityScores(rowOf("heartRate").counts).completeness).toBe(50);
   });
 
-  test("of a device on nobody only the minutes count in which it is heard; of what nobody expects those of the hour it came in", () => {
-    const { counter, rowOf } = counterOf({ assigned: false });
-    counter.minuteEnded();
-    expect(counter.running().counted).toEqual([]);
+  test("of a device on nobody only the minutes count in which it is heard; what nobody expects is missed for an hour after its last value", () => {
+    const idle = counterOf({ assigned: false });
+    idle.counter.minuteEnded();
+    expect(idle.counter.running().counted).toEqual([]);
+    idle.counter.judged(MONITOR, judgement([{ quantity: "endTidalCarbonDioxide", value: 37 }]));
+    idle.counter.minuteEnded();
+    idle.counter.minuteEnded();
+    expect(idle.rowOf("endTidalCarbonDioxide").counts).toMatchObject({ expected: 1, filled: 1 });
+    expect(idle.rowOf("heartRate").counts).toMatchObject({ expected: 1, filled: 0 });
+
+    const { counter, rowOf } = counterOf();
+    const unplugged = judgement([
+      { value: 80 },
+      { quantity: "endTidalCarbonDioxide", why: "sensor-off" },
+      { quantity: "bodyTemperature", why: "sensor-off" },
+    ]);
+    const minutes = (count: number) => {
+      for (let minute = 0; minute < count; minute++) {
+        counter.judged(MONITOR, unplugged);
+        counter.minuteEnded();
+      }
+    };
+    minutes(10);
+    for (const quantity of ["endTidalCarbonDioxide", "bodyTemperature"] as const) {
+      expect(rowOf(quantity).counts).toMatchObject({ readings: 10, expected: 0 });
+      expect(rowOf(quantity).rules).toEqual({});
+    }
     counter.judged(MONITOR, judgement([{ quantity: "endTidalCarbonDioxide", value: 37 }]));
-    counter.minuteEnded();
-    counter.minuteEnded();
-    expect(rowOf("endTidalCarbonDioxide").counts).toMatchObject({ expected: 1, filled: 1 });
-    expect(rowOf("heartRate").counts).toMatchObject({ expected: 1, filled: 0 });
+    minutes(30);
     counter.close();
-    counter.judged(MONITOR, judgement([{ value: 80 }]));
-    counter.minuteEnded();
-    expect(rowOf("endTidalCarbonDioxide")).toEqual(NO_QUALITY);
+    minutes(100);
+    // Of the sixty minutes after its last value thirty lay in the count before.
+    expect(rowOf("endTidalCarbonDioxide").counts).toMatchObject({ readings: 100, expected: 30, filled: 0 });
+    expect(rulesOf(rowOf("endTidalCarbonDioxide"), "completeness")).toEqual([{ rule: "sensor-off", count: 30 }]);
   });
 
   test("a cuff owes no minute: what it failed to measure lowers it, its pauses do not", () => {

@@ -93,9 +93,10 @@ export function addQuality(one: QualityTally, other: QualityTally): QualityTally
  *   is doubted for each flag of `QUESTIONABLE_FLAGS` (motion, low perfusion, weak or lost signal, irregular pulse, early estimate, the
  *   device's own doubt, after a gap); rule `refused` counts what could not be read.
  * - completeness: of a continuous quantity the minutes with a value, of those in which one had to come: the device was on a patient or was
- *   heard, and the quantity is expected of it (`expected` of the device or its driver) or came in the same hour. A minute without is told
- *   by the last reason the device gave, or as `silent`. What came late fills no minute. Of an episodic quantity (a cuff, a thermometer)
- *   nobody can say when it had to come: there the readings with a value, of all readings.
+ *   heard, and the quantity is expected of it (`expected` of the device or its driver) or brought a value within the hour before: a sensor
+ *   that is not plugged in is not missed. A minute without is told by the last reason the device gave, or as `silent`. What came late fills
+ *   no minute. Of an episodic quantity (a cuff, a thermometer) nobody can say when it had to come: there the readings with a value, of all
+ *   readings of a quantity that is expected or in use in the same sense.
  * - logic: readings that can be true, of all. Rules: `impossible` (intake: outside what can occur, or the driver says so), `out-of-range`
  *   (the device says that it cannot express it), `pressure-order` (a message whose systolic pressure is not over its diastolic one, or
  *   whose mean does not lie between them), `stuck` (values while the watch calls the quantity stuck).

@@ -50,6 +50,9 @@ interface QuantityCount {
   minuteWhy: string | null;
 }
 
+/** What nobody expects of a device, such as a pressure whose sensor is not plugged in, is missed for so long after its last value. */
+const IN_USE_MINUTES = 60;
+
 interface DeviceCount {
   readonly quantities: Map<QuantityName, QuantityCount>;
   readonly frames: QuantityCount;
@@ -59,6 +62,7 @@ interface DeviceCount {
 /** Begins the first count. */
 export function createQualityCounter(parts: QualityCounterParts): QualityCounter {
   const troubles = new Map<string, Trouble>();
+  const uses = createUses(parts);
   let devices = new Map<DeviceId, DeviceCount>();
   let sinceMs = parts.monotonic();
   const deviceOf = (id: DeviceId) =>
@@ -83,7 +87,9 @@ export function createQualityCounter(parts: QualityCounterParts): QualityCounter
       const disordered = pressureDisorder(observations);
       for (const observation of observations) {
         const count = entry(device.quantities, observation.quantity, nothing);
-        countReading(count, observation, { disordered, troubles: troublesOf(troubles, id, observation.quantity) });
+        if (observation.content.state === "present") uses.note(id, observation.quantity);
+        const owed = QUANTITIES[observation.quantity].rhythm !== "continuous" && uses.isOwed(id, observation.quantity);
+        countReading(count, observation, { owed, disordered, troubles: troublesOf(troubles, id, observation.quantity) });
       }
     },
     noted: (changes) => {
@@ -95,9 +101,11 @@ export function createQualityCounter(parts: QualityCounterParts): QualityCounter
         if (!assigned && devices.get(id)?.heardThisMinute !== true) continue;
         const device = deviceOf(id);
         for (const { quantity } of expected) entry(device.quantities, quantity, nothing);
-        for (const [quantity, count] of device.quantities) endMinute(quantity, count);
+        for (const quantity of uses.ofDevice(id)) entry(device.quantities, quantity, nothing);
+        for (const [quantity, count] of device.quantities) endMinute(quantity, count, uses.isOwed(id, quantity));
         device.heardThisMinute = false;
       }
+      uses.minuteEnded();
     },
     running,
     close: () => {
@@ -109,12 +117,32 @@ export function createQualityCounter(parts: QualityCounterParts): QualityCounter
   };
 }
 
+/** Which quantities a device owes: those expected of it, and those that brought a value lately. */
+function createUses(parts: QualityCounterParts) {
+  const lastMinutes = new Map<DeviceId, Map<QuantityName, number>>();
+  let minute = 0;
+  const isInUse = (last: number | undefined) => last !== undefined && minute - last < IN_USE_MINUTES;
+  return {
+    note: (id: DeviceId, quantity: QuantityName) => void entry(lastMinutes, id, () => new Map()).set(quantity, minute),
+    isOwed: (id: DeviceId, quantity: QuantityName): boolean =>
+      isInUse(lastMinutes.get(id)?.get(quantity)) ||
+      (parts.devices.get(id)?.expected.some((one) => one.quantity === quantity) ?? false),
+    ofDevice: (id: DeviceId): readonly QuantityName[] =>
+      [...(lastMinutes.get(id) ?? [])].filter(([, last]) => isInUse(last)).map(([quantity]) => quantity),
+    minuteEnded: () => {
+      minute += 1;
+    },
+  };
+}
+
 /** Only of continuous quantities can be said when a value had to come. */
-function endMinute(quantity: QuantityName, count: QuantityCount): void {
+function endMinute(quantity: QuantityName, count: QuantityCount, owed: boolean): void {
   if (QUANTITIES[quantity].rhythm !== "continuous") return;
-  count.counts.expected += 1;
-  if (count.minuteFilled) count.counts.filled += 1;
-  else add(count, `completeness.${count.minuteWhy ?? "silent"}`, 1);
+  if (owed) {
+    count.counts.expected += 1;
+    if (count.minuteFilled) count.counts.filled += 1;
+    else add(count, `completeness.${count.minuteWhy ?? "silent"}`, 1);
+  }
   count.minuteFilled = false;
   count.minuteWhy = null;
 }
@@ -122,20 +150,24 @@ function endMinute(quantity: QuantityName, count: QuantityCount): void {
 function countReading(
   count: QuantityCount,
   { content, quality, quantity, times }: UnnumberedObservation,
-  at: { readonly disordered: ReadonlySet<QuantityName>; readonly troubles: Readonly<Record<Trouble["what"], boolean>> },
+  at: {
+    readonly owed: boolean;
+    readonly disordered: ReadonlySet<QuantityName>;
+    readonly troubles: Readonly<Record<Trouble["what"], boolean>>;
+  },
 ): void {
   const { counts } = count;
   const isLate = quality.flags.includes("late");
   const episodic = QUANTITIES[quantity].rhythm !== "continuous";
   counts.readings += 1;
-  if (episodic) counts.expected += 1;
+  if (episodic && at.owed) counts.expected += 1;
   if (content.state === "present") {
     counts.present += 1;
     if (quality.validity === "valid") counts.sound += 1;
     else for (const flag of quality.flags) if (QUESTIONABLE_FLAGS.has(flag)) add(count, `accuracy.${flag}`, 1);
     if (episodic) counts.filled += 1;
     else if (!isLate) count.minuteFilled = true;
-  } else if (episodic) add(count, `completeness.${content.why}`, 1);
+  } else if (episodic && at.owed) add(count, `completeness.${content.why}`, 1);
   else if (!isLate) count.minuteWhy = content.why;
   const illogical = [
     ...(content.state === "absent" && (content.why === "impossible" || content.why === "out-of-range") ? [content.why] : []),
@@ -144,6 +176,8 @@ function countReading(
   ];
   if (illogical.length > 0) counts.illogical += 1;
   for (const rule of illogical) add(count, `logic.${rule}`, 1);
+  // Most readings: nothing more is to be looked at, and this is done for each.
+  if (quality.flags.length === 0 && times.receivedAtMs === times.measuredAtMs && !at.troubles["clock-frozen"]) return;
   const isDelayed = times.receivedAtMs - times.measuredAtMs > LIMITS.qualityDelayMsMax.value;
   const untimely = [
     ...UNTIMELY_FLAGS.filter((flag) => quality.flags.includes(flag)),
