@@ -20,6 +20,15 @@ const outOfSight = `(() => {
   });
 })()`;
 
+/** Lets a test hold back what the page's timers would do, as a browser does with a tab that is not looked at. */
+const heldTimers = `(() => {
+  let held = false;
+  window.holdTimers = (hold) => { held = hold; };
+  const [every, after] = [window.setInterval, window.setTimeout];
+  window.setInterval = (work, ms) => every(() => { if (!held) work(); }, ms);
+  window.setTimeout = (work, ms) => after(function late() { if (held) after(late, 50); else work(); }, ms);
+})()`;
+
 const fontPixels = (page: Page, selector: string) =>
   page.evaluate<number>(`parseFloat(getComputedStyle(document.querySelector(${JSON.stringify(selector)})).fontSize)`);
 const order = (page: Page) =>
@@ -198,4 +207,54 @@ describe.skipIf(!chromiumIsThere)("the wall of fifty beds", () => {
     expect(looks).toBeGreaterThanOrEqual(2);
     expect(looks).toBeLessThanOrEqual(6);
   });
+
+  for (const path of ["/", "/#/bed/bed-1"])
+    test.concurrent(`${path}: timers that the browser held back hide nothing: the page says at once, when it is looked at again, since when it knows nothing`, async ({
+      onTestFinished,
+      expect: expectHere,
+    }) => {
+      const { ward } = createWallWard({ beds: 9 });
+      const { open, url, stop, serve } = await openStage(onTestFinished, { ward });
+      const port = Number(new URL(url()).port);
+      const page = await open(path, { init: heldTimers });
+      await page.waitForSelector("[data-bed=bed-1]");
+      await page.waitForTimeout(1500);
+      await page.evaluate("window.holdTimers(true)");
+      await stop();
+      await page.waitForTimeout(6000);
+      expectHere(await page.locator("[data-testid=stale]").count(), "the test holds the timers").toBe(0);
+      const lookedAtMs = Date.now();
+      await page.evaluate(`document.dispatchEvent(new Event("visibilitychange"))`);
+      await page.waitForSelector("[data-testid=stale]", { timeout: 4000 });
+      expectHere(Date.now() - lookedAtMs).toBeLessThan(3000);
+      expectHere(await text(page, "[data-testid=stale]")).toMatch(/No data from the gateway since \d\d:\d\d:\d\d/);
+      expectHere(await page.getAttribute(".page", "class")).toContain("page--stale");
+      await page.evaluate("window.holdTimers(false)");
+      await serve({ port });
+      await page.waitForSelector("[data-testid=stale]", { state: "detached", timeout: 15_000 });
+    }, 60_000);
+
+  for (const path of ["/", "/#/bed/bed-1"])
+    test.concurrent(`${path}: a network that goes is told within five seconds of the last event, and its return is found`, async ({
+      onTestFinished,
+      expect: expectHere,
+    }) => {
+      const { ward } = createWallWard({ beds: 9 });
+      const { open, url, stop, serve } = await openStage(onTestFinished, { ward });
+      const port = Number(new URL(url()).port);
+      const page = await open(path);
+      await page.waitForSelector("[data-bed=bed-1]");
+      await page.waitForTimeout(1500);
+      await page.context().setOffline(true);
+      // Chromium leaves a stream that is open alone; with the cable the gateway's end goes too.
+      await stop();
+      const goneAtMs = Date.now();
+      await page.waitForSelector("[data-testid=stale]", { timeout: 9000 });
+      expectHere(Date.now() - goneAtMs).toBeLessThan(5000);
+      await serve({ port });
+      await page.waitForTimeout(2000);
+      expectHere(await page.locator("[data-testid=stale]").count(), "the gateway is back, the network is not").toBe(1);
+      await page.context().setOffline(false);
+      await page.waitForSelector("[data-testid=stale]", { state: "detached", timeout: 15_000 });
+    }, 60_000);
 });

@@ -43,6 +43,8 @@ export interface WindowOptions {
   readonly height?: number;
   /** The person wishes for no motion. */
   readonly reduced?: boolean;
+  /** Run in the window before the page's own programs. */
+  readonly init?: string;
 }
 
 /** A ward with its own gateway and browser window, so that tests can run side by side. */
@@ -165,7 +167,7 @@ async function openStage(
   });
   await serve(more.signIn === undefined ? {} : { signIn: more.signIn });
 
-  const openWindow = async ({ locale, width, height, reduced }: WindowOptions) => {
+  const openWindow = async ({ locale, width, height, reduced, init }: WindowOptions) => {
     const context = await browser.newContext({
       ignoreHTTPSErrors: more.tls !== undefined,
       locale: locale ?? "en-GB",
@@ -174,6 +176,7 @@ async function openStage(
     });
     contexts.push(context);
     await context.addInitScript(spies);
+    if (init !== undefined) await context.addInitScript(init);
     const page = await context.newPage();
     page.setDefaultTimeout(12_000);
     page.on("pageerror", (error) => troubles.push(error.message));

@@ -30,8 +30,8 @@ export class Tile extends Component<TileProps> {
           </a>
           {bed.patient !== null && <span class="tile__patient">{bed.patient.label}</span>}
           {bed.patient?.profile.spo2Scale === 2 && <span class="tag tag--scale">{say(view.language, "scale2")}</span>}
+          {place !== null && <span class="tile__place">{place}</span>}
         </header>
-        {place !== null && <p class="tile__place">{place}</p>}
         <ExpiredLimits view={view} bed={bed} />
         <UnrealBand language={view.language} bed={bed} />
         {bed.patient === null ? (

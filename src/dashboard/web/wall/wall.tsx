@@ -21,7 +21,9 @@ interface Props {
 }
 
 /** More beds than this stand in small tiles, on a phone in rows. */
-const largeTilesMax = { desk: 16, phone: 6 } as const;
+const largeTilesMax = { desk: 8, phone: 6 } as const;
+/** More beds than this, in large tiles, stand closer together. */
+const looseTilesMax = 6;
 /** The order stays as it is for so long after somebody touched the wall: a bed must not jump away under a finger. */
 const heldMs = 4000;
 const titlePixels = 24;
@@ -74,6 +76,7 @@ export function Wall({ state, view, ward }: Props & { readonly ward: PictureView
           <Group
             key={group.ward ?? ""}
             {...{ state, view, ward, group, small, painter, tall }}
+            bedCount={shown.length}
             titled={titled && !joined}
             severalWards={wards.length > 1 && chosenWard === null}
             layout={fit}
@@ -155,6 +158,8 @@ function Group(
     readonly ward: PictureView;
     readonly group: WallGroup;
     readonly small: boolean;
+    /** Of all groups together. */
+    readonly bedCount: number;
     readonly painter: WavePainter | null;
     readonly tall: ReadonlySet<string>;
     readonly titled: boolean;
@@ -164,7 +169,7 @@ function Group(
 ) {
   const { state, view, ward, group, small, painter, tall, titled, layout } = props;
   const { language } = view;
-  const density = small ? "tiles--small" : group.beds.length > 6 ? "tiles--compact" : "";
+  const density = small ? "tiles--small" : props.bedCount > looseTilesMax ? "tiles--compact" : "";
   const style =
     layout === null
       ? {}
