@@ -92,6 +92,7 @@ const keys: readonly (readonly [string, TextKey])[] = [
   ["1 – 9", "key.bed"],
   ["J  K  ↓  ↑", "key.move"],
   ["Enter", "key.acknowledge"],
+  ["▥", "key.scan"],
   ["M", "key.pause"],
   ["T", "key.test"],
   ["L", "key.language"],

@@ -20,22 +20,25 @@ function namesOf(language: Language, devices: readonly DeviceView[]): string {
 
 /** Moves a patient to a free bed, with those of their devices that go along. */
 export function TransferDialog(props: PatientProps) {
-  const { state, view, ward, patient, onClosed } = props;
+  const { state, view, ward, bed, patient, onClosed } = props;
   const { language } = view;
   const [chosen, setChosen] = useState("");
   const [left, setLeft] = useState<ReadonlySet<DeviceId>>(new Set());
-  const free = ward.beds.filter((each) => each.patient === null);
+  const free = ward.beds.filter((each) => each.patient === null || (each === bed && chosen === bed.bedId));
   const devices = devicesOf(props);
   const submit = async (): Promise<RefusalWords | null> => {
     if (chosen === "") return { field: "bedId", text: say(language, "chooseOne") };
-    // Devices that stay behind are taken off first: what they measure in between would be of the next one in that bed.
-    for (const device of devices) {
-      const refused = left.has(device.deviceId) ? await state.attempt({ kind: "release", deviceId: device.deviceId }) : null;
-      if (refused !== null) return refused;
+    // The move comes first: where it is refused, nobody has lost a device. Tried again after it, what is left is done.
+    const { patientId: moved } = patient;
+    const isThere = bed.bedId === chosen;
+    const refused = isThere ? null : await state.attempt({ kind: "transfer", patientId: moved, bedId: bedId(chosen) });
+    if (refused !== null) return refused;
+    for (const { deviceId } of devices) {
+      const kept = left.has(deviceId) ? await state.attempt({ kind: "release", deviceId }) : null;
+      if (kept !== null) return kept;
     }
-    const refused = await state.attempt({ kind: "transfer", patientId: patient.patientId, bedId: bedId(chosen) });
-    if (refused === null) location.hash = `#/bed/${encodeURIComponent(chosen)}`;
-    return refused;
+    location.hash = `#/bed/${encodeURIComponent(chosen)}`;
+    return null;
   };
   const choose = (deviceId: DeviceId, goes: boolean) => {
     const next = new Set(left);

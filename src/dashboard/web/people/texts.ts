@@ -168,6 +168,7 @@ export const PEOPLE_TEXTS = {
   "roleMay.auditor": { en: "reads everything, changes nothing", zh: "可查看全部，不可更改" },
   "roleMay.administrator": { en: "everything, with accounts and settings", zh: "全部权限，含账户与设置" },
   "roleMay.family": { en: "sees one patient, changes nothing", zh: "仅查看一位患者，不可更改" },
+  "key.scan": { en: "scanner: wristband, bed or device", zh: "扫描枪：腕带、床位或设备" },
   scanUnknown: { en: "Scanned {code}: no patient, bed or device here has it.", zh: "扫描到 {code}：此处没有对应的患者、床位或设备。" },
   scanHere: { en: "{device} is on {patient} already.", zh: "{device} 已用于 {patient}。" },
   scanTooLong: { en: "What was scanned is too long for a number.", zh: "扫描内容过长，不是编号。" },
