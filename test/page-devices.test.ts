@@ -126,9 +126,16 @@ describe.skipIf(!chromiumIsThere)("the pages of devices and readers", () => {
     expect(await text(page, "[data-device=watch-7]")).toContain("34 %");
     expect(await text(page, "[data-device=watch-7]")).toContain("link quality 61 of 255");
     expect(await text(page, "[data-device=monitor-1]")).toContain("12 refused");
+    expect(await page.locator(".devices__find").count(), "four are seen at once").toBe(0);
     expect(await text(page, "[data-unused=pump-1]")).toContain("The configuration has a device of this name");
     expect(await violationsOf(page)).toEqual([]);
     await picture(page, "devices-en");
+    const many = Array.from({ length: 9 }, (_, at) => deviceDetail(`monitor-${at + 1}`, Date.now()));
+    stage.ward.devices.setDevices([...many, ...devicesAt(Date.now()).slice(2)]);
+    await page.fill(".devices__find", "watch");
+    await expect.poll(() => page.locator("[data-device]").count()).toBe(1);
+    await page.fill(".devices__find", "nowhere");
+    await expect.poll(() => text(page, ".calm")).toContain("No device has this");
 
     const nurse = await stage.openAs("nurse", "/#/devices", { locale: "zh-CN", width: 390, height: 844 });
     await nurse.waitForSelector("[data-device=monitor-2]");
@@ -214,6 +221,7 @@ describe.skipIf(!chromiumIsThere)("the pages of devices and readers", () => {
     await page.fill("[name=deviceId]", "Scale 5");
     await page.click("[data-testid=adopt-do]");
     await expect.poll(() => text(page, "#trouble-deviceId")).toContain("small letters");
+    expect(await page.evaluate<string>("document.activeElement.name"), "the focus is where it is wrong").toBe("deviceId");
     await page.fill("[name=deviceId]", "scale-5");
     await page.click("[data-testid=adopt-do]");
     await expect.poll(() => text(page, "#trouble-silenceSeconds")).toContain("1 to 86400");

@@ -1,4 +1,4 @@
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import type { AdoptedDevice } from "../../../core/act.ts";
 import type {
   AdoptPreview,
@@ -113,6 +113,9 @@ export function AdoptForm({ state, view, ward, start, onBack }: Props) {
   });
   const [trouble, setTrouble] = useState<RefusalWords | null>(null);
   const [busy, setBusy] = useState(false);
+  const form = useRef<HTMLFormElement>(null);
+  // A person without eyes on the page is taken to what is wrong.
+  useEffect(() => form.current?.querySelector<HTMLElement>("[aria-invalid=true]")?.focus(), [trouble]);
   const options = allOptions(start, entered);
   const preview = usePreview(state, { driverId: start.driverId, options, topic: start.topic });
   const enter = (part: Partial<Entered>) => setEntered({ ...entered, ...part });
@@ -128,7 +131,7 @@ export function AdoptForm({ state, view, ward, start, onBack }: Props) {
   const ofField = (field: string) => (trouble?.field === field ? trouble.text : null);
   const isBeside = trouble?.field != null && FORM_FIELDS.has(trouble.field);
   return (
-    <form class="form adopt" noValidate onSubmit={(event) => void send(event)}>
+    <form ref={form} class="form adopt" noValidate onSubmit={(event) => void send(event)}>
       <button type="button" class="button button--quiet devices__back" onClick={onBack}>
         ‹ {say(language, "adoptBack")}
       </button>
