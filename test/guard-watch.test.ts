@@ -307,16 +307,19 @@ describe("a restart", () => {
       readonly lastWorn?: readonly Observation[];
       readonly observations?: readonly Observation[];
       readonly wordAgoSeconds: number | null;
+      /** What was measured last has not been read yet. */
+      readonly isReading?: boolean;
       readonly wordSeq?: number;
       readonly openAlerts?: readonly Alert[];
     },
   ): Ward {
-    const { lastWorn = [], observations = [], openAlerts = [], wordAgoSeconds } = given;
+    const { lastWorn = [], observations = [], openAlerts = [], wordAgoSeconds, isReading = false } = given;
     const ward = createWard({ clock: before.clock });
     ward.note(ward.watch.setDevice(CLIP));
     const atMs = wordAgoSeconds === null ? null : ward.clock.monotonic() - wordAgoSeconds * 1000;
     ward.note(ward.watch.confirmAssignment({ deviceId: MONITOR, atMs, seq: seq(given.wordSeq ?? 1) }));
-    ward.note(ward.watch.restore({ lastWorn, observations, openAlerts }));
+    ward.note(ward.watch.restore({ lastWornFollows: true, observations, openAlerts }));
+    if (!isReading) ward.note(ward.watch.lastWornRead(lastWorn));
     return ward;
   }
 
@@ -360,6 +363,32 @@ describe("a restart", () => {
     expect(holding(ward)).toEqual([ASKED]);
     expect(questionOf(ward)?.evidence).toMatchObject({ gapSeconds: null });
   });
+  test("waits while the journal is read, and then asks, with its length, or does not", async () => {
+    for (const [gapSeconds, asked] of [
+      [1799, null],
+      [1800, 1800],
+      [null, null],
+    ] as const) {
+      const before = assigned();
+      const worn = wear(before);
+      await before.clock.advance((gapSeconds ?? 5000) * 1000 - 1000);
+      const ward = restarted(before, { wordAgoSeconds: 90_000, isReading: true });
+      await ward.pass(1, () => expect(ward.watch.isUnconfirmed(wear(ward))).toBe(true));
+      await ward.pass(5, () => expect(ward.watch.isUnconfirmed(wear(ward))).toBe(true));
+      expect(holding(ward)).toEqual([]);
+      ward.note(ward.watch.lastWornRead(gapSeconds === null ? [] : [worn]));
+      expect(holding(ward)).toEqual(gapSeconds === 1799 ? [] : [ASKED]);
+      if (gapSeconds !== 1799) expect(questionOf(ward)?.evidence).toMatchObject({ gapSeconds: asked });
+      expect(ward.watch.isUnconfirmed(wear(ward))).toBe(gapSeconds !== 1799);
+    }
+  });
+  test("does not wait for a journal that is read for too long", async () => {
+    const ward = restarted(assigned(), { wordAgoSeconds: 90_000, isReading: true });
+    await ward.pass(120, () => wear(ward));
+    expect(holding(ward)).toEqual([]);
+    await ward.pass(1, () => wear(ward));
+    expect(holding(ward)).toEqual([ASKED]);
+  });
   test("once the clock tells that there was no gap, nothing is asked, or no more", async () => {
     for (const waitedSeconds of [20, 200]) {
       const before = assigned();
@@ -381,8 +410,8 @@ describe("a restart", () => {
     const ward = restarted(before, { wordAgoSeconds: null });
     await ward.pass(1, () => wear(ward));
     ward.note(ward.watch.recall([], [worn]));
-    await ward.pass(125, () => wear(ward));
     expect(holding(ward)).toEqual([ASKED]);
+    expect(questionOf(ward)?.evidence).toMatchObject({ gapSeconds: 1800 });
   });
   test("a question that was open goes on, with its marks", async () => {
     const before = assigned();

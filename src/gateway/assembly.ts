@@ -32,7 +32,7 @@ import { createDeviceLine, type DeviceLine, type LineListener } from "./device-l
 import { type DeviceRoster, openDeviceRoster } from "./device-roster.ts";
 import { createDoor, type Door } from "./door.ts";
 import { createHeartbeatProbe, type HeartbeatProbe } from "./heartbeat-probe.ts";
-import { readLastWorn, tellLastWords } from "./last-worn.ts";
+import { followLastWorn, tellLastWords } from "./last-worn.ts";
 import { createLimitKeeper, type LimitKeeper } from "./limit-keeper.ts";
 import { linkSpecOf } from "./link-spec.ts";
 import { trendOfPatient } from "./mended-trend.ts";
@@ -118,21 +118,14 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
   const { journal } = parts;
   const { start, wallClock } = await beginLife(parts);
   const recovered = await recover(journal, parts.clock, wallClock.timeline());
-  const lastWorn = await readLastWorn(
-    journal,
-    { clock: parts.clock, timeline: wallClock.timeline() },
-    {
-      acts: recovered.acts,
-      recent: recovered.observations,
-      backMs: parts.config.assignment.askAfterMinutes * 60_000,
-    },
-  );
   let look = () => {};
   const joined = join(parts, { recovered, wallClock, look: () => look() });
   const { shared, door, roster } = joined;
   assert(shared.nextSeq() === start.seq, "a life begins with its start record");
   shared.record([start]);
-  rebuild(joined, { recovered, lastWorn }, wallClock.timeline());
+  rebuild(joined, recovered, wallClock.timeline());
+  let stopped = false;
+  const lastWorn = readWornBefore(parts, joined, { recovered, wallClock, isStopped: () => stopped });
   look = createClockKeeper({ wallClock, shared, recovered, lastWorn, plant: door.plant });
   const stopClockwork = startClockwork(shared, { probe: joined.probe, lookAtClock: () => look() });
   const stopJournalWatch = watchJournal(shared, journal, roster);
@@ -166,6 +159,7 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
     openAlerts: shared.desk.open,
     clockTrust: wallClock.trust,
     stop: async () => {
+      stopped = true;
       stopClockwork();
       joined.limits.stop();
       joined.candidates.close();
@@ -484,11 +478,7 @@ function assignmentsBefore(clock: Clock, { recovered, wallClock }: Begun): Assig
 }
 
 /** Shows the watch what was before the restart (SAFETY.md, rule 10): who lies where, what is on whom, what was measured, which alerts are open. */
-function rebuild(
-  joined: Joined,
-  { recovered, lastWorn }: { readonly recovered: Recovered; readonly lastWorn: readonly Observation[] },
-  timeline: Timeline,
-): void {
+function rebuild(joined: Joined, recovered: Recovered, timeline: Timeline): void {
   const { watch, settle, clock } = joined.shared;
   for (const device of joined.plan.devices.values()) settle(watch.setDevice({ ...device, patientId: null }));
   const plant = joined.door.plant();
@@ -500,9 +490,8 @@ function rebuild(
   };
   settle(tellLastWords(watch, joined.plan.devices, { before: EMPTY_PLANT, after: plant, atMsOf }));
   const aged = agedObservations(recovered.observations, clock, timeline);
-  const agedWorn = agedObservations(lastWorn, clock, timeline);
-  const here = { observations: ofPatientsHere(aged, plant), lastWorn: ofPatientsHere(agedWorn, plant) };
-  settle(watch.restore({ ...here, openAlerts: recovered.openAlerts }));
+  const observations = ofPatientsHere(aged, plant);
+  settle(watch.restore({ observations, lastWornFollows: true, openAlerts: recovered.openAlerts }));
   // A cuff's repeated result from before a restart must not count as a new one.
   const byDevice = Map.groupBy(recovered.observations, (observation) => observation.deviceId);
   const agedByDevice = Map.groupBy(aged, (observation) => observation.deviceId);
@@ -510,6 +499,26 @@ function rebuild(
     line.intake.restoreHeld(byDevice.get(line.deviceId) ?? []);
     line.notebook.restore(agedByDevice.get(line.deviceId) ?? []);
   }
+}
+
+/** Shows the watch, when it is read, what devices last measured before the restart. */
+function readWornBefore(
+  { journal, clock, config }: GatewayParts,
+  { shared, door }: Joined,
+  { recovered, wallClock, isStopped }: Pick<Begun, "recovered" | "wallClock"> & { readonly isStopped: () => boolean },
+): Promise<readonly Observation[]> {
+  return followLastWorn(journal, {
+    clock,
+    timeline: wallClock.timeline(),
+    acts: recovered.acts,
+    recent: recovered.observations,
+    backMs: config.assignment.askAfterMinutes * 60_000,
+    take: (found) => {
+      if (isStopped()) return;
+      const aged = agedObservations(found, clock, wallClock.timeline());
+      shared.settle(shared.watch.lastWornRead(ofPatientsHere(aged, door.plant())));
+    },
+  });
 }
 
 /** The first record of this life: how the one before ended, which numbers no record has, and how the clocks stand to each other. */

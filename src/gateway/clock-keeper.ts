@@ -12,7 +12,7 @@ export interface ClockKeeperParts {
   readonly shared: Route;
   readonly recovered: Recovered;
   /** What devices last measured before the restart, beside what was recovered. */
-  readonly lastWorn: readonly Observation[];
+  readonly lastWorn: Promise<readonly Observation[]>;
   readonly plant: () => PlantState;
 }
 
@@ -24,7 +24,10 @@ export function createClockKeeper(parts: ClockKeeperParts): () => void {
   const { wallClock, shared, recovered } = parts;
   const { clock, watch } = shared;
   let ageless: readonly Observation[] = withoutAge(recovered.observations, shared, wallClock);
-  let lastWorn: readonly Observation[] = withoutAge(parts.lastWorn, shared, wallClock);
+  let lastWorn: readonly Observation[] = [];
+  void parts.lastWorn.then((found) => {
+    lastWorn = withoutAge(found, shared, wallClock);
+  });
   let entries = recovered.acts.filter((act) => isEntry(act) && agedActMs(act, clock, wallClock.timeline()) === null);
 
   const recall = () => {

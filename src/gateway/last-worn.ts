@@ -46,13 +46,31 @@ function movedAway(plant: PlantState, deviceId: DeviceId, standsAt: BedId | null
 }
 
 /**
+ * Reads what devices last measured before a restart, while everything else runs already: in a large ward it takes seconds.
+ *
+ * @param parts.take  Is told what was found, once; nothing where it cannot be read.
+ * @returns           The same.
+ */
+export function followLastWorn(
+  journal: Journal,
+  parts: Parameters<typeof readLastWorn>[1] &
+    Parameters<typeof readLastWorn>[2] & { readonly take: (found: readonly Observation[]) => void },
+): Promise<readonly Observation[]> {
+  const reading = readLastWorn(journal, parts, parts).catch(() => []);
+  return reading.then((found) => {
+    parts.take(found);
+    return found;
+  });
+}
+
+/**
  * What assigned devices last measured before a restart, as far as it is not among what was read back anyway: to know whether a device that
  * measures again did so all the time. Times are as they were written.
  *
  * @param given.recent  What was read back: where it has a sound value of each assigned device, nothing more is asked for.
  * @param given.backMs  A longer gap is asked about, however long it is.
  */
-export async function readLastWorn(
+async function readLastWorn(
   journal: Journal,
   times: { readonly clock: Clock; readonly timeline: Timeline },
   given: { readonly acts: readonly Act[]; readonly recent: readonly Observation[]; readonly backMs: number },

@@ -31,7 +31,7 @@ function isAway(state: WatchState, { definition }: DeviceState): boolean {
   return definition.bedId !== null && patient !== undefined && patient.definition.bedId !== definition.bedId;
 }
 
-type Question = NonNullable<DeviceState["waitingQuestion"]>;
+type Question = NonNullable<DeviceState["waiting"]>["question"];
 
 /** Why somebody should look whom a device is on that shows a wearer at a monotonic time; null: nothing speaks against its patient. */
 function questionOf(state: WatchState, device: DeviceState, atMs: number): Question | null {
@@ -64,11 +64,17 @@ export function noteWorn(state: WatchState, device: DeviceState, observation: Ob
   const question = device.askedSinceMs === null ? questionOf(state, device, atMs) : null;
   if (question !== null) {
     device.askedSinceMs = atMs;
-    // Only the clock can tell how long nobody measured; it is often set a moment after a start.
-    if (device.lastWorn === null && question.why === "gap") device.waitingQuestion = question;
-    else ask(state, device, question);
+    const waitsFor = question.why === "moved" ? null : missingFor(state, device);
+    if (waitsFor === null) ask(state, device, question);
+    else device.waiting = { question, waitsFor };
   }
   noteWornAt(device, atMs);
+}
+
+/** What it takes to know how long nobody was measured: the clock is often set a moment after a start, and the journal read in that time. */
+function missingFor(state: WatchState, { lastWorn }: DeviceState): "clock" | "reading" | null {
+  if (lastWorn === null) return "clock";
+  return lastWorn.atLeast && state.lastWornIsBeingRead ? "reading" : null;
 }
 
 function noteWornAt(device: DeviceState, atMs: number): void {
@@ -83,17 +89,27 @@ export function noteSlept(device: DeviceState, sleptMs: number): void {
 
 function ask(state: WatchState, device: DeviceState, question: Question): void {
   const sinceMs = wallOf(state, device.askedSinceMs ?? state.clock.monotonic());
-  device.waitingQuestion = null;
+  device.waiting = null;
   device.patientMovedMs = null;
   state.board.set(
     technical(state, device, deviceKeys.stillOnPatient(device), { kind: "still-on-patient", ...question, sinceMs }),
   );
 }
 
-/** A question that waits for the clock is asked when the clock takes too long. */
+/** A question that waits is asked when that takes too long. */
 export function checkUnconfirmed(state: WatchState, device: DeviceState, nowMs: number): void {
-  if (device.waitingQuestion === null || device.askedSinceMs === null) return;
-  if (nowMs - device.askedSinceMs >= state.options.askWaitSeconds * 1000) ask(state, device, device.waitingQuestion);
+  if (device.waiting === null || device.askedSinceMs === null) return;
+  if (nowMs - device.askedSinceMs >= state.options.askWaitSeconds * 1000) ask(state, device, device.waiting.question);
+}
+
+/** More is known of what devices last measured: what waited for that, and is not withdrawn, is asked now. */
+export function askWhatWaited(state: WatchState): void {
+  for (const device of state.devices.values()) {
+    if (device.waiting === null) continue;
+    const { question, waitsFor } = device.waiting;
+    const isReadInVain = waitsFor === "reading" && !state.lastWornIsBeingRead;
+    if (isReadInVain || question.gapSeconds !== null) ask(state, device, question);
+  }
 }
 
 /**
@@ -105,16 +121,22 @@ export function noteWornBefore(state: WatchState, observation: Observation, atMs
   if (device === undefined || device.definition.patientId === null || !showsAWearer(observation)) return;
   if (device.definition.patientId !== observation.patientId) return;
   const evidence = state.board.condition(deviceKeys.stillOnPatient(device))?.evidence;
-  const open = device.waitingQuestion ?? (evidence?.kind === "still-on-patient" ? evidence : null);
-  const isForWantOfAClock = open !== null && open.why === "gap" && open.gapSeconds === null;
-  if (device.askedSinceMs !== null && isForWantOfAClock && device.askedSinceMs - atMs < open.limitSeconds * 1000)
-    withdraw(state, device);
+  const open = device.waiting?.question ?? (evidence?.kind === "still-on-patient" ? evidence : null);
+  if (device.askedSinceMs !== null && open !== null && open.why === "gap") {
+    const gapSeconds = Math.floor((device.askedSinceMs - atMs) / 1000);
+    const isForWantOfKnowledge = device.waiting !== null || open.gapSeconds === null;
+    if (isForWantOfKnowledge && gapSeconds < open.limitSeconds) withdraw(state, device);
+    else if (device.waiting !== null) {
+      const question = { ...open, gapSeconds: Math.min(gapSeconds, open.gapSeconds ?? gapSeconds) };
+      device.waiting = { ...device.waiting, question };
+    }
+  }
   noteWornAt(device, atMs);
 }
 
 function withdraw(state: WatchState, device: DeviceState): void {
   device.askedSinceMs = null;
-  device.waitingQuestion = null;
+  device.waiting = null;
   state.board.end(deviceKeys.stillOnPatient(device));
 }
 

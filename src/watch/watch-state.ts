@@ -128,8 +128,11 @@ export interface DeviceState {
   lastWordSeq: Seq | null;
   /** From when on its values are of an unconfirmed patient; null: they are not. */
   askedSinceMs: number | null;
-  /** The question about that, while it waits for the clock to be set. */
-  waitingQuestion: Omit<Extract<Evidence, { kind: "still-on-patient" }>, "kind" | "sinceMs"> | null;
+  /** The question about that, while it waits to be known how long nobody was measured: for the clock to be set, or the journal to be read. */
+  waiting: {
+    readonly question: Omit<Extract<Evidence, { kind: "still-on-patient" }>, "kind" | "sinceMs">;
+    readonly waitsFor: "clock" | "reading";
+  } | null;
 }
 
 /** All of the watch's state, and the parts it was made with. */
@@ -144,6 +147,8 @@ export interface WatchState {
   readonly board: ConditionBoard;
   readonly patients: Map<PatientId, PatientState>;
   readonly devices: Map<DeviceId, DeviceState>;
+  /** What devices last measured before a restart is still being read. */
+  lastWornIsBeingRead: boolean;
 }
 
 /** A patient of whom nothing is known yet. */
@@ -173,7 +178,7 @@ export function createDeviceState(definition: WatchDevice, nowMs: number): Devic
     patientMovedMs: null,
     lastWordSeq: null,
     askedSinceMs: null,
-    waitingQuestion: null,
+    waiting: null,
   };
 }
 

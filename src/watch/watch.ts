@@ -15,7 +15,7 @@ import { applyLimits, checkLimits, checkMissing, forgetDevice, takeObservation }
 import { devicesOf, restoreAlerts, restoreObservations, restoreWorn } from "./restore.ts";
 import type { ScoreModel } from "./score-model.ts";
 import { checkScores } from "./score-rules.ts";
-import { checkUnconfirmed, isUnconfirmed, noteConfirmed, noteSlept, noteWorn } from "./still-on-patient.ts";
+import { askWhatWaited, checkUnconfirmed, isUnconfirmed, noteConfirmed, noteSlept, noteWorn } from "./still-on-patient.ts";
 import {
   ageMsMax,
   createDeviceState,
@@ -81,12 +81,14 @@ export interface Watch {
   /** Rebuilds windows, delays and conditions after a restart; confirms or ends each open alert that came from here. */
   readonly restore: (from: {
     readonly observations: readonly Observation[];
-    /** What devices last measured, of before those: who wore a device until then had no gap. */
-    readonly lastWorn?: readonly Observation[];
+    /** True: what devices last measured before those follows with `lastWornRead`. */
+    readonly lastWornFollows?: boolean;
     readonly openAlerts: readonly Alert[];
   }) => readonly ConditionChange[];
   /** Takes what was measured before the restart and whose age became known only now: it fills windows, and ends nothing but questions that it answers. */
   readonly recall: (observations: readonly Observation[], lastWorn?: readonly Observation[]) => readonly ConditionChange[];
+  /** What devices last measured before the restart, as far as its age is known: who wore a device until then had no gap. */
+  readonly lastWornRead: (lastWorn: readonly Observation[]) => readonly ConditionChange[];
   /** What is known of a patient, or null of one who is not admitted. */
   readonly view: (patientId: PatientId) => WatchView | null;
 }
@@ -179,6 +181,7 @@ function recall(state: WatchState, ...[observations, lastWorn = []]: Parameters<
   const nowMs = state.clock.monotonic();
   const nowWallMs = state.clock.wall();
   restoreWorn(state, [...lastWorn, ...observations]);
+  askWhatWaited(state);
   for (const observation of observations) {
     const patient = observation.patientId === null ? undefined : state.patients.get(observation.patientId);
     const atMs = nowMs - Math.max(0, nowWallMs - observation.times.measuredAtMs);
@@ -188,7 +191,9 @@ function recall(state: WatchState, ...[observations, lastWorn = []]: Parameters<
 }
 
 /** What is said, and not known, of whom devices are on. */
-function whomItIsOn(state: WatchState): Pick<Watch, "confirmAssignment" | "patientMoved" | "slept" | "isUnconfirmed"> {
+function whomItIsOn(
+  state: WatchState,
+): Pick<Watch, "confirmAssignment" | "patientMoved" | "slept" | "lastWornRead" | "isUnconfirmed"> {
   return {
     confirmAssignment: (word) => {
       const device = state.devices.get(word.deviceId);
@@ -198,6 +203,12 @@ function whomItIsOn(state: WatchState): Pick<Watch, "confirmAssignment" | "patie
     patientMoved: ({ deviceId, away, atMs }) => {
       const device = state.devices.get(deviceId);
       if (device !== undefined) device.patientMovedMs = away ? (atMs ?? Number.NEGATIVE_INFINITY) : null;
+    },
+    lastWornRead: (lastWorn) => {
+      restoreWorn(state, lastWorn);
+      state.lastWornIsBeingRead = false;
+      askWhatWaited(state);
+      return state.board.drain();
     },
     slept: (sleptMs) => {
       for (const device of state.devices.values()) noteSlept(device, sleptMs);
@@ -230,10 +241,14 @@ function setLimits(state: WatchState, limits: WatchLimits): void {
   if (patient !== undefined) applyLimits(state, patient, limits);
 }
 
-function restore(state: WatchState, { observations, lastWorn = [], openAlerts }: Parameters<Watch["restore"]>[0]): void {
+function restore(
+  state: WatchState,
+  { observations, lastWornFollows = false, openAlerts }: Parameters<Watch["restore"]>[0],
+): void {
   for (const patient of state.patients.values()) patient.live = false;
   restoreObservations(state, observations);
-  restoreWorn(state, [...lastWorn, ...observations]);
+  restoreWorn(state, observations);
+  state.lastWornIsBeingRead = lastWornFollows;
   restoreAlerts(state, openAlerts);
 }
 
@@ -310,6 +325,7 @@ export function createWatch(
     board: createConditionBoard(),
     patients: new Map(),
     devices: new Map(),
+    lastWornIsBeingRead: false,
   };
   const { drain } = state.board;
   return {
