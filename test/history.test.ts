@@ -1,4 +1,9 @@
+import { randomBytes } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { createSystemClock } from "../src/clock.ts";
 import type { Deed } from "../src/core/act.ts";
 import type { Alert } from "../src/core/alert.ts";
 import { type PastAlert, summaryOf } from "../src/core/history-view.ts";
@@ -9,6 +14,7 @@ import type { Journal } from "../src/core/ports.ts";
 import type { Prediction } from "../src/core/prediction.ts";
 import type { ClockRecord, JournalRecord, LifeStart } from "../src/core/record.ts";
 import { monotonicMs, wallMs } from "../src/core/time.ts";
+import { startDashboard } from "../src/dashboard/server/dashboard.ts";
 import { joined, slicesOf } from "../src/dashboard/web/bed/trend-slices.ts";
 import { scoreColumns } from "../src/dashboard/web/past/score-columns.ts";
 import { alertsBetween, eventsBetween, firstSeqAtOrAfter, type HistoryKnown } from "../src/gateway/journal-history.ts";
@@ -17,6 +23,7 @@ import { createScoreKeeper } from "../src/gateway/score-history.ts";
 import { createTrendCache } from "../src/gateway/trend-cache.ts";
 import { committed, openOrFail, sealNewest, temporaryFolder } from "./support/journal-folder.ts";
 import { BASE_MS, observationOf } from "./support/journal-records.ts";
+import { bedView, createScriptedWard } from "./support/scripted-ward.ts";
 import { seededRandom } from "./support/seeded-random.ts";
 import { createSimulatedClock } from "./support/simulated-clock.ts";
 import { startSmallWard } from "./support/small-ward.ts";
@@ -561,4 +568,40 @@ test("a chart of a score keeps the highest of each column and what was missing t
     [10, null, null, true],
     [99, 1, 1, false],
   ]);
+});
+
+test("questions that cannot be meant are refused before anything is read, and a journal that cannot be read is told", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "vigil-past-"));
+  const ward = createScriptedWard({ nowMs: Date.now, beds: [bedView("bed-1", Date.now())] });
+  const started = await startDashboard(
+    { host: "127.0.0.1", port: 0, dataFolder: folder, webFolder: folder, signIn: false },
+    { clock: createSystemClock(), source: ward.source, perform: ward.perform, random: randomBytes },
+  );
+  if (!started.ok) throw new Error(JSON.stringify(started.error));
+  const statusOf = async (path: string) => (await fetch(new URL(path, started.value.url))).status;
+  const month = 32 * 24 * HOUR_MS;
+  for (const path of [
+    "api/alert-history",
+    "api/alert-history?from=2&to=2",
+    "api/alert-history?from=-1&to=2",
+    `api/alert-history?from=0&to=${month + 1}`,
+    "api/events?from=1&to=2",
+    "api/events?patient=p&from=2&to=1",
+    "api/scores?patient=p&from=1&to=2",
+    "api/scores?model=news2&from=1&to=2",
+    "api/quality",
+    "api/quality?day=2026-13-40",
+    "api/quality?day=20261122",
+    "api/quality?day=2026-11-22&zone=east",
+  ])
+    expect(await statusOf(path), path).toBe(400);
+  expect(ward.past.asked).toEqual([]);
+  expect(await statusOf(`api/alert-history?from=0&to=${month}`)).toBe(200);
+  expect(await statusOf("api/quality?day=2026-11-22&zone=480")).toBe(200);
+  const fromMs = Date.UTC(2026, 10, 21, 16);
+  expect(ward.past.asked.at(-1)?.window).toEqual({ fromMs, toMs: fromMs + 24 * HOUR_MS });
+  ward.past.failNext();
+  expect(await statusOf("api/events?patient=p&from=1&to=2")).toBe(500);
+  await started.value.close();
+  await rm(folder, { recursive: true, force: true });
 });
