@@ -27,7 +27,7 @@ afterEach(() => {
 function runApart(row: CorruptionRow): Promise<CorruptionTally> {
   const script = `
     import(${JSON.stringify(MODULE)})
-      .then(({ runCorruptions }) => runCorruptions(${JSON.stringify(row)}, (done) => { if (done % 500 === 0) process.send({ done }); }))
+      .then(({ runCorruptions }) => runCorruptions(${JSON.stringify(row)}, (done) => { if (done % 50 === 0) process.send({ done }); }))
       .then((tally) => process.send({ tally }, () => process.exit(0)));`;
   const child = spawn(process.execPath, ["-e", script], {
     stdio: ["ignore", "inherit", "inherit", "ipc"],
@@ -40,7 +40,9 @@ function runApart(row: CorruptionRow): Promise<CorruptionTally> {
       silentSeconds += 1;
       if (silentSeconds < SILENT_SECONDS_MAX) return;
       child.kill("SIGKILL");
-      reject(new Error(`silent after case ${row.from + done} of seed ${row.seed}`));
+      const where = `silent after case ${row.from + done} of seed ${row.seed}`;
+      process.stdout.write(`${where}\n`);
+      reject(new Error(where));
     }, 1000);
     child.on("message", (message: { readonly done?: number; readonly tally?: CorruptionTally }) => {
       silentSeconds = 0;
