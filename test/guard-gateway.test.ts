@@ -1,7 +1,13 @@
-import { describe, expect, test } from "vitest";
-import { bedId, deviceId, patientId } from "../src/core/ids.ts";
+import { describe, expect, onTestFinished, test } from "vitest";
+import type { Act } from "../src/core/act.ts";
+import { bedId, deviceId, patientId, seq } from "../src/core/ids.ts";
+import { createTimeline } from "../src/core/mended-time.ts";
 import type { Observation } from "../src/core/observation.ts";
+import type { LifeStart } from "../src/core/record.ts";
+import { followLastWorn } from "../src/gateway/last-worn.ts";
 import type { SystemTime } from "../src/gateway/system-time.ts";
+import { committed, openOrFail, temporaryFolder } from "./support/journal-folder.ts";
+import { actOf, observationOf } from "./support/journal-records.ts";
 import { createSimulatedClock } from "./support/simulated-clock.ts";
 import { type SmallWard, startSmallWard } from "./support/small-ward.ts";
 
@@ -216,6 +222,53 @@ describe("a restart of the gateway", () => {
     expect(questions(ward)).toEqual([]);
     expect((await kept(ward)).at(-1)).toEqual([97, []]);
     await ward.gateway.stop();
+  });
+});
+
+describe("what devices last measured, out of a real journal", () => {
+  const clock = createSimulatedClock();
+  const START: LifeStart = {
+    kind: "start",
+    seq: seq(1),
+    atMs: clock.wall(),
+    atMonotonicMs: clock.monotonic(),
+    version: "0",
+    before: "first",
+    leftOut: null,
+    boot: null,
+    trust: "trusted",
+  };
+  const assign = (number: number, device: string): Act => ({
+    ...actOf({ seq: number }),
+    atMs: clock.wall(),
+    deed: { kind: "assign", deviceId: deviceId(device), patientId: ANNA },
+  });
+
+  test("the newest sound value of each within the time that is looked back, and nothing where all is known already", async () => {
+    const place = temporaryFolder();
+    onTestFinished(place.remove);
+    const written = await openOrFail(place.folder);
+    const at = (number: number, device: string, agoSeconds: number, more = {}) =>
+      observationOf({ seq: number, device, atMs: clock.wall() - agoSeconds * 1000, quantity: "oxygenSaturation", ...more });
+    written.append([START, assign(2, "clip-1"), assign(3, "clip-2"), assign(4, "clip-3")]);
+    written.append([at(5, "clip-3", 1900), at(6, "clip-1", 1500), at(7, "clip-2", 1400), at(8, "clip-1", 900)]);
+    written.append([at(9, "clip-1", 800, { validity: "questionable" }), at(10, "clip-1", 700, { value: null })]);
+    await committed(written, 10);
+    await written.close();
+    const journal = await openOrFail(place.folder);
+    const acts = [assign(2, "clip-1"), assign(3, "clip-2"), assign(4, "clip-3")];
+    const timeline = createTimeline([START]);
+    const told: Observation[] = [];
+    const ask = (recent: readonly Observation[]) =>
+      followLastWorn(journal, { clock, timeline, acts, recent, backMs: 1_800_000, take: (found) => told.push(...found) });
+    const found = await ask([at(11, "clip-1", 1)]);
+    expect(new Map(found.map((each) => [each.deviceId, each.seq])).get(deviceId("clip-1"))).toBe(8);
+    expect(new Map(found.map((each) => [each.deviceId, each.seq])).get(deviceId("clip-2"))).toBe(7);
+    expect(told).toEqual(found);
+    expect(await ask(["clip-1", "clip-2", "clip-3"].map((device, index) => at(12 + index, device, 1)))).toEqual([]);
+    await journal.close();
+    // A journal that does not answer: nothing is known, and nobody waits for it.
+    expect(await ask([])).toEqual([]);
   });
 });
 
