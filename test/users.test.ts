@@ -190,6 +190,11 @@ describe("vigil users and a real gateway", () => {
     const first = await startGateway();
     await until("what waited is recorded", async () => (await kept()).changes === undefined);
     expect(await devices("add", "probe-2")).not.toContain("records this");
+    // A device and a patient that nobody knows: refused by the gateway, so that it was asked.
+    const io = collectingIo();
+    const confirm = ["confirm", "clip-1", "--patient", "p-1", "--config", config];
+    expect(await devicesCommand.run(confirm, io)).toBe(1);
+    expect(io.err.join("")).toContain("This device is on nobody");
     await devices("renew", "probe-2");
     await devices("forget", "probe-1");
     expect((await kept()).changes).toBeUndefined();

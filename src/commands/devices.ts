@@ -12,12 +12,14 @@ import {
 
 const USAGE = `usage: vigil devices list --config FILE
        vigil devices assign DEVICE --patient PATIENT --config FILE
+       vigil devices confirm DEVICE --patient PATIENT --config FILE
        vigil devices release DEVICE --config FILE
        vigil devices add DEVICE [--publish TOPIC ...] [--subscribe TOPIC ...] [--client-id ID ...] [--days N] [--certificate] --config FILE
        vigil devices accounts | renew DEVICE | forget DEVICE --config FILE
-list, assign and release act on the running gateway through its control socket. The others change who the gateway's own MQTT
-broker lets in: add prints the password once; in topics %u stands for the account, %c for the client id; --days ends the account;
---certificate lets only a client certificate of this name in. One JSON line per answer.`;
+list, assign, confirm and release act on the running gateway through its control socket; confirm answers the question whether a
+device is still on its patient. The others change who the gateway's own MQTT broker lets in: add prints the password once; in topics
+%u stands for the account, %c for the client id; --days ends the account; --certificate lets only a client certificate of this name
+in. One JSON line per answer.`;
 
 /** `vigil devices`: lists devices and says whom they measure. */
 export const devicesCommand: Command = {
@@ -43,6 +45,10 @@ export const devicesCommand: Command = {
     }
     if (verb === "assign" && device !== undefined && patient !== undefined)
       return performThroughSocket(config, { kind: "assign", deviceId: deviceId(device), patientId: patientId(patient) }, io);
+    if (verb === "confirm" && device !== undefined && patient !== undefined) {
+      const deed = { kind: "confirm-assignment", deviceId: deviceId(device), patientId: patientId(patient) } as const;
+      return performThroughSocket(config, deed, io);
+    }
     if (verb === "release" && device !== undefined)
       return performThroughSocket(config, { kind: "release", deviceId: deviceId(device) }, io);
     const answered = await changeAccounts(parsed, io);
