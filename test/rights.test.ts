@@ -758,10 +758,11 @@ describe("hostile requests", () => {
           "--data-binary",
           `@${big}`,
         ]);
-        expect([413, 0], `${path} ${pieces}`).toContain(answer.status);
+        // curl that is cut off while it sends may have heard no answer but "go on".
+        expect([413, 100, 0], `${path} ${pieces}`).toContain(answer.status);
       }
       const stranger = await curl(page, path, [...ours(page), "--data-binary", `@${big}`]);
-      expect([413, 401, 0], path).toContain(stranger.status);
+      expect([413, 401, 100, 0], path).toContain(stranger.status);
     }
     expect((await curl(page, "/api/picture", ["-H", `cookie: ${cookies.nurse}`])).status).toBe(200);
   });
