@@ -35,8 +35,6 @@ export interface PageFeedParts {
 /** Makes the feed. */
 export function createPageFeed(parts: PageFeedParts): PageFeed {
   const listeners = new Set<(message: SharedMessage) => void>();
-  const waveListeners = new Map<BedId, Set<(waves: readonly WaveView[]) => void>>();
-  const thinned = new Map<BedId, { readonly thinning: BedThinning; readonly listeners: Set<ThinListener> }>();
   const dirtyBeds = new Set<BedId>();
   let dirtyDevices = false;
   let dirtyGateway = false;
@@ -81,6 +79,19 @@ export function createPageFeed(parts: PageFeedParts): PageFeed {
       dirtyGateway = true;
       soon();
     },
+    subscribe: (listener) => {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
+    ...createWaveFeed(parts.clock),
+  };
+}
+
+/** The waves, whole and thinned, to those who asked for a bed's; the others cost nothing. */
+function createWaveFeed(clock: Clock): Pick<PageFeed, "waves" | "wavesOf" | "thinWavesOf"> {
+  const waveListeners = new Map<BedId, Set<(waves: readonly WaveView[]) => void>>();
+  const thinned = new Map<BedId, { readonly thinning: BedThinning; readonly listeners: Set<ThinListener> }>();
+  return {
     waves: (bedId, chunks) => {
       if (chunks.length === 0) return;
       const ofBed = waveListeners.get(bedId);
@@ -90,12 +101,8 @@ export function createPageFeed(parts: PageFeedParts): PageFeed {
       }
       const thin = thinned.get(bedId);
       if (thin === undefined) return;
-      const thinViews = thin.thinning.take(chunks, parts.clock.monotonic());
+      const thinViews = thin.thinning.take(chunks, clock.monotonic());
       if (thinViews.length > 0) for (const listener of thin.listeners) listener(thinViews);
-    },
-    subscribe: (listener) => {
-      listeners.add(listener);
-      return () => void listeners.delete(listener);
     },
     wavesOf: (bedId, listener) => {
       const ofBed = waveListeners.get(bedId) ?? new Set();

@@ -49,8 +49,7 @@ export function createLiveStream(parts: { readonly clock: Clock; readonly source
       stopListening?.();
       stopListening = null;
     }
-    if (page.bedId !== null && ![...pages.keys()].some((other) => other.bedId === page.bedId)) waves.leave(page.bedId);
-    thinWaves.leave(page.thinBeds);
+    waves.leave(page);
   };
   const cutOff = (page: StreamPage) => {
     leave(page);
@@ -77,21 +76,7 @@ export function createLiveStream(parts: { readonly clock: Clock; readonly source
       else if (theirs !== null) send(page, theirs === message && bytes !== null ? bytes : eventBytes(theirs));
     }
   };
-  const waves = followWaves(parts.source, (bedId, message) => {
-    const bytes = eventBytes(message);
-    for (const page of [...pages.keys()]) if (page.bedId === bedId && families.mayHear(page)) send(page, bytes);
-  });
-  const thinWaves = createThinWaves({
-    ...parts,
-    onGathered: (pick) => {
-      for (const page of [...pages.keys()]) {
-        // Numbers and alerts go before waves: a page that has not read what came before gets no waves until it has.
-        if (page.thinBeds.length === 0 || page.response.writableLength > LIMITS.pageThinUnreadBytesMax.value) continue;
-        const bytes = pick(families.mayHearOf(page, page.thinBeds));
-        if (bytes !== null) send(page, bytes);
-      }
-    },
-  });
+  const waves = wavesOfPages(parts, { pages: () => [...pages.keys()], send, families });
   const wasSet = watchSteps(parts.clock);
   const pulse = parts.clock.every(pulseMs, () => {
     for (const page of [...pages.keys()]) if (!page.mayListen()) end(page);
@@ -110,16 +95,54 @@ export function createLiveStream(parts: { readonly clock: Clock; readonly source
       const picture = eventBytes(families.begin(page));
       page.response.write(picture);
       pages.set(page, picture.length);
-      if (page.bedId !== null) waves.follow(page.bedId);
-      thinWaves.follow(page.thinBeds);
+      waves.follow(page);
       return true;
     },
     pageCount: () => pages.size,
     close: () => {
       pulse.stop();
-      thinWaves.close();
+      waves.close();
       for (const page of [...pages.keys()]) end(page);
     },
+  };
+}
+
+/** The waves of the beds that pages look at: whole for a bed's page, thinned for a wall. */
+function wavesOfPages(
+  parts: { readonly clock: Clock; readonly source: DashboardSource },
+  to: {
+    readonly pages: () => readonly StreamPage[];
+    readonly send: (page: StreamPage, bytes: Buffer) => void;
+    readonly families: ReturnType<typeof followFamilies>;
+  },
+) {
+  const { pages, send, families } = to;
+  const whole = followWaves(parts.source, (bedId, message) => {
+    const bytes = eventBytes(message);
+    for (const page of pages()) if (page.bedId === bedId && families.mayHear(page)) send(page, bytes);
+  });
+  const thin = createThinWaves({
+    ...parts,
+    onGathered: (pick) => {
+      for (const page of pages()) {
+        // Numbers and alerts go before waves: a page that has not read what came before gets no waves until it has.
+        if (page.thinBeds.length === 0 || page.response.writableLength > LIMITS.pageThinUnreadBytesMax.value) continue;
+        const bytes = pick(families.mayHearOf(page, page.thinBeds));
+        if (bytes !== null) send(page, bytes);
+      }
+    },
+  });
+  return {
+    follow: (page: StreamPage) => {
+      if (page.bedId !== null) whole.follow(page.bedId);
+      thin.follow(page.thinBeds);
+    },
+    /** The page has left the others already. */
+    leave: (page: StreamPage) => {
+      if (page.bedId !== null && !pages().some((other) => other.bedId === page.bedId)) whole.leave(page.bedId);
+      thin.leave(page.thinBeds);
+    },
+    close: thin.close,
   };
 }
 

@@ -78,10 +78,34 @@ export function createWavePainter(parts: {
     }
   };
 
+  const watched = watchCanvases((canvas) => strips.get(canvas) ?? null);
+
+  return {
+    add: (bedId, canvas) => {
+      const context = canvas.getContext("2d");
+      if (context === null) return () => undefined;
+      strips.set(canvas, beginStrip(bedId, canvas, context));
+      watched.observe(canvas);
+      if (strips.size === 1) frame = requestAnimationFrame(paintAll);
+      return () => {
+        watched.unobserve(canvas);
+        strips.delete(canvas);
+        if (strips.size === 0) cancelAnimationFrame(frame);
+      };
+    },
+  };
+}
+
+function beginStrip(bedId: string, canvas: HTMLCanvasElement, context: CanvasRenderingContext2D): Strip {
+  return { bedId, canvas, context, widthPixels: 0, heightPixels: 0, inSight: true, drawn: [], traces: new Map() };
+}
+
+/** Follows the sizes of canvases and whether they are in sight, so that no frame has to ask for either. */
+function watchCanvases(stripOf: (canvas: Element) => Strip | null): Pick<ResizeObserver, "observe" | "unobserve"> {
   const sizes = new ResizeObserver((entries) => {
     for (const { target, contentRect } of entries) {
-      const strip = strips.get(target);
-      if (strip === undefined) continue;
+      const strip = stripOf(target);
+      if (strip === null) continue;
       // More than two pixels for one are not seen from where a wall is read.
       const ratio = Math.min(2, devicePixelRatio);
       strip.widthPixels = contentRect.width;
@@ -94,29 +118,20 @@ export function createWavePainter(parts: {
   });
   const sights = new IntersectionObserver((entries) => {
     for (const { target, isIntersecting } of entries) {
-      const strip = strips.get(target);
-      if (strip === undefined) continue;
+      const strip = stripOf(target);
+      if (strip === null) continue;
       strip.inSight = isIntersecting;
       strip.traces.clear();
     }
   });
-
   return {
-    add: (bedId, canvas) => {
-      const context = canvas.getContext("2d");
-      if (context === null) return () => undefined;
-      strips.set(canvas, {
-        ...{ bedId, canvas, context, widthPixels: 0, heightPixels: 0, inSight: true, drawn: [], traces: new Map() },
-      });
+    observe: (canvas) => {
       sizes.observe(canvas);
       sights.observe(canvas);
-      if (strips.size === 1) frame = requestAnimationFrame(paintAll);
-      return () => {
-        sizes.unobserve(canvas);
-        sights.unobserve(canvas);
-        strips.delete(canvas);
-        if (strips.size === 0) cancelAnimationFrame(frame);
-      };
+    },
+    unobserve: (canvas) => {
+      sizes.unobserve(canvas);
+      sights.unobserve(canvas);
     },
   };
 }
