@@ -1,4 +1,3 @@
-import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
 import { chmod, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -21,6 +20,7 @@ import { chainedAct } from "../src/verify/act-chain.ts";
 import { collectingIo } from "./support/collecting-io.ts";
 import { freePort } from "./support/mosquitto.ts";
 import { type Files, openFaults, runSupervised, writeConfig } from "./support/real-gateway.ts";
+import { makeFirstAccount, type SignedPage } from "./support/signed-page.ts";
 import { createSimulatedClock } from "./support/simulated-clock.ts";
 import { type Stage, stageOfEachTest } from "./support/stage.ts";
 import { until } from "./support/until.ts";
@@ -113,7 +113,7 @@ describe("the check of a text", () => {
         (name, index) => `${name}: &${name} [${`*${"abcdefghi"[index]},`.repeat(9)}*${"abcdefghi"[index]}]`,
       ),
     ];
-    for (const text of [laughs.join("\n"), "[".repeat(100_000), `a: ${"{b: ".repeat(20_000)}`]) {
+    for (const text of [laughs.join("\n"), "[".repeat(100_000)]) {
       let longestMs = 0;
       let lastMs = performance.now();
       const ticking = setInterval(() => {
@@ -321,60 +321,16 @@ describe("who did what", () => {
 describe("a running gateway's settings", () => {
   const stage = stageOfEachTest();
 
-  interface Page {
-    readonly get: (path: string) => Promise<{ readonly status: number; readonly body: Readonly<Record<string, unknown>> }>;
-    readonly post: (
-      path: string,
-      body: unknown,
-      more?: readonly string[],
-    ) => Promise<{ readonly status: number; readonly body: Readonly<Record<string, unknown>> }>;
-  }
-
-  function curl(args: readonly string[], input = ""): Promise<string> {
-    return new Promise((resolve) => {
-      const child = execFile("curl", ["-s", "-m", "20", ...args], { maxBuffer: 1 << 24 }, (_error, stdout) => resolve(stdout));
-      // A curl that ends before it has read all is told by its answer.
-      child.stdin?.on("error", () => undefined);
-      child.stdin?.end(input);
-    });
-  }
-
-  /** Makes the first account, an administrator, with the one-time link of the gateway's start. */
-  async function signIn(link: string): Promise<Page> {
-    const origin = new URL(link).origin;
-    const headers = ["-H", "content-type: application/json", "-H", "x-vigil-page: 1", "-H", `origin: ${origin}`];
-    const token = link.split("#/first/")[1];
-    const entered = await curl(
-      ["-i", ...headers, "--data-binary", "@-", `${origin}/api/first-account`],
-      JSON.stringify({ token, name: "chief", password: "correct horse 9" }),
-    );
-    const cookie = /set-cookie: ([^;]+)/i.exec(entered)?.[1] ?? "";
-    const answer = (said: string) => {
-      const cut = said.lastIndexOf("\n");
-      return { status: Number(said.slice(cut + 1)), body: JSON.parse(said.slice(0, cut)) as Readonly<Record<string, unknown>> };
-    };
-    return {
-      get: async (path) => answer(await curl(["-w", "\n%{http_code}", "-b", cookie, `${origin}${path}`])),
-      post: async (path, body, more = headers) =>
-        answer(
-          await curl(
-            ["-w", "\n%{http_code}", "-b", cookie, ...more, "--data-binary", "@-", `${origin}${path}`],
-            JSON.stringify(body),
-          ),
-        ),
-    };
-  }
-
   async function start(
     at: Stage,
-  ): Promise<{ readonly files: Files; readonly page: Page; readonly run: Awaited<ReturnType<typeof runSupervised>> }> {
+  ): Promise<{ readonly files: Files; readonly page: SignedPage; readonly run: Awaited<ReturnType<typeof runSupervised>> }> {
     const files = await writeConfig(at, { ward: null, pagePort: await freePort() });
     const run = await runSupervised(at, files);
     const link = await until(
       "the one-time link is printed",
       () => /http:\S+#\/first\/\S+/.exec(run.supervisor.stdout.join("\n"))?.[0],
     );
-    return { files, page: await signIn(link), run };
+    return { files, page: await makeFirstAccount(link), run };
   }
 
   test("are shown, checked, written with an act, and taken into use by a restart that nobody is alarmed of", async () => {
@@ -438,38 +394,6 @@ describe("a running gateway's settings", () => {
       { by: "chief", role: "administrator", deed: { kind: "settings-changed", before: hashOf(text), after: hashOf(better) } },
     ]);
     expect(records["chain"]).toMatchObject({ complete: true, breakCount: 0 });
-  });
-
-  test("with which it does not start are taken back by themselves, and that is an alert", async () => {
-    const at = stage();
-    const { files, page, run } = await start(at);
-    const text = await readFile(files.configFile, "utf8");
-    // The journal of another gateway, which is at work: only the start itself can find that.
-    const otherFolder = join(at.folder, "other");
-    const other = {
-      gateway: { id: "ward-2", dataFolder: otherFolder },
-      dashboard: { enabled: false },
-      supervisor: { sounderCommand: ["true"] },
-    };
-    await writeFile(join(at.folder, "other.yaml"), JSON.stringify(other), { mode: 0o600 });
-    await runSupervised(at, { ...files, configFile: join(at.folder, "other.yaml") });
-    const spoilt = text.replace(files.dataFolder, otherFolder);
-    const saved = await page.post("/api/settings/save", { text: spoilt, baseHash: hashOf(text) });
-    expect(saved.body).toMatchObject({ kind: "saved", warnings: [{ path: "gateway.dataFolder" }] });
-    await page.post("/api/settings/restart", {});
-    await until(
-      "it runs again",
-      () =>
-        run.events().some(({ kind }) => kind === "settings-put-back") &&
-        run.events().filter(({ kind }) => kind === "gateway-ready").length === 2,
-      45_000,
-    );
-    expect(await readFile(files.configFile, "utf8")).toBe(text);
-    const failed = (await readdir(at.folder)).filter((name) => name.startsWith("config.yaml.failed-"));
-    expect(failed.length).toBe(1);
-    expect(await readFile(join(at.folder, failed[0] ?? ""), "utf8")).toBe(spoilt);
-    await until("it is an alert", async () => (await openFaults(files, "settings-put-back")).length === 1, 15_000);
-    expect(run.events().filter(({ kind }) => kind === "sound-started").length).toBeGreaterThan(0);
   });
 
   test("are refused without our header, from elsewhere, too large, or not as they must be; a place where no page could be is no setting", async () => {
