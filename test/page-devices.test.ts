@@ -235,6 +235,8 @@ describe.skipIf(!chromiumIsThere)("the pages of devices and readers", () => {
     await expect.poll(() => text(page, ".field-trouble")).toContain("does not fit");
     expect(await page.inputValue("[name=silenceSeconds]"), "what was entered is kept").toBe("86400");
     expect(await violationsOf(page)).toEqual([]);
+    await page.setViewportSize({ width: 360, height: 740 });
+    await expectNoSidewaysScroll(page);
     await picture(page, "adopt-form-en-phone");
     await page.click("[data-testid=adopt-do]");
     await expect.poll(() => page.url()).toContain("#/device/scale-5");
