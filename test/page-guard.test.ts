@@ -76,6 +76,16 @@ describe.skipIf(!chromiumIsThere)("is the device still on its patient?", () => {
       ]);
   });
 
+  test("where there is more than one ward an alert says which", async () => {
+    const stage = await openStage(onTestFinished);
+    stage.ward.setAlert(question(Date.now()));
+    stage.ward.setBed({ ...stage.ward.bed("bed-1"), ward: "3 East", room: "301" });
+    const page = await stage.open("/#/alerts");
+    await expect.poll(() => text(page, ".alert__place")).toBe("Bed 1 · W. L.");
+    stage.ward.setBed({ ...stage.ward.bed("bed-2"), ward: "4 West" });
+    await expect.poll(() => text(page, ".alert__place")).toBe("3 East · Bed 1 · W. L.");
+  });
+
   test("nobody: it is taken off, after one more word", async () => {
     const stage = await openStage(onTestFinished);
     stage.ward.setAlert(question(Date.now()));

@@ -5,6 +5,7 @@ import { OriginTag } from "../bed/origin.tsx";
 import { may } from "../state/may.ts";
 import type { PageState, PageView } from "../state/page-state.ts";
 import { bedOfAlert } from "../state/ward.ts";
+import { wardsOf } from "../wall/wall-order.ts";
 import { say } from "../words/texts.ts";
 import { ageText, timeText } from "../words/words.ts";
 import { AlertStrip } from "./alert-strip.tsx";
@@ -79,7 +80,8 @@ function Acknowledgement({ view, alert }: { readonly view: PageView; readonly al
 }
 
 function AlertPlace({ view, alert }: { readonly view: PageView; readonly alert: Alert }) {
-  const bed: BedView | null = bedOfAlert(alert, view.ward?.beds ?? []);
+  const beds = view.ward?.beds ?? [];
+  const bed: BedView | null = bedOfAlert(alert, beds);
   if (bed === null) {
     return (
       <span class="alert__place">{alert.subject.deviceId ?? alert.subject.part ?? say(view.language, "gatewayItself")}</span>
@@ -87,6 +89,8 @@ function AlertPlace({ view, alert }: { readonly view: PageView; readonly alert: 
   }
   return (
     <a class="alert__place" href={`#/bed/${encodeURIComponent(bed.bedId)}`}>
+      {/* Two wards may each have a bed of this name. */}
+      {bed.ward !== null && wardsOf(beds).length > 1 && <span>{bed.ward} · </span>}
       {bed.title}
       {bed.patient !== null && <span> · {bed.patient.label}</span>}
     </a>
