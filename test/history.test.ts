@@ -339,6 +339,21 @@ describe("what happened to a patient", () => {
     expect(late.events.map(({ seq: number }) => number)).toEqual([11, 10]);
   });
 
+  test("what was wrong with the bed's equipment before the patient was moved to it is not theirs", async () => {
+    const { parts, known, at } = await shift();
+    const moved = act(20, at(20), { kind: "transfer", patientId: PATIENT, bedId: bedId("bed-3") });
+    const equipment = (number: number, minutes: number) =>
+      alertAt(number, at(minutes), {
+        nature: "technical",
+        subject: { patientId: null, bedId: bedId("bed-3"), deviceId: deviceId("monitor-3"), part: null },
+      });
+    await keep([equipment(19, 19), moved, equipment(21, 21)]);
+    const plant = applyAct(known.plant(), moved);
+    const asked = { patientId: PATIENT, fromMs: at(0), toMs: at(60), role: "nurse" } as const;
+    const { events } = await eventsBetween(parts, { ...known, plant: () => plant }, asked);
+    expect(events.map(({ seq: number }) => number)).toEqual([21, 20, 8, 7, 5, 4, 2]);
+  });
+
   test("an engineer reads no notes; a family its own patient's alerts, and not who acknowledged them", async () => {
     const { parts, known, at } = await shift();
     const asked = { patientId: PATIENT, fromMs: at(0), toMs: at(60) };

@@ -232,10 +232,12 @@ export async function eventsBetween(parts: HistoryParts, known: HistoryKnown, qu
   const timeline = parts.timeline();
   const plant = known.plant();
   const ofPatient = createPatientFilter(plant, query.patientId);
-  const events: PatientEvent[] = [];
+  let events: PatientEvent[] = [];
   for (const record of records) {
     if (record.kind !== "alert" && record.kind !== "act") continue;
     if (!ofPatient(record)) continue;
+    // What was wrong with the equipment of this bed before the patient came to it was about somebody else.
+    if (record.kind === "act" && record.deed.kind === "transfer") events = events.filter((event) => !isOfBedAlone(event));
     const atMs = known.shownMs(mendedMadeAtMs(timeline, record));
     if (record.kind === "alert") events.push(...alertEvents(record, { atMs, known, role: query.role }));
     else if (mayKnowOf(query.role, record.deed.kind)) {
@@ -247,6 +249,10 @@ export async function eventsBetween(parts: HistoryParts, known: HistoryKnown, qu
     events: events.reverse().slice(0, LIMITS.historyEventsMax.value),
     wholeFromMs: wholeFrom(events, known.shownMs(fromMs)),
   };
+}
+
+function isOfBedAlone(event: PatientEvent): boolean {
+  return event.kind !== "act" && event.alert.subject.patientId === null;
 }
 
 /** Of more events than are told at once only the newest are whole. */
