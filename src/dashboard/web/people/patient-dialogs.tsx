@@ -69,25 +69,36 @@ export function TransferDialog(props: PatientProps) {
               choices={free.map((each) => ({ value: each.bedId, label: each.title }))}
               asks={say(language, "choose")}
             />
-            {devices.length > 0 && (
-              <fieldset class="form__group">
-                <legend>{say(language, "transferDevices")}</legend>
-                {devices.map((device) => (
-                  <CheckField
-                    key={device.deviceId}
-                    name={`goes-${device.deviceId}`}
-                    label={device.title[language]}
-                    checked={!left.has(device.deviceId)}
-                    onChecked={(goes) => choose(device.deviceId, goes)}
-                  />
-                ))}
-                <p class="field__hint">{say(language, "transferDevicesHint")}</p>
-              </fieldset>
-            )}
+            <DevicesThatGo language={language} devices={devices} left={left} choose={choose} />
           </>
         )
       }
     </FormDialog>
+  );
+}
+
+function DevicesThatGo(props: {
+  readonly language: Language;
+  readonly devices: readonly DeviceView[];
+  readonly left: ReadonlySet<DeviceId>;
+  readonly choose: (deviceId: DeviceId, goes: boolean) => void;
+}) {
+  const { language, devices, left, choose } = props;
+  if (devices.length === 0) return null;
+  return (
+    <fieldset class="form__group">
+      <legend>{say(language, "transferDevices")}</legend>
+      {devices.map((device) => (
+        <CheckField
+          key={device.deviceId}
+          name={`goes-${device.deviceId}`}
+          label={device.title[language]}
+          checked={!left.has(device.deviceId)}
+          onChecked={(goes) => choose(device.deviceId, goes)}
+        />
+      ))}
+      <p class="field__hint">{say(language, "transferDevicesHint")}</p>
+    </fieldset>
   );
 }
 

@@ -1,4 +1,4 @@
-import type { PictureView } from "../../../core/stream.ts";
+import type { DeviceView, PictureView } from "../../../core/stream.ts";
 import { DeviceLine } from "../bed/device-line.tsx";
 import { may } from "../state/may.ts";
 import type { PageState, PageView } from "../state/page-state.ts";
@@ -19,6 +19,7 @@ export function Unassigned({ state, view, ward }: Props & { readonly ward: Pictu
         {ward.unassigned.map((device) => (
           <li key={device.deviceId}>
             <DeviceLine view={view} device={device} />
+            <span class="unassigned__where">{whereOf(ward, device)}</span>
             {may(view.session, "assign") && (
               <button
                 type="button"
@@ -34,4 +35,9 @@ export function Unassigned({ state, view, ward }: Props & { readonly ward: Pictu
       </ul>
     </section>
   );
+}
+
+/** Several of one kind are told apart by the bed where they stand, else by their names. */
+function whereOf(ward: PictureView, { bedId, deviceId }: DeviceView): string {
+  return ward.beds.find((bed) => bed.bedId === bedId)?.title ?? deviceId;
 }
