@@ -19,6 +19,7 @@ const PLACES: readonly (readonly [path: string, there: string])[] = [
   ["#/adopt", "main"],
   ["#/readers", "main"],
   ["#/settings", "main"],
+  ["#/records", "main"],
   ["#/bed/bed-1", "main.bed .trend"],
   ["#/bed/nowhere", "main"],
 ];
@@ -34,6 +35,26 @@ const settled = (page: Page) => page.waitForTimeout(400);
 
 describe.skipIf(!chromiumIsThere)("axe finds nothing wrong", () => {
   const openStage = stageInChromium();
+
+  test("what is wrong is found: a picture without words, text that can hardly be seen, a second main part", async ({
+    onTestFinished,
+  }) => {
+    const { open } = await openStage(onTestFinished);
+    const page = await open("/");
+    await page.waitForSelector("[data-bed]");
+    await page.evaluate(`(() => { const bad = document.createElement("main"); document.body.append(bad);
+      const picture = document.createElement("img"); picture.id = "wordless"; bad.append(picture);
+      const pale = document.createElement("p"); pale.id = "pale"; pale.textContent = "Bed 7"; bad.append(pale);
+      pale.style.setProperty("color", "#1a2530"); })()`);
+    const found = (await violationsOf(page)).map((violation) => violation.split(" (")[0]);
+    expect(found).toEqual(
+      expect.arrayContaining([
+        "image-alt: #wordless",
+        "color-contrast: #pale",
+        expect.stringMatching(/^landmark-no-duplicate-main/),
+      ]),
+    );
+  });
 
   for (const locale of LOCALES)
     for (const size of SIZES)
@@ -74,6 +95,14 @@ describe.skipIf(!chromiumIsThere)("axe finds nothing wrong", () => {
           await page.keyboard.press("Escape");
           await page.waitForSelector("dialog", { state: "detached" });
         }
+        const named = await page.evaluate<string[]>(
+          `[...document.querySelectorAll("nav a")].map((link) => link.getAttribute("href"))`,
+        );
+        const looked = PLACES.map(([path]) => path);
+        expect(
+          named.filter((path) => !looked.includes(path)),
+          "every page of the head is looked at",
+        ).toEqual([]);
         expect(found).toEqual([]);
       }, 60_000);
 
@@ -93,6 +122,39 @@ describe.skipIf(!chromiumIsThere)("axe finds nothing wrong", () => {
         expect(await violationsOf(page), String(size.width)).toEqual([]);
       }
     }, 60_000);
+
+  for (const locale of LOCALES)
+    test(`${locale}: every dialog that a bed's page opens`, async ({ onTestFinished }) => {
+      const { ward } = createWallWard({ beds: 3 });
+      const { open } = await openStage(onTestFinished, { ward });
+      ward.setBed({ ...ward.bed("bed-2"), patient: null, numbers: [], answers: [] });
+      const seen = new Set<string>();
+      for (const [size, path] of [
+        [SIZES[0], "/#/bed/bed-1"],
+        [SIZES[1], "/#/bed/bed-1"],
+        [SIZES[1], "/#/bed/bed-2"],
+      ] as const) {
+        const page = await open(path, { locale, ...size });
+        await page.waitForSelector("main.bed");
+        await settled(page);
+        const buttons = page.locator("main.bed .panel button, main.bed [data-testid=admit]");
+        for (let index = 0; index < (await buttons.count()); index++) {
+          const button = buttons.nth(index);
+          if (!(await button.isVisible()) || (await button.getAttribute("aria-pressed")) !== null) continue;
+          await button.click();
+          const dialog = page.locator("dialog[open]");
+          await dialog.waitFor({ timeout: 500 }).catch(() => undefined);
+          const title = (await dialog.count()) > 0 ? await dialog.getAttribute("aria-label") : null;
+          if (title === null) continue;
+          if (!seen.has(`${size.width} ${title}`)) expect(await violationsOf(page), `${size.width} ${title}`).toEqual([]);
+          seen.add(`${size.width} ${title}`);
+          await page.keyboard.press("Escape");
+          await dialog.waitFor({ state: "detached" });
+        }
+      }
+      // Admit, move, discharge, correct, merge, profile, assign, release, limits.
+      expect(seen.size, [...seen].join()).toBeGreaterThanOrEqual(9);
+    }, 120_000);
 
   for (const locale of LOCALES)
     test(`${locale}: the first account and the sign-in, also with a refusal`, async ({ onTestFinished }) => {
