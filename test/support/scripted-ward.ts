@@ -191,7 +191,7 @@ export function createScriptedWard(start: { readonly nowMs: () => number; readon
 }
 
 /** Forty acts of three people over two days, the newest a minute old; the chain holds. */
-export function scriptedActs(nowMs: number): readonly Act[] {
+function scriptedActs(nowMs: number): readonly Act[] {
   const people = ["nurse.li", "nurse.wang", "engineer.zhao"] as const;
   return Array.from({ length: 40 }, (_, index): Act => {
     const by = people[index % 3] ?? people[0];

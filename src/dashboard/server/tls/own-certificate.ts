@@ -8,8 +8,8 @@ import { RELEASED_AT_MS } from "../../../core/time.ts";
 import { type CertificatePair, keyOf, type PairTrouble, pairOf, textOf } from "./certificate-pair.ts";
 import { selfSignedCertificate } from "./self-signed.ts";
 
-/** The files of the gateway's own certificate, below its data folder. */
-export const OWN_KEY_FILE = "page-key.pem";
+/** The files of the gateway's own key and certificate, below its data folder. */
+const OWN_KEY_FILE = "page-key.pem";
 export const OWN_CERTIFICATE_FILE = "page-certificate.pem";
 
 const DAY_MS = 86_400_000;
@@ -99,7 +99,7 @@ function newPair(key: KeyObject, { gatewayId, wallMs, random }: OwnCertificatePa
 }
 
 /** The names and addresses by which a browser may reach this machine, its own and those on the network. */
-export function namesOfThisMachine(): readonly string[] {
+function namesOfThisMachine(): readonly string[] {
   const host = hostname().toLowerCase();
   const isName = /^[a-z0-9]([a-z0-9.-]{0,250}[a-z0-9])?$/.test(host);
   const hosts = isName ? [host, ...(host.includes(".") ? [] : [`${host}.local`])] : [];
