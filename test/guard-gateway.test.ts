@@ -114,6 +114,20 @@ describe("a monitor that was off for half an hour asks whether it is still on it
     expect((await kept(ward)).at(-1)).toEqual([97, ["patient-unconfirmed"]]);
     await ward.gateway.stop();
   });
+  test("a board that slept half an hour asks, although its own clock stood still", async () => {
+    for (const [sleptSeconds, asked] of [
+      [1790, []],
+      [1799, ASKED(1800)],
+    ] as const) {
+      const clock = createSimulatedClock();
+      const systemTime: SystemTime = { word: () => "unknown", boot: () => ({ id: "run-1", atMs: clock.runMs() }) };
+      const ward = await wornWard({ clock, systemTime });
+      clock.suspend(sleptSeconds * 1000);
+      await ward.stream("monitor-1", 1, WELL);
+      expect(questions(ward), `${sleptSeconds} s`).toEqual(asked);
+      await ward.gateway.stop();
+    }
+  });
   test("a person's own device never asks", async () => {
     const ward = await wornWard({ ofDevices: ", personal: true" });
     await ward.clock.advance(90_000_000);
