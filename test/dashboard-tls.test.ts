@@ -1,5 +1,5 @@
 import { execFile, execFileSync } from "node:child_process";
-import { createPrivateKey, randomBytes, X509Certificate } from "node:crypto";
+import { createPrivateKey, generateKeyPairSync, randomBytes, X509Certificate } from "node:crypto";
 import { chmod, mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { connect } from "node:net";
@@ -226,6 +226,20 @@ describe("the gateway's own certificate", () => {
     const mended = await serve();
     expect(mended.certificate()?.fingerprint).not.toBe(before);
     await end(mended);
+    // A key of another kind, such as somebody may lay there, would make a certificate that nobody can use.
+    const { privateKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
+    await writeFile(keyFile(), privateKey.export({ type: "pkcs8", format: "pem" }));
+    const anew = await serve();
+    expect(
+      await curl([
+        "--cacert",
+        certificateFile(),
+        "--resolve",
+        `localhost:${portOf(anew)}:127.0.0.1`,
+        `https://localhost:${portOf(anew)}/healthz`,
+      ]),
+    ).toEqual({ exitCode: 0, said: "alive\n" });
+    await end(anew);
     await rm(keyFile());
     await mkdir(keyFile());
     const { started } = await start();

@@ -13,6 +13,8 @@ const OWN_KEY_FILE = "page-key.pem";
 export const OWN_CERTIFICATE_FILE = "page-certificate.pem";
 
 const DAY_MS = 86_400_000;
+/** P-256. */
+const CURVE = "prime256v1";
 /** Browsers on phones take no server's certificate that is good for longer. */
 const VALID_DAYS = 825;
 /** A new one is made so long before the end, so that a board that was switched off for a while still has one that is good. */
@@ -56,7 +58,8 @@ export async function ownCertificate(parts: OwnCertificateParts): Promise<Result
   const [keyText, certificateText] = await Promise.all([textOf(keyFile), textOf(join(folder, OWN_CERTIFICATE_FILE))]);
   if (!keyText.ok) return keyText;
   if (!certificateText.ok) return certificateText;
-  const keptKey = keyText.value === null ? null : keyOf(keyText.value);
+  const readKey = keyText.value === null ? null : keyOf(keyText.value);
+  const keptKey = readKey?.asymmetricKeyDetails?.namedCurve === CURVE ? readKey : null;
   const kept = keptKey === null || certificateText.value === null ? null : pairOf(certificateText.value, keptKey);
   if (kept !== null && kept !== false && mayStay(kept)) return succeed({ pair: kept, unsaved: null });
   const key = keptKey ?? (held === null ? newKey() : createPrivateKey(held.pair.key));
@@ -82,7 +85,7 @@ function isGood({ fromMs, toMs }: CertificatePair, wallMs: number): boolean {
 
 function newKey(): KeyObject {
   const { privateKey } = generateKeyPairSync("ec", {
-    namedCurve: "P-256",
+    namedCurve: CURVE,
     publicKeyEncoding: { type: "spki", format: "pem" },
     privateKeyEncoding: { type: "pkcs8", format: "pem" },
   });
@@ -111,8 +114,17 @@ function namesOfThisMachine(): readonly string[] {
 
 /** The addresses of this machine that others may reach, those of version 4 first. One that holds on one cable only cannot be written in a browser. */
 export function addressesOnTheNetwork(): readonly string[] {
-  const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
+  const all = Object.values(interfacesOrNone()).flatMap((addresses) => addresses ?? []);
   const outside = all.filter(({ internal, address }) => !internal && !/^fe[89ab]/i.test(address));
   const ofFamily = (family: string) => outside.filter((one) => one.family === family).map(({ address }) => address);
   return [...ofFamily("IPv4"), ...ofFamily("IPv6")];
+}
+
+/** A service that may not ask the system for its addresses (no AF_NETLINK) has a page all the same. */
+function interfacesOrNone(): ReturnType<typeof networkInterfaces> {
+  try {
+    return networkInterfaces();
+  } catch {
+    return {};
+  }
 }

@@ -73,7 +73,12 @@ export async function openPageCertificate(
     parts.tell(judge(again.ok ? null : again.error));
   };
   parts.tell(judge(null));
-  const looking = clock.every(LOOK_MS, () => void look());
+  // What nobody thought of must not take the watching with it: the certificate in use stays.
+  const failed = (error: unknown) => {
+    const reason = error instanceof Error ? error.message : String(error);
+    parts.tell(fault("page-certificate-failed", { file: tls.kind === "files" ? tls.certFile : folder, reason }));
+  };
+  const looking = clock.every(LOOK_MS, () => void look().catch(failed));
   return succeed({
     pair: () => inUse.pair,
     view: () => {
