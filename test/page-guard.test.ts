@@ -3,6 +3,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import type { Alert } from "../src/core/alert.ts";
 import { deviceId, patientId } from "../src/core/ids.ts";
 import { wallMs } from "../src/core/time.ts";
+import { violationsOf } from "./support/axe.ts";
 import { chromiumIsThere, expectNoSidewaysScroll, pictures, type Stage, stageInChromium, text } from "./support/page-stage.ts";
 import { limitAlert } from "./support/scripted-ward.ts";
 
@@ -115,6 +116,7 @@ describe.skipIf(!chromiumIsThere)("is the device still on its patient?", () => {
     await page.waitForSelector(".answers");
     expect(await text(page, "[data-alert=asked]")).toContain("monitor-1 仍在该患者身上吗？中断 47 分钟后又开始测量");
     await expectNoSidewaysScroll(page);
+    expect(await violationsOf(page)).toEqual([]);
     for (const box of await page.locator(".answers button").all()) {
       const size = await box.boundingBox();
       expect(size?.height).toBeGreaterThanOrEqual(44);
