@@ -38,7 +38,7 @@ export function sortByUrgency(
 }
 
 /** How much a bed asks for somebody: its worst alert that nobody has taken, then one that is known, its score, what is missing or in trouble. */
-export function urgencyOf(bed: BedView, alerts: readonly Alert[], nowMs: number): number {
+function urgencyOf(bed: BedView, alerts: readonly Alert[], nowMs: number): number {
   const ranks = alertsOfBed(alerts, bed).map(
     (alert) =>
       (alert.state === "active" ? 100 : 50) + PRIORITY_RANK[alert.priority] * 10 + (alert.nature === "physiological" ? 1 : 0),

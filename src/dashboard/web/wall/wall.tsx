@@ -34,6 +34,7 @@ export function Wall({ state, view, ward }: Props & { readonly ward: PictureView
   const [choice, setChoice] = useState(readWallChoice);
   const [pace, setPace] = useState(fullPace);
   const phone = useMedia("(max-width: 640px)");
+  const narrow = useMedia("(max-width: 1120px)");
   const wards = wardsOf(ward.beds);
   const chosenWard = choice.ward !== null && wards.includes(choice.ward) ? choice.ward : null;
   const order = choice.order ?? (phone ? "urgency" : "beds");
@@ -49,7 +50,8 @@ export function Wall({ state, view, ward }: Props & { readonly ward: PictureView
   const place = useRef<HTMLElement>(null);
   const { groups, tall, hold } = useGroups(state, { ward, beds: shown, view, order, phone });
   const titled = groups.length > 1;
-  const off = !small || phone;
+  // Where the list of alerts stands above the beds, they are scrolled, and have the size they want.
+  const off = !small || narrow;
   const fit = useWallFit(place, {
     groups: groups.map(({ beds }) => beds.length),
     titlePixels: titled ? titlePixels : 0,
