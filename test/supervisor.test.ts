@@ -142,6 +142,18 @@ describe("a gateway that a person starts anew from the page", () => {
     },
   );
 
+  test("settings that were written before a crash are taken back as well, where the gateway does not start with them", async () => {
+    const given: string[] = [];
+    const putBack = async (previousConfig: string) => {
+      given.push(previousConfig);
+      return null;
+    };
+    const run = supervise(["is-given-settings-and-crashes", "refuses", "beats"], { ...asked, putBack });
+    await until("the third gateway is ready", () => run.count("gateway-ready") === 2);
+    expect(given).toEqual(["/of/before"]);
+    expect(starts().map((line) => line.because)).toEqual([null, "crashed", "settings-failed"]);
+  });
+
   test("and that gets ready and crashes later is a crash as any other: nothing is put back", async () => {
     const given: string[] = [];
     const putBack = async (previousConfig: string) => {

@@ -104,7 +104,8 @@ The gateway without its supervisor. Use \`vigil run\`.`,
       process.exit(1);
     }
     const asked = restartAsked();
-    const settings = settingsDeskOf(config.value, { file, runningText, restart: asked.ask });
+    const { tell } = circumstances;
+    const settings = settingsDeskOf(config.value, { file, runningText, restart: asked.ask, tell });
     const running = await open(config.value, { circumstances, io, settings });
     if (!running.ok) {
       tellFault(running.error, io);
@@ -182,15 +183,21 @@ function restartAsked(): RestartWish {
 /** The configuration for the pages. Without a supervisor nobody would start the gateway again. */
 function settingsDeskOf(
   config: Config,
-  { file, runningText, restart }: { readonly file: string; readonly runningText: string; readonly restart: RestartWish["ask"] },
+  given: {
+    readonly file: string;
+    readonly runningText: string;
+    readonly restart: RestartWish["ask"];
+    readonly tell: Circumstances["tell"];
+  },
 ): SettingsSource {
   return createSettingsDesk({
     clock: createSystemClock(),
-    configFile: file,
-    runningText,
+    configFile: given.file,
+    runningText: given.runningText,
     config,
     warnings: configWarnings(config),
-    restart: process.send === undefined ? null : restart,
+    restart: process.send === undefined ? null : given.restart,
+    onSaved: (previousConfig) => given.tell({ kind: "settings-saved", previousConfig }),
   });
 }
 

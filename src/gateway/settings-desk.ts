@@ -24,6 +24,8 @@ export interface SettingsDeskParts {
    * that. Null where there is no supervisor.
    */
   readonly restart: ((previousConfig: string | null) => void) | null;
+  /** Told after each text that was written: whatever ends this gateway, the next start uses it. `previousConfig` as above. */
+  readonly onSaved?: (previousConfig: string | null) => void;
 }
 
 const NO_SUPERVISOR: SettingsHindrance = { code: "no-supervisor", detail: "vigil run" };
@@ -69,7 +71,13 @@ export function createSettingsDesk(parts: SettingsDeskParts): SettingsSource {
       };
     },
     check,
-    save: (text, baseHash) => inTurn(() => save({ configFile, text, baseHash, check, clock })),
+    save: (text, baseHash) =>
+      inTurn(async () => {
+        const saved = await save({ configFile, text, baseHash, check, clock });
+        if (saved.ok && saved.value.kind === "saved")
+          parts.onSaved?.(await copyOfRunning({ saved: saved.value, baseHash, configFile, runningText, runningHash, clock }));
+        return saved;
+      }),
     restart: () => inTurn(() => restartWith({ configFile, runningText, runningHash, clock, restart })),
   };
 }
@@ -95,6 +103,23 @@ async function save(parts: {
   const written = await replaceConfigFile(configFile, text, clock.wall());
   if (!written.ok) return fail(fault("settings-not-written", { file: configFile, reason: written.error }));
   return succeed({ kind: "saved", textHash: configHash(text), backupFile: written.value, warnings: checked.warnings });
+}
+
+/** A copy of what is in effect, to be put back if need be; null where the file holds that, or no copy could be made. */
+async function copyOfRunning(of: {
+  readonly saved: Extract<SettingsSaved, { kind: "saved" }>;
+  readonly baseHash: string;
+  readonly configFile: string;
+  readonly runningText: string;
+  readonly runningHash: string;
+  readonly clock: Clock;
+}): Promise<string | null> {
+  const { saved, baseHash, configFile, runningText, runningHash, clock } = of;
+  if (saved.textHash === runningHash) return null;
+  if (baseHash === runningHash) return saved.backupFile;
+  // A millisecond later, so that it takes no other copy's name.
+  const copy = await backUp(configFile, runningText, clock.wall() + 1);
+  return copy.ok ? copy.value : null;
 }
 
 async function restartWith(parts: {

@@ -41,8 +41,8 @@ export interface LifeEnd {
   readonly refused: boolean;
   /** Whether it ever called itself ready. */
   readonly wasReady: boolean;
-  /** Where a person asked for another start: the file with the configuration of before, or null where it is the same. */
-  readonly restart: { readonly previousConfig: string | null } | null;
+  /** Where a person has written another configuration meanwhile: the file with the one of this life; null where it is the same. */
+  readonly previousConfig: string | null;
 }
 
 const SIGNAL_EXIT_CODES: Readonly<Record<string, number>> = {
@@ -81,7 +81,8 @@ export class GatewayLife {
   #stalled = false;
   #asked = false;
   #refused = false;
-  #restart: LifeEnd["restart"] = null;
+  #restarting = false;
+  #previousConfig: string | null = null;
   #reason: string | null = null;
 
   constructor(options: LifeOptions, parts: { readonly clock: Clock; readonly listener: LifeListener }) {
@@ -137,8 +138,12 @@ export class GatewayLife {
         this.#killAfter(this.#options.limits.stopMsMax);
         break;
       case "restarting":
-        this.#restart = { previousConfig: message.previousConfig };
+        this.#restarting = true;
+        this.#previousConfig = message.previousConfig;
         this.#killAfter(this.#options.limits.stopMsMax);
+        break;
+      case "settings-saved":
+        this.#previousConfig = message.previousConfig;
         break;
       case "crashed":
         this.#reason = message.reason;
@@ -175,7 +180,7 @@ export class GatewayLife {
 
   /** On its way to an end that was wished for, which has a bound of its own. */
   #isEnding(): boolean {
-    return this.#asked || this.#restart !== null;
+    return this.#asked || this.#restarting;
   }
 
   #checkPeriodMs(): number {
@@ -195,8 +200,9 @@ export class GatewayLife {
     return new Promise((resolve) => {
       const finish = (exitCode: number) => {
         for (const timer of this.#timers) timer.stop();
-        const because = this.#restart !== null ? "asked" : this.#stalled ? "stalled" : "crashed";
-        resolve({ because, exitCode, refused: this.#refused, wasReady: this.#isReady, restart: this.#restart });
+        const because = this.#restarting ? "asked" : this.#stalled ? "stalled" : "crashed";
+        const [refused, wasReady, previousConfig] = [this.#refused, this.#isReady, this.#previousConfig];
+        resolve({ because, exitCode, refused, wasReady, previousConfig });
       };
       this.#child.on("error", (error) => {
         if (this.#child.pid !== undefined) return;

@@ -27,6 +27,8 @@ export type GatewayMessage =
    * `previousConfig` names a file with the configuration of before, which is put back if the next start does not come about; null: it is the same.
    */
   | { readonly kind: "restarting"; readonly previousConfig: string | null }
+  /** A person has written another configuration; the next start uses it, whatever that start comes of. `previousConfig` as above. */
+  | { readonly kind: "settings-saved"; readonly previousConfig: string | null }
   /** An invariant broke; the process ends now. `reason` holds no patient's data. */
   | { readonly kind: "crashed"; readonly reason: string };
 
@@ -51,10 +53,11 @@ export function parseGatewayMessage(message: unknown): Result<GatewayMessage, Me
     case "refused":
     case "stopping":
       return succeed({ kind: fields["kind"] });
-    case "restarting": {
+    case "restarting":
+    case "settings-saved": {
       const { previousConfig } = fields;
       const isFile = previousConfig === null || typeof previousConfig === "string";
-      return isFile ? succeed({ kind: "restarting", previousConfig }) : refuse(message);
+      return isFile ? succeed({ kind: fields["kind"], previousConfig }) : refuse(message);
     }
     case "heartbeat":
       return typeof fields["atMs"] === "number" ? succeed({ kind: "heartbeat", atMs: fields["atMs"] }) : refuse(message);

@@ -65,8 +65,8 @@ export interface SupervisorParts {
 
 /**
  * Runs the gateway as a child process for as long as nobody asks to stop: hears its heartbeats, sounds and restarts it when they stay
- * away, restarts it when it ends unasked, and starts it in safe mode after three such ends in five minutes. A gateway that ends to be started
- * anew with other settings, and does not get ready with them, is started with those of before. Never rejects.
+ * away, restarts it when it ends unasked, and starts it in safe mode after three such ends in five minutes. A gateway that does not get ready
+ * with settings that a person has written meanwhile is started with those of before. Never rejects.
  *
  * @returns  The exit code for this process: the gateway's own after `stop`, 0 when it was between two lives, or the code of a gateway
  *           that refused its very first start (`refused`), because restarting would only hide that from the person who is there.
@@ -114,14 +114,12 @@ class Supervision {
       if (stop.aborted || (end.refused && !this.#everReady)) break;
       exitCode = 0;
       because = end.because;
-      if (end.wasReady) previousConfig = null;
-      if (end.restart !== null) {
-        ({ previousConfig } = end.restart);
-      } else if (previousConfig !== null) {
+      if (end.wasReady) ({ previousConfig } = end);
+      if (!end.wasReady && previousConfig !== null) {
         because = "settings-failed";
         await this.#putBack(previousConfig);
         previousConfig = null;
-      } else {
+      } else if (because !== "asked") {
         await this.#mourn(because);
       }
     }
@@ -147,7 +145,7 @@ class Supervision {
       this.#life = new GatewayLife(lifeOptions, { clock, listener: this.#listener() });
     } catch (error) {
       this.#report({ kind: "gateway-not-started", detail: String(error) });
-      return { because: "crashed", exitCode: 1, refused: false, wasReady: false, restart: null };
+      return { because: "crashed", exitCode: 1, refused: false, wasReady: false, previousConfig: null };
     }
     if (this.#parts.stop.aborted) this.#life.stop();
     const end = await this.#life.ended;

@@ -78,6 +78,11 @@ const behave: Readonly<Record<string, () => void>> = {
     beat();
     setTimeout(() => sayAndEnd({ kind: "restarting", previousConfig: "/of/before" }, 0), 300);
   },
+  "is-given-settings-and-crashes": () => {
+    beat();
+    say({ kind: "settings-saved", previousConfig: "/of/before" });
+    setTimeout(() => sayAndEnd({ kind: "crashed", reason: "for another reason" }, 3), 300);
+  },
   "asks-for-restart-and-never-ends": () => {
     beat();
     setTimeout(() => say({ kind: "restarting", previousConfig: null }), 300);
