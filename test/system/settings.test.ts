@@ -27,38 +27,42 @@ async function start(at: Stage, dashboard: Readonly<Record<string, unknown>> = {
 const linkIn = (said: string) => /https?:\S+#\/first\/\S+/.exec(said)?.[0];
 
 describe("settings", () => {
-  test("with which it does not start are taken back by themselves, and that is an alert", async () => {
-    const at = stage();
-    const { files, run, said } = await start(at);
-    const page = await makeFirstAccount(await until("the one-time link is printed", () => linkIn(said())));
-    const text = await readFile(files.configFile, "utf8");
-    // The journal of another gateway, which is at work: only the start itself can find that.
-    const otherFolder = join(at.folder, "other");
-    const other = {
-      gateway: { id: "ward-2", dataFolder: otherFolder },
-      dashboard: { enabled: false },
-      supervisor: { sounderCommand: ["true"] },
-    };
-    await writeFile(join(at.folder, "other.yaml"), JSON.stringify(other), { mode: 0o600 });
-    await runSupervised(at, { ...files, configFile: join(at.folder, "other.yaml") });
-    const spoilt = text.replace(files.dataFolder, otherFolder);
-    const saved = await page.post("/api/settings/save", { text: spoilt, baseHash: hashOf(text) });
-    expect(saved.body).toMatchObject({ kind: "saved", warnings: [{ path: "gateway.dataFolder" }] });
-    await page.post("/api/settings/restart", {});
-    await until(
-      "it runs again",
-      () =>
-        run.events().some(({ kind }) => kind === "settings-put-back") &&
-        run.events().filter(({ kind }) => kind === "gateway-ready").length === 2,
-      45_000,
-    );
-    expect(await readFile(files.configFile, "utf8")).toBe(text);
-    const failed = (await readdir(at.folder)).filter((name) => name.startsWith("config.yaml.failed-"));
-    expect(failed.length).toBe(1);
-    expect(await readFile(join(at.folder, failed[0] ?? ""), "utf8")).toBe(spoilt);
-    await until("it is an alert", async () => (await openFaults(files, "settings-put-back")).length === 1, 15_000);
-    expect(run.events().filter(({ kind }) => kind === "sound-started").length).toBeGreaterThan(0);
-  });
+  test.each(["a person restarts it", "it is killed before"])(
+    "with which it does not start are taken back by themselves, and that is an alert: %s",
+    async (how) => {
+      const at = stage();
+      const { files, run, said } = await start(at);
+      const page = await makeFirstAccount(await until("the one-time link is printed", () => linkIn(said())));
+      const text = await readFile(files.configFile, "utf8");
+      // The journal of another gateway, which is at work: only the start itself can find that.
+      const otherFolder = join(at.folder, "other");
+      const other = {
+        gateway: { id: "ward-2", dataFolder: otherFolder },
+        dashboard: { enabled: false },
+        supervisor: { sounderCommand: ["true"] },
+      };
+      await writeFile(join(at.folder, "other.yaml"), JSON.stringify(other), { mode: 0o600 });
+      await runSupervised(at, { ...files, configFile: join(at.folder, "other.yaml") });
+      const spoilt = text.replace(files.dataFolder, otherFolder);
+      const saved = await page.post("/api/settings/save", { text: spoilt, baseHash: hashOf(text) });
+      expect(saved.body).toMatchObject({ kind: "saved", warnings: [{ path: "gateway.dataFolder" }] });
+      if (how === "it is killed before") process.kill(run.gatewayPid(), "SIGKILL");
+      else await page.post("/api/settings/restart", {});
+      await until(
+        "it runs again",
+        () =>
+          run.events().some(({ kind }) => kind === "settings-put-back") &&
+          run.events().filter(({ kind }) => kind === "gateway-ready").length === 2,
+        45_000,
+      );
+      expect(await readFile(files.configFile, "utf8")).toBe(text);
+      const failed = (await readdir(at.folder)).filter((name) => name.startsWith("config.yaml.failed-"));
+      expect(failed.length).toBe(1);
+      expect(await readFile(join(at.folder, failed[0] ?? ""), "utf8")).toBe(spoilt);
+      await until("it is an alert", async () => (await openFaults(files, "settings-put-back")).length === 1, 15_000);
+      expect(run.events().filter(({ kind }) => kind === "sound-started").length).toBeGreaterThan(0);
+    },
+  );
 });
 
 describe("pages for the ward's network", () => {
