@@ -30,6 +30,8 @@ const CASE_TURNS_MAX = 200;
 /** A damage met while reading is told within so many turns. */
 const TURNS_TO_TELL = 20;
 const TURN_MS = 25;
+/** Threads of their own may wait for a core while this one turns. */
+const THREADED_TURNS_MAX = 2400;
 const GATEWAY_ID = "gateway-1";
 
 /** A small but whole journal: a sealed segment and one in use, the same of the kept file, alerts open and ended, acts, a loss, starts, a cursor. */
@@ -313,7 +315,7 @@ function openCorruptionBench(parentFolder = "/dev/shm"): CorruptionBench {
       let turns = 0;
       const counting = setInterval(() => {
         turns += 1;
-        if (turns < CASE_TURNS_MAX) return;
+        if (turns < (threads ? THREADED_TURNS_MAX : CASE_TURNS_MAX)) return;
         const answer = { outcome: "found-when-read", missingCount: 0, missingWithoutRange: 0 } as const;
         hung.resolve({ ...answer, wrong: ["it did not end"] });
       }, TURN_MS);
