@@ -126,6 +126,15 @@ describe.skipIf(mosquittoIsMissing)("a ward's devices by the gateway's own broke
     for (const id of watchIds) passwords.set(id, await addAccount(stage(), files, id));
     const gateway = await runSupervised(stage(), files);
     const acknowledged = new Map<string, Set<number>>(watchIds.map((id) => [id, new Set()]));
+    const isAcknowledged = (sent: number) => watchIds.some((id) => acknowledged.get(id)?.has(sent));
+    /** Not acknowledged at a kill: the gateway may have it on disk. */
+    const underWay = new Set<number | null>();
+    await until("the broker listens", () =>
+      connect(port, "watch-1", passwords.get("watch-1") ?? "").then(
+        (one) => one.endAsync(true).then(() => true),
+        () => false,
+      ),
+    );
     const clients = await Promise.all(watchIds.map((id) => connect(port, id, passwords.get(id) ?? "")));
     stage().defer(() => Promise.all(clients.map((client) => client.endAsync(true))));
     let number = 0;
@@ -141,6 +150,7 @@ describe.skipIf(mosquittoIsMissing)("a ward's devices by the gateway's own broke
     stage().defer(() => clearInterval(sending));
     for (let kill = 0; kill < 2; kill++) {
       await pause(3000 + random.fraction() * 3000);
+      for (let sent = 1; sent <= number; sent++) if (!isAcknowledged(sent)) underWay.add(sent);
       process.kill(gateway.gatewayPid(), "SIGKILL");
       await until(
         "the gateway lives again",
@@ -167,10 +177,11 @@ describe.skipIf(mosquittoIsMissing)("a ward's devices by the gateway's own broke
         [...(acknowledged.get(id) ?? [])].filter((one) => !numbers.has(one)),
         `${id}, seed ${SEED}`,
       ).toEqual([]);
-      // A message may be kept twice, if it was on disk and its thanks were not on their way: then all but one are marked as late.
+      // A message may be kept twice, if it was on disk and its thanks were not on their way. What is sent again says so (DUP) and is marked as
+      // late; this client does not say it (mqtt.js 5, against MQTT 3.1.1, 3.3.1-1), so that its copies of the moment of a kill may be unmarked.
       for (const value of numbers) {
         const unmarked = mine.filter((one) => shownValue(one) === value && !one.quality.flags.includes("late"));
-        expect(unmarked.length, `${id} ${value}, seed ${SEED}`).toBeLessThanOrEqual(1);
+        expect(unmarked.length, `${id} ${value}, seed ${SEED}`).toBeLessThanOrEqual(underWay.has(value) ? 2 : 1);
       }
     }
     expect(kept.length).toBeGreaterThanOrEqual(sentCount);
