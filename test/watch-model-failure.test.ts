@@ -40,7 +40,15 @@ test("a score that throws is one technical alert, and limits go on for everybody
       }),
     );
     take(
-      watch.setDevice({ deviceId: device, bedId: null, patientId: patient, silenceSeconds: 30, expected: [], stuckSeconds: {}, asksAfter: null }),
+      watch.setDevice({
+        deviceId: device,
+        bedId: null,
+        patientId: patient,
+        silenceSeconds: 30,
+        expected: [],
+        stuckSeconds: {},
+        asksAfter: null,
+      }),
     );
   }
   for (let second = 1; second <= 15; second++) {
