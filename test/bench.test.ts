@@ -78,7 +78,7 @@ describe("the plot", () => {
 });
 
 describe("the command", () => {
-  test("names its figures, each once, and takes about thirteen minutes", async () => {
+  test("names its figures, each once, and takes about sixteen minutes", async () => {
     const io = collectingIo();
     expect(await benchCommand.run(["--list"], io)).toBe(0);
     const names = io.out.map((line) => line.split(" ")[0]);
@@ -86,7 +86,7 @@ describe("the command", () => {
     expect(new Set(names).size).toBe(names.length);
     const settings = { measureMs: 15_000, coreCount: 2, backlogRecords: 150_000 };
     const seconds = benchFigures().reduce((sum, figure) => sum + figure.secondsAbout(settings), 0);
-    expect(seconds).toBeLessThan(14 * 60);
+    expect(seconds).toBeLessThan(17 * 60);
   });
 
   test("--only takes a name, or the beginning of several", async () => {

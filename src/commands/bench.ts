@@ -17,13 +17,13 @@ export const benchCommand: Command = {
   name: "bench",
   usage: `usage: vigil bench [--only NAME ...] [--json | --markdown] [--plot FILE] [--seconds N] [--backlog N] [--list]
 Starts real gateways under simulated monitors on TCP and measures byte to page, byte to upstream, processor, memory, disk, the pauses of
-the main thread, the journal's rate beside SQLite's own, and alerts while a backlog drains. Takes about thirteen minutes.
+the main thread, the journal's rate beside SQLite's own, and alerts while a backlog drains. Takes about sixteen minutes.
 Close other programs first: figures of speed are only as good as the machine is quiet; each line says the load it found.
 --only NAME   one figure, or all whose names begin so; may be given more than once. --list names them.
 --json        one JSON line a figure        --markdown   tables at the end, as in the README
 --plot FILE   the trials over beds as an SVG
 --seconds N   how long each trial is watched (${SECONDS_USUAL})        --backlog N   records that wait for the far side (${BACKLOG_USUAL})
-用模拟监护仪对真实网关测量延迟、处理器、内存、磁盘、主线程停顿、日志速率及补发期间的报警；约十三分钟。请先关闭其他程序。`,
+用模拟监护仪对真实网关测量延迟、处理器、内存、磁盘、主线程停顿、日志速率及补发期间的报警；约十六分钟。请先关闭其他程序。`,
   run: async (args, io) => {
     const asked = parse(args);
     if (asked === null) {

@@ -22,7 +22,7 @@ export interface HistoryParts {
 }
 
 /** When a record was made, mended. */
-export function mendedMadeAtMs(timeline: Timeline, record: JournalRecord): number {
+function mendedMadeAtMs(timeline: Timeline, record: JournalRecord): number {
   return timeline.mended({ seq: record.seq, atMs: madeAtMs(record), monotonicMs: monotonicOf(record) }).atMs;
 }
 
@@ -58,7 +58,7 @@ export async function firstSeqAtOrAfter(
 }
 
 /** Records of some kinds from one number to another, both included, in order, page by page; `isWhole` is false where there are more than `recordsMax`. */
-export async function readRange(
+async function readRange(
   journal: Pick<Journal, "read">,
   range: {
     readonly fromSeq: number;

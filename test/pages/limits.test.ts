@@ -1,7 +1,7 @@
 import { describe, expect, onTestFinished, test } from "vitest";
-import { violationsOf } from "./support/axe.ts";
-import { chromiumIsThere, expectNoSidewaysScroll, stageInChromium, text } from "./support/page-stage.ts";
-import { ANNA, createPeopleWard, deedsOf, PHONE, setPatient, takePicture, troubleOf } from "./support/people-ward.ts";
+import { violationsOf } from "../support/axe.ts";
+import { chromiumIsThere, expectNoSidewaysScroll, stageInChromium, text } from "../support/page-stage.ts";
+import { ANNA, createPeopleWard, deedsOf, PHONE, setPatient, takePicture, troubleOf } from "../support/people-ward.ts";
 
 const HOUR_MS = 3_600_000;
 

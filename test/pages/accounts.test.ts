@@ -1,7 +1,7 @@
 import { describe, expect, onTestFinished, test } from "vitest";
-import { violationsOf } from "./support/axe.ts";
-import { chromiumIsThere, expectNoSidewaysScroll, PAGE_PASSWORD, stageInChromium, text } from "./support/page-stage.ts";
-import { ANNA, createPeopleWard, PHONE, takePicture, troubleOf } from "./support/people-ward.ts";
+import { violationsOf } from "../support/axe.ts";
+import { chromiumIsThere, expectNoSidewaysScroll, PAGE_PASSWORD, stageInChromium, text } from "../support/page-stage.ts";
+import { ANNA, createPeopleWard, PHONE, takePicture, troubleOf } from "../support/people-ward.ts";
 
 describe.skipIf(!chromiumIsThere)("accounts on the pages, and what each may do to a patient", () => {
   const openStage = stageInChromium();

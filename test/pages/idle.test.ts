@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { chromiumIsThere, expectNoSidewaysScroll, pictures, stageInChromium, text } from "./support/page-stage.ts";
+import { chromiumIsThere, expectNoSidewaysScroll, pictures, stageInChromium, text } from "../support/page-stage.ts";
 
 /** Six seconds without use: the page warns in the last three and tells its use every one and a half. */
 const idleMinutes = { nurse: null, engineer: null, auditor: null, administrator: 6 / 60, family: null };

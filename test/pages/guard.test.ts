@@ -1,11 +1,11 @@
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
-import type { Alert } from "../src/core/alert.ts";
-import { deviceId, patientId } from "../src/core/ids.ts";
-import { wallMs } from "../src/core/time.ts";
-import { violationsOf } from "./support/axe.ts";
-import { chromiumIsThere, expectNoSidewaysScroll, pictures, type Stage, stageInChromium, text } from "./support/page-stage.ts";
-import { limitAlert } from "./support/scripted-ward.ts";
+import type { Alert } from "../../src/core/alert.ts";
+import { deviceId, patientId } from "../../src/core/ids.ts";
+import { wallMs } from "../../src/core/time.ts";
+import { violationsOf } from "../support/axe.ts";
+import { chromiumIsThere, expectNoSidewaysScroll, pictures, type Stage, stageInChromium, text } from "../support/page-stage.ts";
+import { limitAlert } from "../support/scripted-ward.ts";
 
 const ANNA = patientId("patient-of-bed-1");
 const BERTA = patientId("patient-of-bed-2");

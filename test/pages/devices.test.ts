@@ -1,12 +1,12 @@
 import { join } from "node:path";
 import type { Page } from "playwright-core";
 import { describe, expect, test } from "vitest";
-import type { CandidatesView, DeviceDetailView } from "../src/core/device-view.ts";
-import { fault } from "../src/core/errors.ts";
-import { bedId, deviceId, seq } from "../src/core/ids.ts";
-import { violationsOf } from "./support/axe.ts";
-import { chromiumIsThere, expectNoSidewaysScroll, pictures, type Stage, stageInChromium, text } from "./support/page-stage.ts";
-import { deviceDetail, NO_CANDIDATES, readerView } from "./support/scripted-devices.ts";
+import type { CandidatesView, DeviceDetailView } from "../../src/core/device-view.ts";
+import { fault } from "../../src/core/errors.ts";
+import { bedId, deviceId, seq } from "../../src/core/ids.ts";
+import { violationsOf } from "../support/axe.ts";
+import { chromiumIsThere, expectNoSidewaysScroll, pictures, type Stage, stageInChromium, text } from "../support/page-stage.ts";
+import { deviceDetail, NO_CANDIDATES, readerView } from "../support/scripted-devices.ts";
 
 const HEX = "24 56 31 2E 30 20 48 52 3D 37 B3 20 53 50 4F 32 3D 0D";
 

@@ -1,8 +1,8 @@
 import type { Page } from "playwright-core";
 import { describe, expect, test } from "vitest";
-import { chromiumIsThere, expectNoSidewaysScroll, pictures, stageInChromium, text, turnSoundOn } from "./support/page-stage.ts";
-import { limitAlert } from "./support/scripted-ward.ts";
-import { createWallWard, wallBed } from "./support/wall-ward.ts";
+import { chromiumIsThere, expectNoSidewaysScroll, pictures, stageInChromium, text, turnSoundOn } from "../support/page-stage.ts";
+import { limitAlert } from "../support/scripted-ward.ts";
+import { createWallWard, wallBed } from "../support/wall-ward.ts";
 
 /** What of the beds is out of sight, or sticks out of its tile: empty where every bed is whole in the window. */
 const outOfSight = `(() => {

@@ -1,10 +1,10 @@
 import type { Page } from "playwright-core";
 import { describe, expect, test } from "vitest";
-import { wallMs } from "../src/core/time.ts";
-import { violationsOf } from "./support/axe.ts";
-import { chromiumIsThere, stageInChromium } from "./support/page-stage.ts";
-import { deviceView, limitAlert } from "./support/scripted-ward.ts";
-import { createWallWard } from "./support/wall-ward.ts";
+import { wallMs } from "../../src/core/time.ts";
+import { violationsOf } from "../support/axe.ts";
+import { chromiumIsThere, stageInChromium } from "../support/page-stage.ts";
+import { deviceView, limitAlert } from "../support/scripted-ward.ts";
+import { createWallWard } from "../support/wall-ward.ts";
 
 /** Every place of the pages behind the sign-in, and what is there when it is. */
 // biome-ignore format: one row a place, so that it reads as the table it is.

@@ -1,9 +1,9 @@
 import type { Page } from "playwright-core";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { deviceId, patientId } from "../src/core/ids.ts";
-import { chromiumIsThere, stageInChromium, text } from "./support/page-stage.ts";
-import { createPeopleWard, deedsOf, setPatient } from "./support/people-ward.ts";
-import { limitAlert } from "./support/scripted-ward.ts";
+import { deviceId, patientId } from "../../src/core/ids.ts";
+import { chromiumIsThere, stageInChromium, text } from "../support/page-stage.ts";
+import { createPeopleWard, deedsOf, setPatient } from "../support/people-ward.ts";
+import { limitAlert } from "../support/scripted-ward.ts";
 
 /** Types as a scanner does: all at once and ending with Enter, by the browser's own keys. */
 async function scan(page: Page, code: string): Promise<void> {

@@ -1,10 +1,10 @@
 import { describe, expect, onTestFinished, test } from "vitest";
-import { fault } from "../src/core/errors.ts";
-import { violationsOf } from "./support/axe.ts";
-import { chromiumIsThere, expectNoSidewaysScroll, stageInChromium, text } from "./support/page-stage.ts";
-import { ANNA, createPeopleWard, deedsOf, PHONE, takePicture, troubleOf } from "./support/people-ward.ts";
-import { deviceView, limitAlert } from "./support/scripted-ward.ts";
-import { startSmallWard } from "./support/small-ward.ts";
+import { fault } from "../../src/core/errors.ts";
+import { violationsOf } from "../support/axe.ts";
+import { chromiumIsThere, expectNoSidewaysScroll, stageInChromium, text } from "../support/page-stage.ts";
+import { ANNA, createPeopleWard, deedsOf, PHONE, takePicture, troubleOf } from "../support/people-ward.ts";
+import { deviceView, limitAlert } from "../support/scripted-ward.ts";
+import { startSmallWard } from "../support/small-ward.ts";
 
 describe.skipIf(!chromiumIsThere)("patients on the pages", () => {
   const openStage = stageInChromium();

@@ -4,12 +4,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Page } from "playwright-core";
 import { describe, test } from "vitest";
-import { configWarnings, parseConfig } from "../config/schema.ts";
-import { createSystemClock } from "../src/clock.ts";
-import { createSettingsDesk } from "../src/gateway/settings-desk.ts";
-import { violationsOf } from "./support/axe.ts";
-import { chromiumIsThere, expectNoSidewaysScroll, pictures, type Stage, stageInChromium, text } from "./support/page-stage.ts";
-import { until } from "./support/until.ts";
+import { configWarnings, parseConfig } from "../../config/schema.ts";
+import { createSystemClock } from "../../src/clock.ts";
+import { createSettingsDesk } from "../../src/gateway/settings-desk.ts";
+import { violationsOf } from "../support/axe.ts";
+import { chromiumIsThere, expectNoSidewaysScroll, pictures, type Stage, stageInChromium, text } from "../support/page-stage.ts";
+import { until } from "../support/until.ts";
 
 const CONFIG = `# Ward 3 East
 gateway:

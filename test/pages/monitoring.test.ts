@@ -2,10 +2,10 @@ import { rm } from "node:fs/promises";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import { describe, test } from "vitest";
-import { deviceId } from "../src/core/ids.ts";
-import { wallMs } from "../src/core/time.ts";
-import { chromiumIsThere, motion, pictures, stageInChromium, text, tones, turnSoundOn } from "./support/page-stage.ts";
-import { deviceView, gatewayView, limitAlert, numberView } from "./support/scripted-ward.ts";
+import { deviceId } from "../../src/core/ids.ts";
+import { wallMs } from "../../src/core/time.ts";
+import { chromiumIsThere, motion, pictures, stageInChromium, text, tones, turnSoundOn } from "../support/page-stage.ts";
+import { deviceView, gatewayView, limitAlert, numberView } from "../support/scripted-ward.ts";
 
 describe.skipIf(!chromiumIsThere)("the page in Chromium", () => {
   const openStage = stageInChromium();

@@ -1,0 +1,15 @@
+import { defineConfig } from "vitest/config";
+
+/** The pages in Chromium, each test with windows and a server of its own. */
+export default defineConfig({
+  test: {
+    root: new URL("../../", import.meta.url).pathname,
+    include: ["test/pages/*.test.ts"],
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
+    pool: "forks",
+    maxWorkers: 2,
+    reporters: process.env["CI"] === undefined ? ["default"] : ["default", "json"],
+    outputFile: { json: "node_modules/.vigil/pages-report.json" },
+  },
+});
