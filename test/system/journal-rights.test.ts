@@ -1,10 +1,10 @@
 import { chmodSync, chownSync, readdirSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { markRenewal } from "../src/journal/replace-file.ts";
-import { endObeying, openObeying } from "./support/journal-commands.ts";
-import { temporaryFolder } from "./support/journal-folder.ts";
-import { filesOf, makeSealedJournal } from "./support/sealed-journal.ts";
+import { markRenewal } from "../../src/journal/replace-file.ts";
+import { endObeying, openObeying } from "../support/journal-commands.ts";
+import { temporaryFolder } from "../support/journal-folder.ts";
+import { filesOf, makeSealedJournal } from "../support/sealed-journal.ts";
 
 /** Root may read everything, so that the journal is opened by another user, who owns the folder. */
 const NOBODY = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : null;
