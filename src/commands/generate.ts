@@ -1,6 +1,7 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { generatedFiles } from "../../config/documentation.ts";
+import { ADULT_LIMITS } from "../watch/default-limits.ts";
 import type { Command } from "./command.ts";
 
 /** `vigil generate`: writes the files that are made from the code's own tables, or with `--check` says which are stale. */
@@ -11,7 +12,7 @@ Writes config/schema.json, config/README.md and drivers/DEVICES.md; with --check
   run: async (args, io) => {
     const root = join(import.meta.dirname, "..", "..");
     let staleCount = 0;
-    for (const [path, wanted] of generatedFiles()) {
+    for (const [path, wanted] of generatedFiles(ADULT_LIMITS)) {
       const present = await readFile(join(root, path), "utf8").catch(() => "");
       if (present === wanted) continue;
       staleCount += 1;
