@@ -1,9 +1,9 @@
-import type { ComponentChildren } from "preact";
 import type { DeviceDetailView, ExpectedView } from "../../../core/device-view.ts";
 import { QUANTITIES } from "../../../core/quantities.ts";
 import type { PictureView } from "../../../core/stream.ts";
 import { AlertRow } from "../alerts/alert-row.tsx";
 import { OriginTag } from "../bed/origin.tsx";
+import { Fact } from "../frame/fact.tsx";
 import { may } from "../state/may.ts";
 import type { PageState, PageView } from "../state/page-state.ts";
 import { useAsked } from "../state/use-asked.ts";
@@ -196,15 +196,6 @@ function Facts({ view, ward, device }: Omit<Props, "state">) {
         <small>{device.reference.join(" · ")}</small>
       </Fact>
     </dl>
-  );
-}
-
-function Fact({ name, children }: { readonly name: string; readonly children: ComponentChildren }) {
-  return (
-    <div>
-      <dt>{name}</dt>
-      <dd>{children}</dd>
-    </div>
   );
 }
 

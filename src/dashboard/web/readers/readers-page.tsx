@@ -1,7 +1,7 @@
-import type { ComponentChildren } from "preact";
 import type { ReaderView } from "../../../core/reader-view.ts";
 import { factsText, faultText } from "../devices/device-words.ts";
 import { NotRenewed } from "../devices/not-renewed.tsx";
+import { Fact } from "../frame/fact.tsx";
 import type { PageState, PageView } from "../state/page-state.ts";
 import { useAsked } from "../state/use-asked.ts";
 import { type Language, say } from "../words/texts.ts";
@@ -69,15 +69,6 @@ function Reader({ view, reader }: { readonly view: PageView; readonly reader: Re
         <Losses language={language} reader={reader} nowMs={nowMs} />
       </dl>
     </section>
-  );
-}
-
-function Fact({ name, children }: { readonly name: string; readonly children: ComponentChildren }) {
-  return (
-    <div>
-      <dt>{name}</dt>
-      <dd>{children}</dd>
-    </div>
   );
 }
 
