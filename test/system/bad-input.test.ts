@@ -103,7 +103,8 @@ describe("a configuration with mistakes", () => {
     await writeFile(file, JSON.stringify(mistakes));
     const run = stage().vigil(["run", "--config", file]);
     expect(await run.exited).toBe(1);
-    for (const path of paths) expect(run.stderr.filter((line) => line.trim().startsWith(`${path}: `))).toHaveLength(1);
+    for (const path of paths)
+      expect(run.stderr.filter((line) => /^(\S+) \(line \d+\): /.exec(line.trim())?.[1] === path)).toHaveLength(1);
     expect(await readdir(stage().folder)).toEqual(["config.yaml"]);
   });
 
