@@ -33,20 +33,7 @@ function configurationPage(limits: WardDefaults): string {
       ]),
     ),
     "",
-    "## Limits where nobody set others 默认报警限值",
-    "",
-    "Of an adult. To be confirmed by the clinical owner. `limits` replaces them for the ward, a person for one patient; a value on the limit is inside. 成人默认值，须由临床负责人确认；可用 `limits` 按病区、由人员按患者修改。",
-    "",
-    ...table(
-      ["quantity 参数", "low 下限", "high 上限", "must last 持续", "over when inside by 恢复余量"],
-      Object.entries(limits).map(([name, row]) => [
-        `\`${name}\` ${titleOf(name)}`,
-        levelsText(row.low),
-        levelsText(row.high),
-        `${row.onsetSeconds} s`,
-        `${row.hysteresis}, ${row.clearSeconds} s`,
-      ]),
-    ),
+    ...limitsSection(limits),
     "",
     "## Quantities 参数",
     "",
@@ -129,10 +116,33 @@ export function generatedFiles(limits: WardDefaults): ReadonlyMap<string, string
   ]);
 }
 
+interface DocumentedLimits extends LimitLevels {
+  readonly onsetSeconds: number;
+  readonly hysteresis: number;
+  readonly clearSeconds: number;
+}
+
 /** The limits of an adult by quantity, each level with its urgency, in the quantity's unit. */
-type WardDefaults = Readonly<
-  Record<string, LimitLevels & { readonly onsetSeconds: number; readonly hysteresis: number; readonly clearSeconds: number }>
->;
+type WardDefaults = Readonly<Record<string, DocumentedLimits>>;
+
+function limitsSection(limits: WardDefaults): readonly string[] {
+  return [
+    "## Limits where nobody set others 默认报警限值",
+    "",
+    "Of an adult. To be confirmed by the clinical owner. `limits` replaces them for the ward, a person for one patient; a value on the limit is inside. 成人默认值，须由临床负责人确认；可用 `limits` 按病区、由人员按患者修改。",
+    "",
+    ...table(
+      ["quantity 参数", "low 下限", "high 上限", "must last 持续", "over when inside by 恢复余量"],
+      Object.entries(limits).map(([name, row]) => [
+        `\`${name}\` ${titleOf(name)}`,
+        levelsText(row.low),
+        levelsText(row.high),
+        `${row.onsetSeconds} s`,
+        `${row.hysteresis}, ${row.clearSeconds} s`,
+      ]),
+    ),
+  ];
+}
 
 function titleOf(name: string): string {
   const row = Object.entries(QUANTITIES).find(([known]) => known === name)?.[1];
