@@ -82,7 +82,7 @@ describe.skipIf(mosquittoIsMissing)("upstream against mosquitto", () => {
       const state = receiving.messages.find((message) => message.topic === "vigil/ward-3/state")?.body;
       expect(state).toMatchObject({ state: "online", gatewayId: "ward-3", epoch: journal.epoch });
       await until("a heartbeat came", () => receiving.messages.some(({ topic }) => topic === "vigil/ward-3/heartbeat"));
-      expect(receiving.lines.some((line) => line.startsWith(`alert accepted   ${key}`))).toBe(true);
+      await until("an alert is accepted", () => receiving.lines.some((line) => line.startsWith(`alert accepted   ${key}`)));
       expect(faults).toEqual([]);
       await receiving.receiver.close();
       const written = (await readFile(recordFile, "utf8")).trim().split("\n");
