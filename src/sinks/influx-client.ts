@@ -123,11 +123,12 @@ class Client implements InfluxClient {
     stop.addEventListener("abort", end);
     if (stop.aborted) end();
     try {
-      const hadSockets = this.#sockets.isProven;
-      let response = await this.#ask(lines, ending.signal);
-      if (hadSockets && !ending.signal.aborted && isStale(response)) {
-        this.#renewSockets();
-        response = await this.#ask(lines, ending.signal);
+      const sockets = this.#sockets;
+      let response = await this.#ask(sockets, lines, ending.signal);
+      // Asked afterwards: while a body is packed, another request may have been answered and left the socket that this one then took.
+      if (sockets.isProven && !ending.signal.aborted && isStale(response)) {
+        this.#renewSockets(sockets);
+        response = await this.#askAlone(lines, ending.signal);
       }
       if (slow) return unavailable(fault("upstream-slow", { address: this.#address, waitedFor: "answer" }));
       if (stop.aborted) return unavailable(fault("upstream-unreachable", { address: this.#address, reason: "given-up" }));
@@ -142,8 +143,7 @@ class Client implements InfluxClient {
 
   readonly close = (): void => this.#sockets.close();
 
-  async #ask(lines: string, signal: AbortSignal): Promise<Response> {
-    const sockets = this.#sockets;
+  async #ask(sockets: Sockets, lines: string, signal: AbortSignal): Promise<Response> {
     sockets.underWayCount += 1;
     const response = await sockets.post({ path: this.#path, lines, headers: this.#headers }, signal);
     sockets.underWayCount -= 1;
@@ -151,8 +151,17 @@ class Client implements InfluxClient {
     return response;
   }
 
-  #renewSockets(): void {
-    this.#sockets.retire();
+  /** Asks over a socket that nobody used before and nobody uses after it. */
+  async #askAlone(lines: string, signal: AbortSignal): Promise<Response> {
+    const sockets = this.#makeSockets();
+    const response = await this.#ask(sockets, lines, signal);
+    sockets.close();
+    return response;
+  }
+
+  #renewSockets(stale: Sockets): void {
+    if (this.#sockets !== stale) return;
+    stale.retire();
     this.#sockets = this.#makeSockets();
   }
 
