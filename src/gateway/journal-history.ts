@@ -104,7 +104,7 @@ async function newestSlice(parts: HistoryParts, window: HistoryWindow): Promise<
     const range = { fromSeq, toSeq, kinds, recordsMax: LIMITS.historyRecordsMax.value };
     const { records, isWhole } = await readRange(parts.journal, range);
     if (isWhole || halvings >= HALVINGS_MAX) return { records, fromMs, fromSeq, toSeq };
-    fromMs += (window.toMs - fromMs) / 2;
+    fromMs = Math.round((fromMs + window.toMs) / 2);
   }
 }
 

@@ -15,8 +15,8 @@ export interface ScriptedPast {
   readonly asked: readonly { readonly of: "alerts" | "events" | "scores" | "quality"; readonly window: TimeAsked }[];
   /** So many alerts are told at once. */
   readonly setAlertsAtOnce: (count: number) => void;
-  /** The next question fails, once. */
-  readonly failNext: () => void;
+  /** The next question fails, once; where a time is given, the next that ends at it or before. */
+  readonly failNext: (endingAtMs?: number) => void;
 }
 
 /** A past of nothing. */
@@ -27,12 +27,12 @@ export function createScriptedPast(): ScriptedPast {
   const asked: { readonly of: "alerts" | "events" | "scores" | "quality"; readonly window: TimeAsked }[] = [];
   let rowsOf: (window: TimeAsked) => readonly QualityRow[] = () => [];
   let atOnce = 1000;
-  let failing = false;
+  let failsUpToMs: number | null = null;
   const isIn = ({ fromMs, toMs }: TimeAsked, atMs: number) => atMs >= fromMs && atMs < toMs;
   const note = (of: (typeof asked)[number]["of"], { fromMs, toMs }: TimeAsked) => {
     asked.push({ of, window: { fromMs, toMs } });
-    if (!failing) return;
-    failing = false;
+    if (failsUpToMs === null || toMs > failsUpToMs) return;
+    failsUpToMs = null;
     throw new Error("the journal cannot be read");
   };
   return {
@@ -75,8 +75,8 @@ export function createScriptedPast(): ScriptedPast {
     setAlertsAtOnce: (count) => {
       atOnce = count;
     },
-    failNext: () => {
-      failing = true;
+    failNext: (endingAtMs = Number.POSITIVE_INFINITY) => {
+      failsUpToMs = endingAtMs;
     },
   };
 }

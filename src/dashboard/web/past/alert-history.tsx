@@ -72,11 +72,14 @@ export function AlertHistoryPage({ state, view, ward }: Props) {
   );
 }
 
+/** Which part could not be had; that the newest comes again says nothing of an older one. */
+const NONE_FAILED = { newest: false, older: false };
+
 /** The alerts of a day: the newest part at once, what is older when it is asked for; today's again and again, and when one begins, ends or is known. */
 function useDay(state: PageState, day: Day, ward: PictureView) {
   const [alerts, setAlerts] = useState<readonly PastAlert[] | null>(null);
   const [wholeFromMs, setWholeFromMs] = useState<number | null>(null);
-  const [failed, setFailed] = useState(false);
+  const [failed, setFailed] = useState(NONE_FAILED);
   const [turn, setTurn] = useState(0);
   const [loader] = useState(() => ({ day, gone: false }));
   loader.day = day;
@@ -84,7 +87,8 @@ function useDay(state: PageState, day: Day, ward: PictureView) {
     const asked = day;
     const answer = await askAlertHistory({ fromMs: asked.fromMs, toMs });
     if (loader.gone || loader.day !== asked) return;
-    setFailed(!answer.ok);
+    const part = toMs === asked.toMs ? "newest" : "older";
+    setFailed((before) => ({ ...before, [part]: !answer.ok }));
     if (!answer.ok) return;
     const { alerts: found, wholeFromMs: from } = answer.value;
     const fresh = new Set(found.map(({ alertId }) => alertId));
@@ -95,7 +99,7 @@ function useDay(state: PageState, day: Day, ward: PictureView) {
     loader.gone = false;
     setAlerts(null);
     setWholeFromMs(null);
-    setFailed(false);
+    setFailed(NONE_FAILED);
     return () => {
       loader.gone = true;
     };
@@ -114,7 +118,7 @@ function useDay(state: PageState, day: Day, ward: PictureView) {
     return () => timer.stop();
   }, [day.fromMs, openNow]);
   const more = wholeFromMs !== null && wholeFromMs > day.fromMs ? () => void load(wholeFromMs) : null;
-  return { alerts, wholeFromMs, failed, more, renew: () => setTurn((before) => before + 1) };
+  return { alerts, wholeFromMs, failed: failed.newest || failed.older, more, renew: () => setTurn((before) => before + 1) };
 }
 
 function newestFirst(one: PastAlert, other: PastAlert): number {

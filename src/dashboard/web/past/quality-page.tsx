@@ -69,14 +69,16 @@ function useDays(state: PageState, days: readonly Day[]): { readonly rowsOf: Row
   const newest = days.at(-1)?.fromMs ?? 0;
   useEffect(() => {
     let gone = false;
-    const take = async (day: Day) => {
-      const answer = await askQuality(day);
-      if (gone) return;
-      setFailed(!answer.ok);
-      if (answer.ok) setRowsOf((before) => new Map(before).set(day.fromMs, answer.value));
-    };
     const takeAll = async () => {
-      for (const day of [...days].reverse()) if (!gone) await take(day);
+      let hasFailed = false;
+      for (const day of [...days].reverse()) {
+        const answer = await askQuality(day);
+        if (gone) return;
+        if (answer.ok) setRowsOf((before) => new Map(before).set(day.fromMs, answer.value));
+        hasFailed ||= !answer.ok;
+        if (hasFailed) setFailed(true);
+      }
+      setFailed(hasFailed);
     };
     void takeAll();
     const timer = state.clock.every(renewMs, () => void takeAll());
