@@ -1,7 +1,6 @@
-import { appendFile, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { appendFile, mkdtemp, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import {
   formatCaptureChunk,
@@ -39,13 +38,24 @@ function play(file: string, more: Partial<CaptureSpec> = {}): LinkWatcher {
   return watchLink(link);
 }
 
+/** Lets the file system answer: what was asked of it before has had its turn when it has answered this often, however slow it is. */
+async function filesAnswer(): Promise<void> {
+  for (let turn = 0; turn < 4; turn++) await stat(folder);
+}
+
+/** The link has opened its file, or failed to, and its first chunk is there. */
+async function begun(watcher: LinkWatcher): Promise<void> {
+  await watcher.until(() => watcher.events.length > 0, "a beginning");
+  await filesAnswer();
+}
+
 /** Lets the file system answer, then moves the clock, in small steps. */
 async function pass(milliseconds: number, stepMs = 50): Promise<void> {
   for (let movedMs = 0; movedMs < milliseconds; movedMs += stepMs) {
-    await sleep(2);
+    await filesAnswer();
     await clock.advance(Math.min(stepMs, milliseconds - movedMs));
   }
-  await sleep(4);
+  await filesAnswer();
 }
 
 async function file(name: string, content: string | Uint8Array): Promise<string> {
@@ -66,7 +76,7 @@ describe("a raw recording", () => {
 
   test("comes at its pace in bursts, once, and then the link is down for good", async () => {
     const watcher = play(await file("raw.data", bytes), { bytesPerSecond: 100, burstBytes: 100 });
-    await sleep(10);
+    await begun(watcher);
     await pass(2500);
     expect(arrivals(watcher)).toEqual([
       [0, 100],
@@ -82,7 +92,7 @@ describe("a raw recording", () => {
 
   test("twice the speed takes half the time", async () => {
     const watcher = play(await file("raw.data", bytes), { bytesPerSecond: 100, burstBytes: 100, speed: 2 });
-    await sleep(10);
+    await begun(watcher);
     await pass(1200);
     expect(arrivals(watcher)).toEqual([
       [0, 100],
@@ -93,7 +103,7 @@ describe("a raw recording", () => {
 
   test("without a pace it is that of 9600 baud, 8N1", async () => {
     const watcher = play(await file("raw.data", new Uint8Array(2000).fill(5)));
-    await sleep(10);
+    await begun(watcher);
     await pass(980, 20);
     const receivedBytes = watcher.received().length;
     expect(receivedBytes).toBeGreaterThanOrEqual(900);
@@ -102,7 +112,7 @@ describe("a raw recording", () => {
 
   test("repeated, it goes on without a mark and without a gap", async () => {
     const watcher = play(await file("raw.data", bytes), { bytesPerSecond: 100, burstBytes: 125, repeat: true });
-    await sleep(10);
+    await begun(watcher);
     await pass(6300);
     expect(arrivals(watcher)).toEqual([0, 1250, 2500, 3750, 5000, 6250].map((atMs) => [atMs, 125]));
     expect(watcher.story()).toEqual(["up", "bytes"]);
@@ -125,6 +135,7 @@ describe("a raw recording", () => {
   test("a missing file is link-not-found, once, and is played when it comes", async () => {
     const path = join(folder, "later.data");
     const watcher = play(path);
+    await begun(watcher);
     await pass(40_000, 2000);
     expect(watcher.story()).toEqual(["down link-not-found"]);
     await file("later.data", "came");
@@ -139,7 +150,6 @@ describe("a raw recording", () => {
       { clock, random: () => 0, stop: new AbortController().signal },
     );
     links.push(link);
-    await sleep(10);
     await pass(1000, 20);
     const iterator = link.events[Symbol.asyncIterator]();
     let waitingBytes = 0;
@@ -163,7 +173,7 @@ describe("a recording with times", () => {
   test("comes at its own times and on its channels", async () => {
     const chunk = formatCaptureChunk({ atMs: 700, channel: "2a37", bytes: Uint8Array.of(1, 254) });
     const watcher = play(await file("timed.jsonl", HEADER + line(100, [1, 2, 3]) + chunk + line(900, [9])));
-    await sleep(10);
+    await begun(watcher);
     await pass(1000);
     expect(arrivals(watcher)).toEqual([
       [100, 3],
@@ -176,7 +186,7 @@ describe("a recording with times", () => {
 
   test("a torn last line ends it as if it were not there", async () => {
     const watcher = play(await file("timed.jsonl", HEADER + line(0, [1]) + line(100, [2]).slice(0, -9)));
-    await sleep(10);
+    await begun(watcher);
     await pass(400);
     expect(watcher.received().equals(Buffer.of(1))).toBe(true);
     expect(watcher.events.at(-1)).toMatchObject({ fault: { facts: { cause: "recording-ended" } } });
@@ -190,7 +200,7 @@ describe("a recording with times", () => {
   ])("%s in the middle is damage, said with its line", async (_name, bad, lineNumber) => {
     const badLine = bad.endsWith("\n") ? bad : `${bad}\n`;
     const watcher = play(await file("timed.jsonl", HEADER + line(100, [1]) + badLine + line(300, [2])));
-    await sleep(10);
+    await begun(watcher);
     await pass(400);
     expect(watcher.received().equals(Buffer.of(1))).toBe(true);
     expect(watcher.events.at(-1)).toMatchObject({
@@ -201,6 +211,7 @@ describe("a recording with times", () => {
 
   test("a header of another version is damage, not a raw recording", async () => {
     const watcher = play(await file("timed.jsonl", '{"format":"vigil.capture/2"}\n{"atMs":0,"hex":"01"}\n'));
+    await begun(watcher);
     await pass(400);
     expect(watcher.received().length).toBe(0);
     expect(watcher.events.at(-1)).toMatchObject({ fault: { facts: { cause: "recording-damaged", line: 1 } } });
@@ -212,6 +223,7 @@ describe("a recording with times", () => {
       `${HEADER}{"atMs":0,"channel":"","hex":"${"00".repeat(LIMITS.captureLineBytesMax.value)}`,
     );
     const watcher = play(path);
+    await begun(watcher);
     await pass(400);
     expect(watcher.events.at(-1)).toMatchObject({ fault: { facts: { cause: "recording-damaged", line: 2 } } });
   });
