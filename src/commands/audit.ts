@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { type Config, loadConfig } from "../../config/schema.ts";
+import type { Config } from "../../config/schema.ts";
 import type { Act } from "../core/act.ts";
 import { actText } from "../core/act-text.ts";
 import { type Fault, fault } from "../core/errors.ts";
@@ -11,10 +11,9 @@ import { type JournalView, viewJournal } from "../journal/read-only.ts";
 import { ActChain, type ChainFault, type ChainReport } from "../verify/act-chain.ts";
 import { isInWindow, type TimeWindow } from "../verify/window.ts";
 import type { Command, CommandIo } from "./command.ts";
+import { askedOf, configOf, windowOf } from "./question.ts";
 import { readRecordFile } from "./record-file.ts";
-import { tellProblems } from "./run.ts";
 import { tellFault } from "./told-fault.ts";
-import { windowOf } from "./verify.ts";
 
 /** What was asked for. */
 interface Question {
@@ -43,13 +42,10 @@ Exit 0: the chain holds; 1: it does not, and the first broken link is named; 2: 
   run: async (args, io) => {
     const question = questionOf(args, io);
     if (question === null) return 2;
-    const config = await loadConfig(question.configFile);
-    if (!config.ok) {
-      tellProblems(config.error, io);
-      return 2;
-    }
-    if (question.verb === "show") return show(config.value, question, io);
-    const report = await verifyActs(config.value, question);
+    const config = await configOf(question.configFile, io);
+    if (config === null) return 2;
+    if (question.verb === "show") return show(config, question, io);
+    const report = await verifyActs(config, question);
     if (!report.ok) {
       tellFault(report.error, io);
       return 1;
@@ -60,7 +56,7 @@ Exit 0: the chain holds; 1: it does not, and the first broken link is named; 2: 
 };
 
 function questionOf(args: readonly string[], io: CommandIo): Question | null {
-  try {
+  return askedOf(auditCommand, io, () => {
     const { values, positionals } = parseArgs({
       args: [...args],
       allowPositionals: true,
@@ -77,11 +73,8 @@ function questionOf(args: readonly string[], io: CommandIo): Question | null {
     const fits = (verb === "show" && upstream.length === 0) || verb === "verify";
     if (fits && others.length === 0 && config !== undefined)
       return { verb, configFile: config, files: upstream, window: windowOf(from, to), quiet: json === true };
-  } catch (error) {
-    io.stderr(`vigil audit: ${error instanceof Error ? error.message : String(error)}`);
-  }
-  io.stderr(auditCommand.usage);
-  return null;
+    return null;
+  });
 }
 
 function show(config: Config, question: Question, io: CommandIo): number {

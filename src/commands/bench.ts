@@ -7,6 +7,7 @@ import { type BenchFigure, type BenchSettings, benchFigures, type FigureResult }
 import { plotOf } from "./bench/plot.ts";
 import { figureLine, markdownOf } from "./bench/words.ts";
 import type { Command, CommandIo } from "./command.ts";
+import { askedOf } from "./question.ts";
 
 const SECONDS_USUAL = 15;
 /** A backlog that takes long enough to drain that live alerts meet it. */
@@ -25,11 +26,8 @@ Close other programs first: figures of speed are only as good as the machine is 
 --seconds N   how long each trial is watched (${SECONDS_USUAL})        --backlog N   records that wait for the far side (${BACKLOG_USUAL})
 用模拟监护仪对真实网关测量延迟、处理器、内存、磁盘、主线程停顿、日志速率及补发期间的报警；约十六分钟。请先关闭其他程序。`,
   run: async (args, io) => {
-    const asked = parse(args);
-    if (asked === null) {
-      io.stderr(benchCommand.usage);
-      return 2;
-    }
+    const asked = askedOf(benchCommand, io, () => parse(args));
+    if (asked === null) return 2;
     const { figures, settings } = asked;
     if (asked.list) {
       for (const { name, says, secondsAbout } of figures)
@@ -66,8 +64,18 @@ interface Asked {
 
 /** Null where the arguments are wrong. */
 function parse(args: readonly string[]): Asked | null {
-  const values = readOptions(args);
-  if (values === null) return null;
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      only: { type: "string", multiple: true },
+      json: { type: "boolean" },
+      markdown: { type: "boolean" },
+      plot: { type: "string" },
+      seconds: { type: "string" },
+      backlog: { type: "string" },
+      list: { type: "boolean" },
+    },
+  });
   const seconds = Number(values.seconds ?? SECONDS_USUAL);
   const backlogRecords = Number(values.backlog ?? BACKLOG_USUAL);
   const wanted = values.only ?? [];
@@ -84,25 +92,6 @@ function parse(args: readonly string[]): Asked | null {
     plotFile: values.plot ?? null,
     list: values.list === true,
   };
-}
-
-function readOptions(args: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...args],
-      options: {
-        only: { type: "string", multiple: true },
-        json: { type: "boolean" },
-        markdown: { type: "boolean" },
-        plot: { type: "string" },
-        seconds: { type: "string" },
-        backlog: { type: "string" },
-        list: { type: "boolean" },
-      },
-    }).values;
-  } catch {
-    return null;
-  }
 }
 
 /** One after the other, so that no figure disturbs another. Each line is told as soon as it is known. */

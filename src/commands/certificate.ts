@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type Config, loadConfig } from "../../config/schema.ts";
+import type { Config } from "../../config/schema.ts";
 import { fault } from "../core/errors.ts";
 import type { CertificateView } from "../core/settings-view.ts";
 import { type CertificatePair, publicPart, readPair } from "../dashboard/server/tls/certificate-pair.ts";
@@ -9,7 +9,7 @@ import type { PageTls } from "../dashboard/server/tls/page-certificate.ts";
 import { pageTlsOf } from "../gateway/page-tls.ts";
 import { certificateWords } from "./certificate-words.ts";
 import type { Command } from "./command.ts";
-import { configArgument, tellProblems } from "./run.ts";
+import { configArgument, configOf } from "./question.ts";
 import { tellFault } from "./told-fault.ts";
 
 /** `vigil certificate`: the fingerprint that a person compares with what the browser shows. */
@@ -22,19 +22,16 @@ people on standard error. Compare the fingerprint with what the browser shows. C
   run: async (args, io) => {
     const file = configArgument(args, certificateCommand, io);
     if (file === null) return 2;
-    const config = await loadConfig(file);
-    if (!config.ok) {
-      tellProblems(config.error, io);
-      return 2;
-    }
-    const tls = pageTlsOf(config.value);
+    const config = await configOf(file, io);
+    if (config === null) return 2;
+    const tls = pageTlsOf(config);
     if (tls === null) {
       io.stderr(
         "The page is not encrypted: it is for this machine only, or `dashboard.tls` is none. 页面未加密：仅限本机，或 dashboard.tls 为 none。",
       );
       return 1;
     }
-    const certificate = await certificateOf(config.value, tls);
+    const certificate = await certificateOf(config, tls);
     if (certificate === null) {
       io.stderr("There is no certificate yet: the first start of the gateway makes it. 尚无证书：网关首次启动时生成。");
       return 1;

@@ -1,7 +1,7 @@
-import { parseArgs } from "node:util";
 import { configWarnings, loadConfig } from "../../config/schema.ts";
 import type { Command } from "./command.ts";
-import { tellProblems } from "./run.ts";
+import { configArgument } from "./question.ts";
+import { tellProblems } from "./told-fault.ts";
 
 /** `vigil check`: validates a configuration without opening anything; all problems at once. */
 export const checkCommand: Command = {
@@ -10,16 +10,8 @@ export const checkCommand: Command = {
 Validates FILE without opening anything it names. One JSON line per problem on standard output; exit 1 if there is any.
 What nobody should overlook in a valid one is told as a warning, exit 0.`,
   run: async (args, io) => {
-    let file: string | undefined;
-    try {
-      file = parseArgs({ args: [...args], options: { config: { type: "string" } } }).values.config;
-    } catch (error) {
-      io.stderr(`vigil check: ${error instanceof Error ? error.message : String(error)}`);
-    }
-    if (file === undefined) {
-      io.stderr(checkCommand.usage);
-      return 2;
-    }
+    const file = configArgument(args, checkCommand, io);
+    if (file === null) return 2;
     const config = await loadConfig(file);
     if (config.ok) {
       const { beds, devices, upstreams } = config.value;

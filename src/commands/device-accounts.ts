@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { type Config, loadConfig } from "../../config/schema.ts";
+import type { Config } from "../../config/schema.ts";
 import { findDriver } from "../../drivers/index.ts";
 import { BROKER_ACCOUNTS_FILE } from "../broker/broker.ts";
 import { type BrokerAccount, type BrokerAccounts, openBrokerAccounts } from "../broker/broker-accounts.ts";
@@ -12,7 +12,7 @@ import type { Fault } from "../core/errors.ts";
 import { linkSpecOf } from "../gateway/link-spec.ts";
 import { recordDeviceAccounts, whoAsks } from "./ask.ts";
 import type { CommandIo } from "./command.ts";
-import { tellProblems } from "./run.ts";
+import { configOf } from "./question.ts";
 import { tellFault } from "./told-fault.ts";
 
 /** What an account of the gateway's broker is to be. */
@@ -90,18 +90,15 @@ async function open(
   configFile: string,
   io: CommandIo,
 ): Promise<{ readonly config: Config; readonly accounts: BrokerAccounts } | null> {
-  const config = await loadConfig(configFile);
-  if (!config.ok) {
-    tellProblems(config.error, io);
-    return null;
-  }
-  const { dataFolder } = config.value.gateway;
+  const config = await configOf(configFile, io);
+  if (config === null) return null;
+  const { dataFolder } = config.gateway;
   await mkdir(dataFolder, { recursive: true, mode: 0o700 }).catch(() => undefined);
   const now = createSystemClock().wall;
   const { userId: by, at } = whoAsks();
   const parts = { now, random: randomBytes, later: (deed: AccessDeed) => ({ atMs: now(), by, at, deed }) };
   const accounts = await openBrokerAccounts(join(dataFolder, BROKER_ACCOUNTS_FILE), parts);
-  if (accounts.ok) return { config: config.value, accounts: accounts.value };
+  if (accounts.ok) return { config, accounts: accounts.value };
   tellFault(accounts.error, io);
   return null;
 }

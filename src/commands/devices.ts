@@ -9,6 +9,7 @@ import {
   listDeviceAccounts,
   renewDevicePassword,
 } from "./device-accounts.ts";
+import { askedOf } from "./question.ts";
 
 const USAGE = `usage: vigil devices list --config FILE
        vigil devices assign DEVICE --patient PATIENT --config FILE
@@ -26,11 +27,8 @@ export const devicesCommand: Command = {
   name: "devices",
   usage: USAGE,
   run: async (args, io) => {
-    const parsed = parse(args);
-    if (parsed === null) {
-      io.stderr(USAGE);
-      return 2;
-    }
+    const parsed = parse(args, io);
+    if (parsed === null) return 2;
     const { verb, device, patient, config } = parsed;
     if (verb === "list") {
       const picture = await pictureThroughSocket(config, io);
@@ -82,8 +80,8 @@ async function changeAccounts({ verb, device, config, wish }: Parsed, io: Comman
   }
 }
 
-function parse(args: readonly string[]): Parsed | null {
-  try {
+function parse(args: readonly string[], io: CommandIo): Parsed | null {
+  return askedOf(devicesCommand, io, () => {
     const { values, positionals } = parseArgs({
       args: [...args],
       allowPositionals: true,
@@ -97,13 +95,11 @@ function parse(args: readonly string[]): Parsed | null {
         certificate: { type: "boolean" },
       },
     });
-    const [verb, device] = positionals;
+    const [verb, device, ...others] = positionals;
     const days = values.days === undefined ? null : Number(values.days);
-    if (verb === undefined || values.config === undefined || (days !== null && !(days > 0))) return null;
+    if (verb === undefined || others.length > 0 || values.config === undefined || (days !== null && !(days > 0))) return null;
     const { publish = [], subscribe = [], "client-id": clientIds = [], certificate = false } = values;
     const wish = { publish, subscribe, clientIds, days, certificateOnly: certificate };
     return { verb, device, patient: values.patient, config: values.config, wish };
-  } catch {
-    return null;
-  }
+  });
 }

@@ -9,7 +9,7 @@ import { askGateway } from "../gateway/control-socket.ts";
 import type { StartView } from "../gateway/starts.ts";
 import { createSystemTime } from "../gateway/system-time.ts";
 import { CONTROL_SOCKET_NAME } from "./ask.ts";
-import type { Command } from "./command.ts";
+import type { Command, CommandIo } from "./command.ts";
 import { examineAccounts } from "./doctor/accounts.ts";
 import { examineAlarms } from "./doctor/alarms.ts";
 import { examineDevices } from "./doctor/devices.ts";
@@ -24,6 +24,7 @@ import { examineRunning } from "./doctor/running.ts";
 import { examineServers } from "./doctor/servers.ts";
 import { examineStorage } from "./doctor/storage.ts";
 import { examineTime } from "./doctor/time.ts";
+import { askedOf } from "./question.ts";
 
 /** Between two looks at what waits for the upstreams. */
 const LOOK_AGAIN_MS = 1500;
@@ -54,11 +55,8 @@ open is asked of it. Run it as the gateway's user.
 Exit 0: all well (advice may be given); 1: something is wrong; 2: wrong usage.
 检查所有可能出错之处并给出处理办法，最严重的在前；不改动任何内容，不干扰运行中的网关。退出码 1 表示有问题。`,
   run: async (args, io) => {
-    const question = questionOf(args);
-    if (question === null) {
-      io.stderr(doctorCommand.usage);
-      return 2;
-    }
+    const question = questionOf(args, io);
+    if (question === null) return 2;
     const outcomes = await diagnose(question, systemProbes());
     if (question.json) printLines(outcomes, io.stdout);
     else printWords(outcomes, io.stderr);
@@ -77,14 +75,12 @@ export interface Question {
   readonly mayHear: boolean;
 }
 
-function questionOf(args: readonly string[]): (Question & { readonly json: boolean }) | null {
-  try {
+function questionOf(args: readonly string[], io: CommandIo): (Question & { readonly json: boolean }) | null {
+  return askedOf(doctorCommand, io, () => {
     const options = { config: { type: "string" }, json: { type: "boolean" }, sound: { type: "boolean" } } as const;
     const { config, json, sound } = parseArgs({ args: [...args], options }).values;
     return config === undefined ? null : { configFile: resolve(config), json: json === true, mayHear: sound === true };
-  } catch {
-    return null;
-  }
+  });
 }
 
 /** The machine as it is. */

@@ -2,6 +2,7 @@ import { parseArgs } from "node:util";
 import { DRIVERS } from "../../drivers/index.ts";
 import type { Driver } from "../core/ports.ts";
 import type { Command } from "./command.ts";
+import { askedOf } from "./question.ts";
 
 const USAGE = `usage: vigil drivers [--json]
 Lists all drivers: id, title, link, quantities, waves, reference. --json prints one JSON object a line.`;
@@ -11,16 +12,14 @@ export const driversCommand: Command = {
   name: "drivers",
   usage: USAGE,
   run: async (args, io) => {
-    let json = false;
-    try {
-      json = parseArgs({ args: [...args], options: { json: { type: "boolean" } } }).values.json === true;
-    } catch (error) {
-      io.stderr(`vigil drivers: ${error instanceof Error ? error.message : String(error)}`);
-      io.stderr(USAGE);
-      return 2;
-    }
+    const asked = askedOf(
+      driversCommand,
+      io,
+      () => parseArgs({ args: [...args], options: { json: { type: "boolean" } } }).values,
+    );
+    if (asked === null) return 2;
     for (const driver of DRIVERS)
-      for (const line of json ? [JSON.stringify(describeDriver(driver))] : printDriver(driver)) io.stdout(line);
+      for (const line of asked.json === true ? [JSON.stringify(describeDriver(driver))] : printDriver(driver)) io.stdout(line);
     return 0;
   },
 };

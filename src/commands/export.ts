@@ -1,7 +1,7 @@
 import { closeSync, fchmodSync, openSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { type Config, loadConfig } from "../../config/schema.ts";
+import type { Config } from "../../config/schema.ts";
 import type { Act } from "../core/act.ts";
 import type { AlertId } from "../core/ids.ts";
 import { createTimeline, type Timeline } from "../core/mended-time.ts";
@@ -20,9 +20,8 @@ import {
   exportRow,
   exportTimes,
 } from "./export-row.ts";
-import { tellProblems } from "./run.ts";
+import { askedOf, configOf, windowOf } from "./question.ts";
 import { tellFault } from "./told-fault.ts";
-import { windowOf } from "./verify.ts";
 
 /** What was asked for. */
 interface Question {
@@ -55,17 +54,14 @@ Exit 0: all that was kept of that time; 1: some of it is lost or cannot be read,
   run: async (args, io) => {
     const question = questionOf(args, io);
     if (question === null) return 2;
-    const config = await loadConfig(question.configFile);
-    if (!config.ok) {
-      tellProblems(config.error, io);
-      return 2;
-    }
-    return exportJournal(config.value, question, io);
+    const config = await configOf(question.configFile, io);
+    if (config === null) return 2;
+    return exportJournal(config, question, io);
   },
 };
 
 function questionOf(args: readonly string[], io: CommandIo): Question | null {
-  try {
+  return askedOf(exportCommand, io, () => {
     const { values } = parseArgs({
       args: [...args],
       options: {
@@ -91,11 +87,8 @@ function questionOf(args: readonly string[], io: CommandIo): Question | null {
         format,
         out: out ?? null,
       };
-  } catch (error) {
-    io.stderr(`vigil export: ${error instanceof Error ? error.message : String(error)}`);
-  }
-  io.stderr(exportCommand.usage);
-  return null;
+    return null;
+  });
 }
 
 function exportJournal(config: Config, question: Question, io: CommandIo): number {

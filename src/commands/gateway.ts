@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type Config, configWarnings, loadConfig, type UpstreamConfig } from "../../config/schema.ts";
+import { type Config, configWarnings, type UpstreamConfig } from "../../config/schema.ts";
 import { findDriver } from "../../drivers/index.ts";
 import { type Admissions, startAdmissions } from "../admissions/admissions.ts";
 import { createSystemClock } from "../clock.ts";
@@ -48,7 +48,7 @@ import { CONTROL_SOCKET_NAME } from "./ask.ts";
 import { PAUSES_VARIABLE, startPauseMeter } from "./bench/pauses.ts";
 import { certificateWords } from "./certificate-words.ts";
 import type { Command, CommandIo } from "./command.ts";
-import { configArgument, tellProblems } from "./run.ts";
+import { configArgument, configOf } from "./question.ts";
 import { tellFault } from "./told-fault.ts";
 import { commandActor, createDeviceAccountRecorder, createUserControl } from "./user-control.ts";
 
@@ -97,16 +97,15 @@ The gateway without its supervisor. Use \`vigil run\`.`,
     );
     // Read once more for its text: what is in effect can be laid down again when another does not start.
     const runningText = await readFile(file, "utf8").catch(() => "");
-    const config = await loadConfig(file);
-    if (!config.ok) {
-      tellProblems(config.error, io);
+    const config = await configOf(file, io);
+    if (config === null) {
       await circumstances.tellLast({ kind: "refused" });
       process.exit(1);
     }
     const asked = restartAsked();
     const { tell } = circumstances;
-    const settings = settingsDeskOf(config.value, { file, runningText, restart: asked.ask, tell });
-    const running = await open(config.value, { circumstances, io, settings });
+    const settings = settingsDeskOf(config, { file, runningText, restart: asked.ask, tell });
+    const running = await open(config, { circumstances, io, settings });
     if (!running.ok) {
       tellFault(running.error, io);
       await circumstances.tellLast({ kind: "refused" });

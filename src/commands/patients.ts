@@ -2,7 +2,8 @@ import { parseArgs } from "node:util";
 import type { Deed } from "../core/act.ts";
 import { bedId, patientId } from "../core/ids.ts";
 import { performThroughSocket, pictureThroughSocket } from "./ask.ts";
-import type { Command } from "./command.ts";
+import type { Command, CommandIo } from "./command.ts";
+import { askedOf } from "./question.ts";
 
 const USAGE = `usage: vigil patients list --config FILE
        vigil patients admit PATIENT --bed BED [--label TEXT] [--spo2-scale 1|2] [--demonstration] --config FILE
@@ -19,11 +20,8 @@ export const patientsCommand: Command = {
   name: "patients",
   usage: USAGE,
   run: async (args, io) => {
-    const parsed = parse(args);
-    if (parsed === null) {
-      io.stderr(USAGE);
-      return 2;
-    }
+    const parsed = parse(args, io);
+    if (parsed === null) return 2;
     const { verb, patient, values } = parsed;
     if (verb === "list") {
       const picture = await pictureThroughSocket(parsed.config, io);
@@ -64,8 +62,8 @@ function changeOf(verb: string, patient: string, values: NonNullable<ReturnType<
   return verb === "note" && text !== undefined ? { kind: "note", patientId: of, text } : null;
 }
 
-function parse(args: readonly string[]) {
-  try {
+function parse(args: readonly string[], io: CommandIo) {
+  return askedOf(patientsCommand, io, () => {
     const { values, positionals } = parseArgs({
       args: [...args],
       allowPositionals: true,
@@ -79,9 +77,8 @@ function parse(args: readonly string[]) {
         demonstration: { type: "boolean" },
       },
     });
-    const [verb, patient] = positionals;
+    const [verb, patient, ...others] = positionals;
+    if (others.length > 0) return null;
     return verb === undefined || values.config === undefined ? null : { verb, patient, values, config: values.config };
-  } catch {
-    return null;
-  }
+  });
 }

@@ -1,39 +1,14 @@
 import { join } from "node:path";
-import { parseArgs } from "node:util";
-import { type ConfigProblem, loadConfig } from "../../config/schema.ts";
 import { createSystemClock } from "../clock.ts";
-import { ERRORS } from "../core/errors.ts";
 import { putBack } from "../gateway/config-file.ts";
 import { SUPERVISOR_LIMITS, superviseGateway } from "../supervisor/supervisor.ts";
 import type { SupervisorEvent } from "../supervisor/supervisor-event.ts";
 import type { Command, CommandIo } from "./command.ts";
 import { MALLOC_ENVIRONMENT, NODE_MEMORY_FLAGS } from "./memory-flags.ts";
+import { configArgument, configOf } from "./question.ts";
 
 /** The project's own entry, by which a command starts another as a child process. */
 export const MAIN_FILE = join(import.meta.dirname, "..", "main.ts");
-
-/** The configuration file named on the command line, or null after the usage was told. */
-export function configArgument(args: readonly string[], command: Pick<Command, "name" | "usage">, io: CommandIo): string | null {
-  try {
-    const { values } = parseArgs({ args: [...args], options: { config: { type: "string" } } });
-    if (values.config !== undefined) return values.config;
-  } catch (error) {
-    io.stderr(`vigil ${command.name}: ${error instanceof Error ? error.message : String(error)}`);
-  }
-  io.stderr(command.usage);
-  return null;
-}
-
-/** Tells every problem of a configuration with its place and remedy. */
-export function tellProblems(problems: readonly ConfigProblem[], io: CommandIo): void {
-  const { title, remedy } = ERRORS["config-invalid"];
-  io.stderr(`${title.en}. ${remedy.en} ${title.zh}。${remedy.zh}`);
-  for (const { path, line, problem, remedy: mend } of problems) {
-    const at = line === null || path.startsWith("line ") ? path : `${path} (line ${line})`;
-    io.stderr(`  ${at}: ${problem.en}. ${mend.en}`);
-    io.stderr(`    ${problem.zh}。${mend.zh}`);
-  }
-}
 
 /** Aborts on SIGINT and SIGTERM. A second signal changes nothing: the stop is bounded anyway. */
 export function stopOnSignal(): AbortSignal {
@@ -77,14 +52,11 @@ Runs the gateway under its supervisor until SIGINT or SIGTERM.`,
   run: async (args, io) => {
     const file = configArgument(args, runCommand, io);
     if (file === null) return 2;
-    const config = await loadConfig(file);
-    if (!config.ok) {
-      tellProblems(config.error, io);
-      return 1;
-    }
+    const config = await configOf(file, io);
+    if (config === null) return 1;
     return await runSupervised({
       configFile: file,
-      sounderCommand: config.value.supervisor.sounderCommand,
+      sounderCommand: config.supervisor.sounderCommand,
       io,
       stop: stopOnSignal(),
     });

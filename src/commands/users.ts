@@ -3,11 +3,10 @@ import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { type Config, loadConfig } from "../../config/schema.ts";
+import type { Config } from "../../config/schema.ts";
 import { createSystemClock } from "../clock.ts";
 import type { AccessDeed } from "../core/act.ts";
-import { ERRORS, type Fault } from "../core/errors.ts";
-import type { Text } from "../core/quantities.ts";
+import type { Fault } from "../core/errors.ts";
 import type { Result } from "../core/result.ts";
 import { ROLES } from "../core/rights.ts";
 import { openAccounts } from "../dashboard/server/accounts.ts";
@@ -17,7 +16,8 @@ import { lockFolder } from "../journal/journal-folder.ts";
 import { CONTROL_SOCKET_NAME, whoAsks } from "./ask.ts";
 import type { Command, CommandIo } from "./command.ts";
 import { readNewPassword } from "./password-input.ts";
-import { tellProblems } from "./run.ts";
+import { askedOf, configOf } from "./question.ts";
+import { tellFault } from "./told-fault.ts";
 import { ACCOUNTS_FILE } from "./user-control.ts";
 
 /** `vigil users`: who may sign in at the page, and as what. */
@@ -34,13 +34,10 @@ Acts through the running gateway, which ends the sessions of a changed account; 
 themselves, and the next gateway records it. One JSON line per account or answer. Each change is an act in the journal.
 管理登录账户；密码从终端或标准输入读取，不接受命令行参数。网关未运行时直接修改账户文件，下次启动时补记操作。`,
   run: async (args, io) => {
-    const asked = parse(args, io);
+    const asked = questionOf(args, io);
     if (asked === null) return 2;
-    const config = await loadConfig(asked.config);
-    if (!config.ok) {
-      tellProblems(config.error, io);
-      return 2;
-    }
+    const config = await configOf(asked.config, io);
+    if (config === null) return 2;
     const password = asked.needsPassword ? await readNewPassword(io) : null;
     if (asked.needsPassword && password === null) return 1;
     const request = parseUserRequest({ ...asked.request, ...(password === null ? {} : { password }) });
@@ -48,11 +45,11 @@ themselves, and the next gateway records it. One JSON line per account or answer
       io.stderr(usersCommand.usage);
       return 2;
     }
-    const answer = await answerOf(config.value, request, io);
+    const answer = await answerOf(config, request, io);
     if (answer === null) return 1;
     if (!answer.ok) {
       io.stdout(JSON.stringify(answer));
-      io.stderr(refusalText(answer.error));
+      tellFault(answer.error, io);
       return 1;
     }
     if (request.verb === "list") for (const user of answer.value) io.stdout(JSON.stringify(user));
@@ -61,8 +58,8 @@ themselves, and the next gateway records it. One JSON line per account or answer
   },
 };
 
-function parse(args: readonly string[], io: CommandIo) {
-  try {
+function questionOf(args: readonly string[], io: CommandIo) {
+  return askedOf(usersCommand, io, () => {
     const { values, positionals } = parseArgs({
       args: [...args],
       allowPositionals: true,
@@ -75,11 +72,8 @@ function parse(args: readonly string[], io: CommandIo) {
     const known = ["list", "add", "passwd", "role", "remove"].includes(verb ?? "");
     if (known && named && more.length === 0 && config !== undefined && needsRole === (role !== undefined))
       return { config, request: { verb, name, role, patientId }, needsPassword: verb === "add" || verb === "passwd" };
-  } catch (error) {
-    io.stderr(`vigil users: ${error instanceof Error ? error.message : String(error)}`);
-  }
-  io.stderr(usersCommand.usage);
-  return null;
+    return null;
+  });
 }
 
 type Answer = Result<readonly unknown[], Fault>;
@@ -99,10 +93,10 @@ async function answerOf(config: Config, request: UserRequest, io: CommandIo): Pr
   // While the lock is held no gateway starts: nobody else has the accounts in memory.
   const lock = lockFolder(journal);
   if (!lock.ok) {
-    const { title, remedy } = ERRORS[lock.error.code];
     io.stderr(
-      `A gateway runs on ${dataFolder} and does not answer; are you its user? ${title.en}. ${remedy.en} 网关正在运行但未响应。${title.zh}。${remedy.zh}`,
+      `A gateway runs on ${dataFolder} and does not answer; are you its user? 网关正在运行但未响应，请确认当前用户有权限。`,
     );
+    tellFault(lock.error, io);
     return null;
   }
   try {
@@ -113,19 +107,4 @@ async function answerOf(config: Config, request: UserRequest, io: CommandIo): Pr
   } finally {
     lock.value.release();
   }
-}
-
-// biome-ignore format: one row a line, so that it reads as the table it is.
-const REFUSALS: Readonly<Record<string, Text>> = {
-  "no-account": { en: "There is no such account; `vigil users list` shows them.", zh: "没有此账户；可用 vigil users list 查看。" },
-  "last-administrator": { en: "Somebody must stay administrator; make another one first.", zh: "至少须有一名管理员；请先添加其他管理员。" },
-  "changes-waiting": { en: "Too many changes wait to be recorded; start the gateway once.", zh: "待补记的更改过多；请先启动一次网关。" },
-};
-
-function refusalText({ code, facts }: Fault): string {
-  const why = facts["why"];
-  const known = typeof why === "string" && Object.hasOwn(REFUSALS, why) ? REFUSALS[why] : undefined;
-  if (known !== undefined) return `${known.en} ${known.zh}`;
-  const { title, remedy } = ERRORS[code];
-  return `${title.en} (${JSON.stringify(facts)}). ${remedy.en} ${title.zh}。${remedy.zh}`;
 }

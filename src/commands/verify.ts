@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { type Config, loadConfig } from "../../config/schema.ts";
+import type { Config } from "../../config/schema.ts";
 import { type Fault, fault } from "../core/errors.ts";
 import { fail, type Result, succeed } from "../core/result.ts";
 import { sqliteOrSystemCode } from "../journal/journal-folder.ts";
@@ -8,10 +8,10 @@ import { type JournalView, viewJournal } from "../journal/read-only.ts";
 import { FarSide } from "../verify/far-side.ts";
 import { FindingBook } from "../verify/finding.ts";
 import { Ledger, type LedgerReport } from "../verify/ledger.ts";
-import { ALL_TIME, type TimeWindow } from "../verify/window.ts";
+import type { TimeWindow } from "../verify/window.ts";
 import type { Command, CommandIo } from "./command.ts";
+import { askedOf, configOf, windowOf } from "./question.ts";
 import { readRecordFile } from "./record-file.ts";
-import { tellProblems } from "./run.ts";
 import { tellFault } from "./told-fault.ts";
 import { printLines, printTable } from "./verify-report.ts";
 
@@ -40,14 +40,11 @@ Exit 0: every record is explained; 1: something is not; 2: wrong usage, or the c
   run: async (args, io) => {
     const question = questionOf(args, io);
     if (question === null) return 2;
-    const config = await loadConfig(question.configFile);
-    if (!config.ok) {
-      tellProblems(config.error, io);
-      return 2;
-    }
-    const files = readerFiles(question, config.value, io);
+    const config = await configOf(question.configFile, io);
+    if (config === null) return 2;
+    const files = readerFiles(question, config, io);
     if (files === null) return 2;
-    const report = await verifyJournal(config.value, { files, window: question.window });
+    const report = await verifyJournal(config, { files, window: question.window });
     if (!report.ok) {
       tellFault(report.error, io);
       return 1;
@@ -59,7 +56,7 @@ Exit 0: every record is explained; 1: something is not; 2: wrong usage, or the c
 };
 
 function questionOf(args: readonly string[], io: CommandIo): Question | null {
-  try {
+  return askedOf(verifyCommand, io, () => {
     const { values } = parseArgs({
       args: [...args],
       options: {
@@ -78,32 +75,8 @@ function questionOf(args: readonly string[], io: CommandIo): Question | null {
       });
       return { configFile: config, upstreams, window: windowOf(from, to), quiet: json === true };
     }
-  } catch (error) {
-    io.stderr(`vigil verify: ${error instanceof Error ? error.message : String(error)}`);
-  }
-  io.stderr(verifyCommand.usage);
-  return null;
-}
-
-/**
- * The time that is asked for on a command line.
- *
- * @throws  An error with a text for people, where a time is none.
- */
-export function windowOf(from: string | undefined, to: string | undefined): TimeWindow {
-  const timeOf = (text: string) => {
-    const ms = Date.parse(text);
-    if (Number.isNaN(ms)) throw new Error(`${text} is no time; write for example 2026-11-22T08:00Z 时间格式错误`);
-    return ms;
-  };
-  if (from === undefined && to === undefined) return ALL_TIME;
-  const window = {
-    fromMs: from === undefined ? Number.NEGATIVE_INFINITY : timeOf(from),
-    toMs: to === undefined ? Number.POSITIVE_INFINITY : timeOf(to),
-    isWhole: false,
-  };
-  if (!(window.fromMs < window.toMs)) throw new Error("--from must lie before --to 开始时间必须早于结束时间");
-  return window;
+    return null;
+  });
 }
 
 /** The record file of each reader, or null after it was told that one belongs to none. */
