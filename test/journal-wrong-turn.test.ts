@@ -9,8 +9,9 @@ import { committed, openOrFail, readAll, sealKept, sealNewest, temporaryFolder }
 import { alertOf, observationOf } from "./support/journal-records.ts";
 import { filesOf } from "./support/sealed-journal.ts";
 
-/** Type of a page that only leads to others. Source: SQLite file format, 1.6. */
+/** Type of a page that only leads to others, and of one that holds rows. Source: SQLite file format, 1.6. */
 const INTERIOR_PAGE = 5;
+const LEAF_PAGE = 13;
 /** The highest number that one byte of a key can say. */
 const KEY_MAX = 0x7f;
 const PAGES_MAX = 1000;
@@ -35,6 +36,21 @@ beforeEach(async () => {
 });
 
 afterEach(() => place.remove());
+
+/** Where in a file the number of a row of blocks stands; one byte long. */
+function placeOfKey(bytes: Buffer, pageBytes: number, row: { readonly key: number; readonly data: Buffer }): number {
+  const head = row.data.subarray(0, 16);
+  for (let page = pageBytes; page < bytes.length; page += pageBytes) {
+    if (bytes[page] !== LEAF_PAGE) continue;
+    for (let cell = 0; cell < bytes.readUInt16BE(page + 3); cell++) {
+      let at = page + bytes.readUInt16BE(page + 8 + 2 * cell);
+      const end = at + pageBytes;
+      while ((bytes[at] ?? 0) > KEY_MAX) at += 1;
+      if (bytes[at + 1] === row.key && bytes.subarray(at, end).includes(head)) return at + 1;
+    }
+  }
+  throw new Error(`no row ${row.key}`);
+}
 
 /**
  * Makes the first signpost of a table say that all rows up to 127 lie to its left. Who asks for what comes after the last of them is led
@@ -111,5 +127,33 @@ describe("a signpost in a page that leads the wrong way", () => {
     expect(numbers).toEqual(Array.from({ length: RECORDS }, (_, index) => index + 1));
     expect(told).toEqual([]);
     await journal.close();
+  });
+});
+
+describe("a block whose first number is another", () => {
+  test("wherever in its page it lies, and whichever way it went, what it held is within what is told", () => {
+    const file = filesOf(place.folder, "observations")[0] ?? "";
+    const sound = readFileSync(file);
+    const database = new Database(file, { readonly: true });
+    const pageBytes = Number(database.pragma("page_size", { simple: true }));
+    const rows = database
+      .prepare<[], { key: number; data: Buffer }>("SELECT first_seq AS key, data FROM blocks ORDER BY first_seq")
+      .all();
+    database.close();
+    for (const [index, row] of rows.entries()) {
+      const place = placeOfKey(sound, pageBytes, row);
+      const [before, after] = [rows[index - 1]?.key ?? 0, rows[index + 1]?.key ?? KEY_MAX];
+      for (let key = before + 1; key < after; key++) {
+        if (key === row.key) continue;
+        const damaged = Buffer.from(sound);
+        damaged[place] = key;
+        writeFileSync(file, damaged);
+        const segment = new SegmentReader(file);
+        const found = segment.blocksAfter(before).find(({ first_seq }) => first_seq === key);
+        if (found === undefined) throw new Error(`the block ${row.key}, now ${key}, is not found`);
+        expect(segment.rangeOf(found).fromSeq, `${row.key} became ${key}`).toBeLessThanOrEqual(row.key);
+        segment.close();
+      }
+    }
   });
 });

@@ -444,18 +444,17 @@ function seqOf(step: WalkStep): number {
 
 /** What a block holds, in the order it is stored: its observations and its rare records, each rising where it is sound. */
 function stepsOfBlock(segment: SegmentReader, row: BlockRow, upToSeq: number): readonly WalkStep[] {
-  const { first_seq: fromSeq, last_seq: toSeq, record_count: count } = row;
-  const damaged: WalkStep = { kind: "damaged", file: segment.file, fromSeq, toSeq, count };
-  if (!blockIsSound(row)) return [damaged];
+  const damaged = (): readonly WalkStep[] => [{ kind: "damaged", file: segment.file, ...segment.rangeOf(row) }];
+  if (!blockIsSound(row)) return damaged();
   const observations: JournalRecord[] = [];
   const rare: JournalRecord[] = [];
   try {
-    visitBlock(row.data, fromSeq, {
+    visitBlock(row.data, row.first_seq, {
       observation: (contextId, numbers) => void observations.push(observationOf(segment.contextOf(contextId), numbers)),
       rare: (record) => void rare.push(rareOf(record.json)),
     });
   } catch (error) {
-    if (error instanceof DamagedBytesError) return [damaged];
+    if (error instanceof DamagedBytesError) return damaged();
     throw error;
   }
   const steps: WalkStep[] = [];

@@ -181,7 +181,7 @@ export class JournalReader {
     const oldest = this.#sealedReaders.keys().next().value;
     if (oldest !== undefined && this.#sealedReaders.size >= SEALED_KEPT_OPEN_MAX) this.#closeSealedKept(oldest);
     const reader = new KeptReader(join(this.#folder, file), (_, { from, to }) =>
-      this.#tellRange(file, { first_seq: from, last_seq: to, record_count: 1 }),
+      this.#tellRange(file, { fromSeq: from, toSeq: to, count: 1 }),
     );
     this.#sealedReaders.set(file, reader);
     if (recordCount !== null) reader.checkSealed({ from: firstSeq, to: lastSeq }, recordCount);
@@ -190,17 +190,18 @@ export class JournalReader {
 
   #keptFile(): KeptReader {
     this.#kept ??= new KeptReader(join(this.#folder, KEPT_FILE), (_, { from, to }) =>
-      this.#tellRange(KEPT_FILE, { first_seq: from, last_seq: to, record_count: 1 }),
+      this.#tellRange(KEPT_FILE, { fromSeq: from, toSeq: to, count: 1 }),
     );
     return this.#kept;
   }
 
   /** Tells of damage once. The memory of what was told is bounded by the number of blocks that can be damaged before a person comes. */
-  #tellRange(file: string, row: { readonly first_seq: number; readonly last_seq: number; readonly record_count: number }): void {
-    const key = `${file}/${row.first_seq}`;
+  #tellRange(file: string, range: { readonly fromSeq: number; readonly toSeq: number; readonly count: number }): void {
+    const key = `${file}/${range.fromSeq}`;
     if (this.#toldDamage.has(key) || this.#toldDamage.size >= LIMITS.journalQueueRecordsMax.value) return;
     this.#toldDamage.add(key);
-    this.#say({ kind: "damaged-range", file, fromSeq: row.first_seq, toSeq: row.last_seq, count: row.record_count }, []);
+    const { fromSeq, toSeq, count } = range;
+    this.#say({ kind: "damaged-range", file, fromSeq, toSeq, count }, []);
   }
 
   /** What is never written again, newest first. A segment that is still in write-ahead mode would be kept from leaving it. */
@@ -461,16 +462,14 @@ export class JournalReader {
   /** Reads a block whose check sum is right; else tells of it and passes over it. */
   #readBlock(segment: SegmentReader, row: BlockRow, read: () => void): void {
     if (!blockIsSound(row)) {
-      // The damage may lie in its first number: then what it held begins somewhere behind the block before it.
-      const first_seq = Math.min(row.first_seq, segment.lastSeqBefore(row.first_seq) + 1);
-      this.#tellRange(segment.file, { ...row, first_seq });
+      this.#tellRange(segment.file, segment.rangeOf(row));
       return;
     }
     try {
       read();
     } catch (error) {
       if (!(error instanceof DamagedBytesError)) throw error;
-      this.#tellRange(segment.file, row);
+      this.#tellRange(segment.file, segment.rangeOf(row));
     }
   }
 

@@ -557,12 +557,20 @@ export class SegmentReader {
     return expectRising(this.#blocksAfter.all(firstSeq), firstSeq, firstSeqOfRow);
   }
 
-  /** The last number of the block before a number; where there is none, the one before the segment's first. */
-  lastSeqBefore(firstSeq: number): number {
-    const row = this.#database
-      .prepare<[number], BlockRow>(`SELECT ${BLOCK_COLUMNS} FROM blocks WHERE first_seq < ? ORDER BY first_seq DESC LIMIT 1`)
-      .get(firstSeq);
-    return row === undefined ? firstSeqOf(this.file) - 1 : (lastSeqInBlock(row) ?? row.last_seq);
+  /** What a block that cannot be read may have held. The damage may lie in its first number: then it begins right behind the block before it. */
+  rangeOf(row: BlockRow): { readonly fromSeq: number; readonly toSeq: number; readonly count: number } {
+    const fromSeq = blockIsSound(row) ? row.first_seq : Math.min(row.first_seq, this.#lastSeqBefore(row.first_seq) + 1);
+    return { fromSeq, toSeq: row.last_seq, count: row.record_count };
+  }
+
+  /** The last number of the block before a first number; where there is none, the one before the segment's first. */
+  #lastSeqBefore(firstSeq: number): number {
+    const rows = this.#database
+      .prepare<[number], BlockRow>(`SELECT ${BLOCK_COLUMNS} FROM blocks WHERE first_seq < ? ORDER BY first_seq DESC LIMIT 2`)
+      .all(firstSeq);
+    // SQLite takes the rows to be in order: where a page's last number is damaged, it may answer with that row itself.
+    const before = rows.find((row) => row.first_seq < firstSeq);
+    return before === undefined ? firstSeqOf(this.file) - 1 : (lastSeqInBlock(before) ?? before.last_seq);
   }
 
   /** The last number of the newest block, 0 where there is none. */
