@@ -597,17 +597,23 @@ function recordsStatement(database: OpenDatabase, kind: KeptKind) {
   );
 }
 
+/** The numbers between two records of a kind; open to the end where there is none after them. */
+interface NumbersBetween {
+  readonly from: number;
+  readonly to: number | null;
+}
+
 /** The kept file as the reading thread sees it. */
 export class KeptReader {
   readonly #database: OpenDatabase;
-  readonly #tellDamage: (seq: number, between: NumberSpan) => void;
+  readonly #tellDamage: (seq: number, between: NumbersBetween) => void;
   readonly #statements = new Map<KeptKind, ReturnType<typeof recordsStatement>>();
 
   /**
    * @param tellDamage  Called with the number of each record whose check sum is wrong; it is passed over. The damage may lie in that number:
    *                    the right one is only known to lie between those of the records of its kind before and after it.
    */
-  constructor(path: string, tellDamage: (seq: number, between: NumberSpan) => void) {
+  constructor(path: string, tellDamage: (seq: number, between: NumbersBetween) => void) {
     this.#database = openReadable(path, KEPT_SCHEMA);
     this.#tellDamage = tellDamage;
   }
@@ -655,12 +661,13 @@ export class KeptReader {
   }
 
   /** From right after the record of a kind before a number to right before the one after it. */
-  #around(kind: KeptKind, seq: number): NumberSpan {
-    const table = TABLES[kind];
-    const [before, after] = [`SELECT max(seq) FROM ${table} WHERE seq < ?`, `SELECT min(seq) FROM ${table} WHERE seq > ?`].map(
-      (sql) => this.#database.prepare<[number], number | null>(sql).pluck().get(seq) ?? null,
-    );
-    return { from: (before ?? 0) + 1, to: (after ?? seq + 1) - 1 };
+  #around(kind: KeptKind, seq: number): NumbersBetween {
+    // Two of each: SQLite takes the rows to be in order, and may answer with the damaged one itself where it ends or begins a page.
+    const near = (where: string) =>
+      this.#database.prepare<[number], number>(`SELECT seq FROM ${TABLES[kind]} WHERE ${where} LIMIT 2`).pluck().all(seq);
+    const before = near("seq < ? ORDER BY seq DESC").find((other) => other < seq);
+    const after = near("seq > ? ORDER BY seq").find((other) => other > seq);
+    return { from: (before ?? 0) + 1, to: after === undefined ? null : after - 1 };
   }
 
   /** The latest version of each alert that has not ended. Where the short list does not fit the records, all alerts are gone through. */

@@ -181,7 +181,7 @@ export class JournalReader {
     const oldest = this.#sealedReaders.keys().next().value;
     if (oldest !== undefined && this.#sealedReaders.size >= SEALED_KEPT_OPEN_MAX) this.#closeSealedKept(oldest);
     const reader = new KeptReader(join(this.#folder, file), (_, { from, to }) =>
-      this.#tellRange(file, { fromSeq: from, toSeq: to, count: 1 }),
+      this.#tellRange(file, { fromSeq: from, toSeq: to ?? lastSeq, count: 1 }),
     );
     this.#sealedReaders.set(file, reader);
     if (recordCount !== null) reader.checkSealed({ from: firstSeq, to: lastSeq }, recordCount);
@@ -189,9 +189,10 @@ export class JournalReader {
   }
 
   #keptFile(): KeptReader {
-    this.#kept ??= new KeptReader(join(this.#folder, KEPT_FILE), (_, { from, to }) =>
-      this.#tellRange(KEPT_FILE, { fromSeq: from, toSeq: to, count: 1 }),
-    );
+    this.#kept ??= new KeptReader(join(this.#folder, KEPT_FILE), (seq, { from, to }) => {
+      const toSeq = to ?? Math.max(seq, this.#entries.at(-1)?.lastSeq ?? 0);
+      this.#tellRange(KEPT_FILE, { fromSeq: from, toSeq, count: 1 });
+    });
     return this.#kept;
   }
 
