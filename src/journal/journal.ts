@@ -14,6 +14,7 @@ import { isDamageCode, notYetJudged, OTHER_JOURNAL } from "./journal-folder.ts";
 import type { FromReader, LostRange, OpenedJournal, ReadQuery, SimulatedDisk, StoredCursor, WavePlace } from "./messages.ts";
 import { buffersOf, packRecords, unpackRecords } from "./packing.ts";
 import { ReaderThread } from "./reader-thread.ts";
+import { endThread } from "./thread-end.ts";
 import { WaitingRecords } from "./waiting-records.ts";
 import { chunkOf, factsOf, stretchesOf } from "./waves/wave-frame.ts";
 import { WaveSender } from "./waves/wave-sender.ts";
@@ -79,7 +80,7 @@ export async function openJournalOn(options: JournalOptions, threads: JournalThr
       checkAll: false,
     },
   });
-  const reader = startEarly(threads.startReader);
+  const reader = startEarly(threads.startReader, options.clock);
   const opened = await writer.open();
   if (opened.ok) return succeed(new JournalKeeper({ options, startReader: reader.take, writer, opened: opened.value }));
   await reader.end();
@@ -87,7 +88,7 @@ export async function openJournalOn(options: JournalOptions, threads: JournalThr
 }
 
 /** Starts a thread before it is needed: while the writer opens the files, the reader loads its code (a quarter of a second after a crash). */
-function startEarly(start: () => Worker): { readonly take: () => Worker; readonly end: () => Promise<unknown> } {
+function startEarly(start: () => Worker, clock: Clock): { readonly take: () => Worker; readonly end: () => Promise<unknown> } {
   let early: Worker | null = start();
   early.on("error", () => undefined);
   early.on("exit", () => {
@@ -99,7 +100,7 @@ function startEarly(start: () => Worker): { readonly take: () => Worker; readonl
       early = null;
       return worker;
     },
-    end: async () => early?.terminate(),
+    end: async () => (early === null ? undefined : endThread(early, clock)),
   };
 }
 

@@ -3,6 +3,7 @@ import { LIMITS } from "../core/limits.ts";
 import { assert } from "../core/result.ts";
 import type { Clock } from "../core/time.ts";
 import type { FromReader, ListedKept, ReadAnswer, ReadQuery, SegmentEntry, ToReader } from "./messages.ts";
+import { endThread } from "./thread-end.ts";
 
 interface Question {
   readonly query: ReadQuery;
@@ -114,6 +115,6 @@ export class ReaderThread {
   async close(): Promise<void> {
     this.#closed = true;
     for (const id of [...this.#questions.keys()]) this.#settle(id, { kind: "failed", sqliteCode: "CLOSED" });
-    await this.#worker.terminate();
+    await endThread(this.#worker, this.#clock);
   }
 }

@@ -17,6 +17,7 @@ import { Patrol, type PatrolFile } from "./patrol.ts";
 import { ROLLUP_CELL_MS, shownValue, visitCells } from "./rollup.ts";
 import { keptRecords, type SealedPart } from "./sealed-kept.ts";
 import { type BlockRow, blockIsSound, type RollupRow, rollupIsSound, SegmentReader } from "./segment-file.ts";
+import { takeMessages } from "./thread-end.ts";
 import { TrendThinner } from "./trend.ts";
 import { readWaves } from "./waves/wave-reader.ts";
 
@@ -711,7 +712,7 @@ function addRollup(row: RollupRow, wanted: ReadonlySet<number>, thinner: TrendTh
 /** Runs the reading thread on its port. What it throws ends the thread, and the main thread starts another. */
 function startReader(port: MessagePort): void {
   const reader = new JournalReader(createSystemClock(), (message, transfer) => port.postMessage(message, transfer));
-  port.on("message", (message: ToReader) => void reader.take(message));
+  takeMessages<ToReader>(port, (message) => void reader.take(message));
 }
 
 if (parentPort !== null) startReader(parentPort);

@@ -47,6 +47,7 @@ import {
 } from "./sealed-kept.ts";
 import { lookAtSegment, SegmentWriter, segmentHoldsBlock, settleSealed } from "./segment-file.ts";
 import { SlowDisk } from "./slow-disk.ts";
+import { takeMessages } from "./thread-end.ts";
 import { WaveStore } from "./waves/wave-store.ts";
 
 /** How many segments a budget is cut into at least, so that dropping one is never dropping most. */
@@ -667,7 +668,7 @@ function isOwnJournal({ folder, epochToKeep, filesAreMade }: OpenRequest): boole
 /** Runs the writing thread on its port. */
 function startWriter(port: MessagePort): void {
   const writer = new JournalWriter(createSystemClock(), (message) => port.postMessage(message));
-  port.on("message", (message: ToWriter) => writer.take(message));
+  takeMessages<ToWriter>(port, (message) => writer.take(message));
 }
 
 if (parentPort !== null) startWriter(parentPort);

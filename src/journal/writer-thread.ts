@@ -4,6 +4,7 @@ import { LIMITS } from "../core/limits.ts";
 import { fail, type Result, succeed } from "../core/result.ts";
 import type { Clock } from "../core/time.ts";
 import type { FromWriter, OpenedJournal, OpenRequest, ToWriter } from "./messages.ts";
+import { endThread } from "./thread-end.ts";
 
 /** What the writing thread says once its files are open. */
 export type WriterMessage = Exclude<FromWriter, { readonly kind: "opened" | "refused" }>;
@@ -51,7 +52,7 @@ export class WriterThread {
         for (const name of ["message", "error", "exit"]) worker.removeAllListeners(name);
         if (result.ok) this.#keepLife(result.value);
         if (result.ok) this.#attend(worker);
-        else void worker.terminate();
+        else void endThread(worker, this.#clock);
         this.#ready = result.ok && result.value.notWritable === null;
         if (result.ok && !this.#ready) this.#openLater(worker);
         resolve(result);
@@ -160,13 +161,13 @@ export class WriterThread {
     this.#checkAll = true;
     this.#ready = false;
     this.#troubleIsTold = true;
-    await this.#worker?.terminate();
+    if (this.#worker !== null) await endThread(this.#worker, this.#clock);
   }
 
   async end(): Promise<void> {
     this.#closed = true;
     this.#ready = false;
-    await this.#worker?.terminate();
+    if (this.#worker !== null) await endThread(this.#worker, this.#clock);
   }
 }
 

@@ -210,7 +210,7 @@ function threadsInProcess(clock: Clock): JournalThreads {
 }
 
 /** What the main side sees of a thread. */
-class InProcessEnds<Message> extends EventEmitter {
+class InProcessEnds<Message extends { readonly kind: string }> extends EventEmitter {
   #take: (message: Message) => void = () => {};
   #end: () => void = () => {};
   #ended = false;
@@ -220,9 +220,17 @@ class InProcessEnds<Message> extends EventEmitter {
     this.#end = end;
   }
 
+  get threadId(): number {
+    return this.#ended ? -1 : 1;
+  }
+
   postMessage(message: Message): void {
     queueMicrotask(() => {
       if (this.#ended) return;
+      if (message.kind === "end") {
+        void this.terminate();
+        return;
+      }
       try {
         this.#take(message);
       } catch (error) {
