@@ -162,16 +162,22 @@ export interface CandidateAccountView {
   readonly topics: readonly CandidateTopicView[];
 }
 
-/** A device that Zigbee2MQTT announces and nobody listens to. */
-export interface CandidateZigbeeView {
-  readonly base: string;
+/** A device as Zigbee2MQTT announces it. */
+export interface AnnouncedDevice {
+  /** The name its messages go by: the topic is the base, a slash and this. */
   readonly name: string;
+  /** Its IEEE address. */
   readonly address: string;
   readonly model: string | null;
   readonly vendor: string | null;
   readonly description: string | null;
   /** What it says it can tell, such as `contact`. */
   readonly exposes: readonly string[];
+}
+
+/** A device that is announced and nobody listens to. */
+export interface CandidateZigbeeView extends AnnouncedDevice {
+  readonly base: string;
   readonly last: CandidateTopicView | null;
 }
 

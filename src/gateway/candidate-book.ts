@@ -1,10 +1,10 @@
-import type { CandidateTopicView, MessageFieldView } from "../core/device-view.ts";
+import type { AnnouncedDevice, CandidateTopicView, MessageFieldView } from "../core/device-view.ts";
 import { LIMITS } from "../core/limits.ts";
 import type { BrokerInlet, UnheardMessage } from "../core/ports.ts";
 import type { Clock, MonotonicMs } from "../core/time.ts";
 import { formatHex } from "../wire/hex.ts";
 import { fieldsOfMessage } from "./message-fields.ts";
-import { ANNOUNCEMENT_TOPICS, type AnnouncedDevice, announcementBase, readAnnouncement } from "./zigbee-announcement.ts";
+import { ANNOUNCEMENT_TOPICS, announcementBase, readAnnouncement } from "./zigbee-announcement.ts";
 
 /** A page shows so many bytes of a message that is no JSON. */
 const SHOWN_BYTES_MAX = 256;

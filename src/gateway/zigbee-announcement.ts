@@ -1,15 +1,4 @@
-/** A device as Zigbee2MQTT announces it. */
-export interface AnnouncedDevice {
-  /** The name its messages go by: the topic is the base, a slash and this. */
-  readonly name: string;
-  /** Its IEEE address. */
-  readonly address: string;
-  readonly model: string | null;
-  readonly vendor: string | null;
-  readonly description: string | null;
-  /** What it says it can tell, such as `contact`. */
-  readonly exposes: readonly string[];
-}
+import type { AnnouncedDevice } from "../core/device-view.ts";
 
 /** What Zigbee2MQTT publishes its list on, behind its base of one or two levels. Source: zigbee2mqtt.io guide, MQTT Topics and Messages. */
 export const ANNOUNCEMENT_TOPICS: readonly string[] = ["+/bridge/devices", "+/+/bridge/devices"];

@@ -41,18 +41,9 @@ export function SignIn({ state, view }: Props) {
 
 function Password({ state, view }: Props) {
   const { language } = view;
-  const [trouble, setTrouble] = useState<string | null>(null);
-  const [busy, setBusy] = useState(false);
-  const submit = async (event: SubmitEvent) => {
-    event.preventDefault();
-    const fields = fieldsOf(event);
-    setBusy(true);
-    const refused = await state.signIn(fields.name, fields.password);
-    setBusy(false);
-    setTrouble(refused);
-  };
+  const { trouble, busy, onSubmit } = useSubmit(({ name, password }) => state.signIn(name, password));
   return (
-    <form onSubmit={(event) => void submit(event)}>
+    <form onSubmit={onSubmit}>
       <h1>{say(language, "signInTitle")}</h1>
       <Field label={say(language, "name")} name="name" type="text" complete="username" />
       <Field label={say(language, "password")} name="password" type="password" complete="current-password" />
@@ -66,19 +57,11 @@ function Password({ state, view }: Props) {
 
 function FirstAccount({ state, view, token }: Props & { readonly token: string }) {
   const { language } = view;
-  const [trouble, setTrouble] = useState<string | null>(null);
-  const [busy, setBusy] = useState(false);
-  const submit = async (event: SubmitEvent) => {
-    event.preventDefault();
-    const fields = fieldsOf(event);
-    if (fields.password !== fields.again) return setTrouble(say(language, "passwordsDiffer"));
-    setBusy(true);
-    const refused = await state.makeFirstAccount(token, fields.name, fields.password);
-    setBusy(false);
-    setTrouble(refused);
-  };
+  const { trouble, busy, onSubmit } = useSubmit(async ({ name, password, again }) =>
+    password === again ? await state.makeFirstAccount(token, name, password) : say(language, "passwordsDiffer"),
+  );
   return (
-    <form onSubmit={(event) => void submit(event)}>
+    <form onSubmit={onSubmit}>
       <h1>{say(language, "firstTitle")}</h1>
       <p class="door__note">{say(language, "firstNote")}</p>
       <Field label={say(language, "name")} name="name" type="text" complete="username" />
@@ -128,7 +111,28 @@ function Trouble({ text }: { readonly text: string | null }) {
   );
 }
 
-function fieldsOf(event: SubmitEvent): { readonly name: string; readonly password: string; readonly again: string } {
+interface Fields {
+  readonly name: string;
+  readonly password: string;
+  readonly again: string;
+}
+
+/** Sends what stands in a form, once at a time. @param send  Answers what is wrong, in words, or null. */
+function useSubmit(send: (fields: Fields) => Promise<string | null>) {
+  const [trouble, setTrouble] = useState<string | null>(null);
+  const [busy, setBusy] = useState(false);
+  const submit = async (event: SubmitEvent) => {
+    event.preventDefault();
+    const fields = fieldsOf(event);
+    setBusy(true);
+    const refused = await send(fields);
+    setBusy(false);
+    setTrouble(refused);
+  };
+  return { trouble, busy, onSubmit: (event: SubmitEvent) => void submit(event) };
+}
+
+function fieldsOf(event: SubmitEvent): Fields {
   const form = event.currentTarget;
   const data = form instanceof HTMLFormElement ? new FormData(form) : new FormData();
   const text = (name: string) => {

@@ -28,11 +28,39 @@ async function change(state: PageState, asked: AccountChange): Promise<RefusalWo
   return null;
 }
 
-function checkPasswords(language: Language, password: string, again: string): RefusalWords | null {
-  return firstTrouble(
-    neededTrouble(language, "password", password),
-    password === again ? null : { field: "again", text: say(language, "passwordsDiffer") },
-  );
+/** A password that is typed twice: the fields, and what is wrong with what stands in them. */
+function useNewPassword(language: Language) {
+  const [password, setPassword] = useState("");
+  const [again, setAgain] = useState("");
+  return {
+    password,
+    check: (): RefusalWords | null =>
+      firstTrouble(
+        neededTrouble(language, "password", password),
+        password === again ? null : { field: "again", text: say(language, "passwordsDiffer") },
+      ),
+    fields: (trouble: (field: string) => string | null) => (
+      <>
+        <TextField
+          name="password"
+          label={say(language, "password")}
+          hint={say(language, "passwordRule")}
+          trouble={trouble("password")}
+          value={password}
+          onValue={setPassword}
+          kind="password"
+        />
+        <TextField
+          name="again"
+          label={say(language, "passwordAgain")}
+          trouble={trouble("again")}
+          value={again}
+          onValue={setAgain}
+          kind="password"
+        />
+      </>
+    ),
+  };
 }
 
 /** Adds an account. */
@@ -41,14 +69,16 @@ export function AddUserDialog({ state, view, onClosed }: Props) {
   const [name, setName] = useState("");
   const [role, setRole] = useState<Role>("nurse");
   const [patient, setPatient] = useState("");
-  const [password, setPassword] = useState("");
-  const [again, setAgain] = useState("");
+  const given = useNewPassword(language);
   const submit = async () =>
-    firstTrouble(
-      neededTrouble(language, "name", name),
-      checkPatient(language, role, patient),
-      checkPasswords(language, password, again),
-    ) ?? (await change(state, { verb: "add", name: name.trim(), password, role, patientId: familyOf(role, patient) }));
+    firstTrouble(neededTrouble(language, "name", name), checkPatient(language, role, patient), given.check()) ??
+    (await change(state, {
+      verb: "add",
+      name: name.trim(),
+      password: given.password,
+      role,
+      patientId: familyOf(role, patient),
+    }));
   return (
     <FormDialog
       state={state}
@@ -62,14 +92,7 @@ export function AddUserDialog({ state, view, onClosed }: Props) {
         <>
           <TextField name="name" label={say(language, "name")} trouble={trouble("name")} value={name} onValue={setName} />
           <RoleFields view={view} role={role} onRole={setRole} patient={patient} onPatient={setPatient} trouble={trouble} />
-          <PasswordFields
-            language={language}
-            password={password}
-            onPassword={setPassword}
-            again={again}
-            onAgain={setAgain}
-            trouble={trouble}
-          />
+          {given.fields(trouble)}
         </>
       )}
     </FormDialog>
@@ -79,11 +102,9 @@ export function AddUserDialog({ state, view, onClosed }: Props) {
 /** Gives an account another password. */
 export function PasswordDialog({ state, view, account, onClosed }: AccountProps) {
   const { language } = view;
-  const [password, setPassword] = useState("");
-  const [again, setAgain] = useState("");
+  const given = useNewPassword(language);
   const { name } = account;
-  const submit = async () =>
-    checkPasswords(language, password, again) ?? (await change(state, { verb: "password", name, password }));
+  const submit = async () => given.check() ?? (await change(state, { verb: "password", name, password: given.password }));
   return (
     <FormDialog
       state={state}
@@ -96,14 +117,7 @@ export function PasswordDialog({ state, view, account, onClosed }: AccountProps)
       {(trouble) => (
         <>
           <SelfNote view={view} name={name} />
-          <PasswordFields
-            language={language}
-            password={password}
-            onPassword={setPassword}
-            again={again}
-            onAgain={setAgain}
-            trouble={trouble}
-          />
+          {given.fields(trouble)}
         </>
       )}
     </FormDialog>
@@ -211,38 +225,6 @@ function RoleFields(props: {
           isScanned
         />
       )}
-    </>
-  );
-}
-
-function PasswordFields(props: {
-  readonly language: Language;
-  readonly password: string;
-  readonly onPassword: (password: string) => void;
-  readonly again: string;
-  readonly onAgain: (again: string) => void;
-  readonly trouble: (field: string) => string | null;
-}) {
-  const { language, password, onPassword, again, onAgain, trouble } = props;
-  return (
-    <>
-      <TextField
-        name="password"
-        label={say(language, "password")}
-        hint={say(language, "passwordRule")}
-        trouble={trouble("password")}
-        value={password}
-        onValue={onPassword}
-        kind="password"
-      />
-      <TextField
-        name="again"
-        label={say(language, "passwordAgain")}
-        trouble={trouble("again")}
-        value={again}
-        onValue={onAgain}
-        kind="password"
-      />
     </>
   );
 }
