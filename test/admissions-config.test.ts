@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { loadConfig, parseConfig } from "../config/schema.ts";
+import { loadConfig, parseConfig } from "../config/load.ts";
 import type { AdmissionsOptions } from "../src/admissions/options.ts";
 import { hospitalPlace, whereaboutsOf } from "../src/admissions/options.ts";
 import { characterSetNamed } from "../src/wire/character-set.ts";

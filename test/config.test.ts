@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { parseConfig } from "../config/schema.ts";
+import { parseConfig } from "../config/load.ts";
 import { checkCommand } from "../src/commands/check.ts";
 import { collectingIo } from "./support/collecting-io.ts";
 

@@ -6,7 +6,7 @@ import { connect } from "node:net";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { parseConfig } from "../config/schema.ts";
+import { parseConfig } from "../config/load.ts";
 import { createSystemClock } from "../src/clock.ts";
 import type { Fault } from "../src/core/errors.ts";
 import { type Clock, wallMs } from "../src/core/time.ts";

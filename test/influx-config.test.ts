@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { type ConfigProblem, parseConfig } from "../config/schema.ts";
+import { parseConfig } from "../config/load.ts";
+import type { ConfigProblem } from "../config/problems.ts";
 
 const V2 = { api: "v2", org: "ward", bucket: "vigil", tokenFile: "influx.token" };
 const V1 = { api: "v1", database: "vigil", username: "vigil", passwordFile: "influx.password" };

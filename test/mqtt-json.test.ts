@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { parseConfig } from "../config/schema.ts";
+import { parseConfig } from "../config/load.ts";
 import { findDriver, optionTexts } from "../drivers/index.ts";
 import { mqttJson } from "../drivers/mqtt/json.ts";
 import { ABSENCES, DEVICE_FLAGS } from "../drivers/mqtt/json-options.ts";

@@ -5,7 +5,7 @@ import { get } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { parseConfig } from "../config/schema.ts";
+import { parseConfig } from "../config/load.ts";
 import { createSystemClock } from "../src/clock.ts";
 import type { Deed, Role } from "../src/core/act.ts";
 import { patientId } from "../src/core/ids.ts";

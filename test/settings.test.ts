@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { parseConfig } from "../config/schema.ts";
+import { parseConfig } from "../config/load.ts";
 import { settingMeanings, settingViews } from "../config/setting-meanings.ts";
 import { createSystemClock } from "../src/clock.ts";
 import { checkCommand } from "../src/commands/check.ts";

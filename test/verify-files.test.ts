@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import Database from "better-sqlite3";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { parseConfig } from "../config/schema.ts";
+import { parseConfig } from "../config/load.ts";
 import { verifyCommand, verifyJournal } from "../src/commands/verify.ts";
 import { seq } from "../src/core/ids.ts";
 import type { Journal } from "../src/core/ports.ts";

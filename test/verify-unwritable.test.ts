@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import Database from "better-sqlite3";
 import { afterAll, describe, expect, test } from "vitest";
-import { parseConfig } from "../config/schema.ts";
+import { parseConfig } from "../config/load.ts";
 import { verifyJournal } from "../src/commands/verify.ts";
 import { seq } from "../src/core/ids.ts";
 import type { Journal } from "../src/core/ports.ts";

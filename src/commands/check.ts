@@ -1,4 +1,5 @@
-import { configWarnings, loadConfig } from "../../config/schema.ts";
+import { loadConfig } from "../../config/load.ts";
+import { configWarnings } from "../../config/together.ts";
 import type { Command } from "./command.ts";
 import { configArgument } from "./question.ts";
 import { tellProblems } from "./told-fault.ts";

@@ -1,7 +1,7 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { loadConfig } from "../../config/schema.ts";
+import { loadConfig } from "../../config/load.ts";
 import { DRIVERS } from "../../drivers/index.ts";
 import { mqttJson } from "../../drivers/mqtt/json.ts";
 import { COURSES, type CourseName } from "../../simulator/courses.ts";

@@ -1,5 +1,6 @@
 import { parseArgs } from "node:util";
-import { type Config, loadConfig } from "../../config/schema.ts";
+import { loadConfig } from "../../config/load.ts";
+import type { Config } from "../../config/schema.ts";
 import { ALL_TIME, type TimeWindow } from "../verify/window.ts";
 import type { Command, CommandIo } from "./command.ts";
 import { tellProblems } from "./told-fault.ts";

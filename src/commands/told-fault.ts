@@ -1,4 +1,4 @@
-import type { ConfigProblem } from "../../config/schema.ts";
+import type { ConfigProblem } from "../../config/problems.ts";
 import { ERRORS, type Fault } from "../core/errors.ts";
 import type { Text } from "../core/quantities.ts";
 import type { CommandIo } from "./command.ts";

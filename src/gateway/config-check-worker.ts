@@ -1,5 +1,6 @@
 import { parentPort, workerData } from "node:worker_threads";
-import { configWarnings, parseConfig } from "../../config/schema.ts";
+import { parseConfig } from "../../config/load.ts";
+import { configWarnings } from "../../config/together.ts";
 import { type CheckedConfig, type ConfigCheckTask, identityOf } from "./config-check.ts";
 
 /** Checks one text and ends: what takes long or much memory to read harms nobody in a thread of its own. */

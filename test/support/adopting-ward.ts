@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connectAsync, type MqttClient } from "mqtt";
-import { parseConfig } from "../../config/schema.ts";
+import { parseConfig } from "../../config/load.ts";
 import { findDriver } from "../../drivers/index.ts";
 import { createSystemClock } from "../../src/clock.ts";
 import type { AdoptedDevice, Deed } from "../../src/core/act.ts";

@@ -1,5 +1,6 @@
 import { join } from "node:path";
-import { type Config, parseConfig } from "../../config/schema.ts";
+import { parseConfig } from "../../config/load.ts";
+import type { Config } from "../../config/schema.ts";
 import { findDriver } from "../../drivers/index.ts";
 import type { Alert } from "../../src/core/alert.ts";
 import { bedId, deviceId, patientId } from "../../src/core/ids.ts";

@@ -1,4 +1,5 @@
-import { type Config, parseConfig } from "../../config/schema.ts";
+import { parseConfig } from "../../config/load.ts";
+import type { Config } from "../../config/schema.ts";
 import { findDriver } from "../../drivers/index.ts";
 import type { Deed } from "../../src/core/act.ts";
 import type { Alert } from "../../src/core/alert.ts";

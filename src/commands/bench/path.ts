@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseConfig } from "../../../config/schema.ts";
+import { parseConfig } from "../../../config/load.ts";
 import { findDriver } from "../../../drivers/index.ts";
 import { createSystemClock } from "../../clock.ts";
 import { bedId, deviceId, patientId } from "../../core/ids.ts";

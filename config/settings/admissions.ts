@@ -1,10 +1,6 @@
 import { isIP } from "node:net";
 import * as z from "zod";
-
-const filePath = z
-  .string()
-  .min(1)
-  .describe("Relative paths are taken from the folder of the configuration file. | 相对路径以配置文件所在目录为准。");
+import { filePath, port } from "./fields.ts";
 
 const location = z
   .string()
@@ -23,7 +19,7 @@ const mllp = z.strictObject({
     .min(1)
     .default("127.0.0.1")
     .describe("127.0.0.1 is this machine only; name another address on purpose. | 127.0.0.1 仅限本机；写其他地址须确有需要。"),
-  port: z.int().min(1).max(65535).default(2575).describe("Number of the TCP port. | TCP 端口号。"),
+  port: port.default(2575),
   allowFrom: z
     .array(
       z
