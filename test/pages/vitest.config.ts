@@ -6,6 +6,8 @@ export default defineConfig({
     root: new URL("../../", import.meta.url).pathname,
     include: ["test/pages/*.test.ts"],
     testTimeout: 60_000,
+    // A busy machine takes its time; what never comes to be costs a test that fails anyway so much.
+    expect: { poll: { timeout: 15_000 } },
     hookTimeout: 120_000,
     pool: "forks",
     maxWorkers: 2,
