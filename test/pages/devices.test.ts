@@ -221,7 +221,9 @@ describe.skipIf(!chromiumIsThere)("the pages of devices and readers", () => {
     await page.fill("[name=deviceId]", "Scale 5");
     await page.click("[data-testid=adopt-do]");
     await expect.poll(() => text(page, "#trouble-deviceId")).toContain("small letters");
-    expect(await page.evaluate<string>("document.activeElement.name"), "the focus is where it is wrong").toBe("deviceId");
+    await expect
+      .poll(() => page.evaluate("document.activeElement.name"), { message: "the focus is where it is wrong" })
+      .toBe("deviceId");
     await page.fill("[name=deviceId]", "scale-5");
     await page.click("[data-testid=adopt-do]");
     await expect.poll(() => text(page, "#trouble-silenceSeconds")).toContain("1 to 86400");

@@ -22,7 +22,7 @@ describe.skipIf(!chromiumIsThere)("patients on the pages", () => {
       expect(await violationsOf(page)).toEqual([]);
       await page.click("dialog [type=submit]");
       expect(await troubleOf(page, "patientId")).toBe(needed);
-      expect(await page.evaluate("document.activeElement.name")).toBe("patientId");
+      await expect.poll(() => page.evaluate("document.activeElement.name")).toBe("patientId");
       await page.fill("[name=patientId]", " P-17 ");
       await page.waitForSelector("#trouble-patientId", { state: "detached" });
       await page.click("dialog [type=submit]");
@@ -63,7 +63,9 @@ describe.skipIf(!chromiumIsThere)("patients on the pages", () => {
     await page.unroute("**/api/acts");
     await page.keyboard.press("Escape");
     await page.waitForSelector("dialog", { state: "detached" });
-    expect(await page.evaluate("document.activeElement.dataset.testid"), "the focus is back").toBe("admit");
+    await expect
+      .poll(() => page.evaluate("document.activeElement.dataset.testid"), { message: "the focus is back" })
+      .toBe("admit");
   });
 
   test("only where something is not measured can a patient be a demonstration", async () => {

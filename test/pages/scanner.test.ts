@@ -53,7 +53,7 @@ describe.skipIf(!chromiumIsThere)("a scanner on the pages", () => {
     await page.focus("[name=patientId]");
     await scan(page, "]C1P-1007");
     await expect.poll(() => page.inputValue("[name=patientId]")).toBe("P-1007");
-    expect(await page.evaluate("document.activeElement.name")).toBe("label");
+    await expect.poll(() => page.evaluate("document.activeElement.name")).toBe("label");
     expect(await page.locator("#trouble-label").count(), "the form was not sent").toBe(0);
     await page.keyboard.press("Escape");
     await page.waitForSelector("dialog", { state: "detached" });

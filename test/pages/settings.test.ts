@@ -177,7 +177,7 @@ describe.skipIf(!chromiumIsThere)("the settings and the records in Chromium", ()
     await page.click("[data-testid=restart-ask]");
     await page.keyboard.press("Escape");
     expect(restarts).toEqual([]);
-    expect(await page.evaluate<string>("document.activeElement.dataset.testid")).toBe("restart-ask");
+    await expect.poll(() => page.evaluate("document.activeElement.dataset.testid")).toBe("restart-ask");
     await page.click("[data-testid=restart-ask]");
     await picture(page, "settings-restart-en-desktop");
     await page.click("[data-testid=restart-now]");
