@@ -1,4 +1,5 @@
 import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import Database from "better-sqlite3";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Loss } from "../src/core/record.ts";
@@ -188,4 +189,23 @@ describe("a row whose number is another", () => {
       },
     });
   });
+});
+
+test.each([
+  ["of an unknown reason", "INSERT INTO drops VALUES ('records', '', 3, 5, 3, 'nobody-knows')"],
+  ["of nothing", "INSERT INTO drops VALUES ('', '', 3, 5, 3, 'cut-off')"],
+  ["of numbers that are none", "INSERT INTO drops VALUES ('records', '', 'three', 5, 3, 'cut-off')"],
+])("an owed loss %s is damage: it is told as nothing else, and what comes is kept", async (_name, sql) => {
+  const database = new Database(join(place.folder, "kept.sqlite"));
+  database.exec(sql);
+  database.close();
+  const journal = await openOrFail(place.folder);
+  const told: Pick<Loss, "fromSeq" | "toSeq">[] = [];
+  journal.onLoss(({ fromSeq, toSeq }) => told.push({ fromSeq, toSeq }));
+  expect(journal.faultsAtOpen.map(({ code }) => code)).toEqual(["journal-damaged"]);
+  const next = (journal.leftOutAtOpen?.to ?? journal.lastSeqAtOpen) + 1;
+  journal.append([alertOf({ seq: next, id: "after" })]);
+  await committed(journal, next);
+  expect(told).toEqual([]);
+  await journal.close();
 });

@@ -35,14 +35,18 @@ export interface Receipt {
  * `reader-limit` they went before the reader had them, because it was away or stuck for too long;
  * `receiver-refused` the reader's far side refused them for good; the journal still has them.
  */
-export type LossReason =
-  | "queue-full"
-  | "byte-budget"
-  | "disk-full"
-  | "journal-damaged"
-  | "cut-off"
-  | "reader-limit"
-  | "receiver-refused";
+export type LossReason = (typeof LOSS_REASONS)[number];
+
+/** All of them. */
+export const LOSS_REASONS = [
+  "queue-full",
+  "byte-budget",
+  "disk-full",
+  "journal-damaged",
+  "cut-off",
+  "reader-limit",
+  "receiver-refused",
+] as const;
 
 /** Records that are gone, and why: the gateway never loses silently. */
 export interface Loss {

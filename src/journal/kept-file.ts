@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
 import type { ReaderCursor } from "../core/ports.ts";
-import type { LifeStart, Loss } from "../core/record.ts";
+import { type LifeStart, LOSS_REASONS, type Loss } from "../core/record.ts";
 import {
   BUSY_MS,
   checkSum,
@@ -140,9 +140,16 @@ const DROP_COLUMNS = "what, reader, from_seq, to_seq, record_count, why";
 /** The same of the first version, whose table lacks the first two. */
 const FIRST_DROP_COLUMNS = "'records' AS what, '' AS reader, from_seq, to_seq, record_count, why";
 
-function lostRangeOf(row: DropRow): LostRange {
-  const reader = row.reader === "" ? null : row.reader;
-  return { what: row.what, reader, fromSeq: row.from_seq, toSeq: row.to_seq, count: row.record_count, why: row.why };
+/** The loss of a row; null where it is none that was ever written: no check sum covers it, and a damaged page may bring rows of anything. */
+function lostRangeOf({ what, reader, from_seq: fromSeq, to_seq: toSeq, record_count: count, why }: DropRow): LostRange | null {
+  const isNamed = (what === "records" || what === "waveforms") && typeof reader === "string" && LOSS_REASONS.includes(why);
+  const isCounted = [fromSeq, toSeq, count].every((number) => Number.isSafeInteger(number) && number >= 0);
+  return isNamed && isCounted ? { what, reader: reader === "" ? null : reader, fromSeq, toSeq, count, why } : null;
+}
+
+/** The losses that are owed in a kept file of this version, null for each row that is none. */
+export function readOwedLosses(database: OpenDatabase): readonly (LostRange | null)[] {
+  return database.prepare<[], DropRow>(`SELECT ${DROP_COLUMNS} FROM drops ORDER BY from_seq`).all().map(lostRangeOf);
 }
 
 /**
@@ -206,9 +213,9 @@ export class KeptFile {
     return inodeOf(this.#path) === this.#inode;
   }
 
-  /** Whether every page is sound. */
+  /** Whether every page is sound, and each loss that is owed can be. */
   isSound(): boolean {
-    return structureIsSound(this.#database, KEPT_SCHEMA);
+    return structureIsSound(this.#database, KEPT_SCHEMA) && !readOwedLosses(this.#database).includes(null);
   }
 
   /** A stored fact, or null where it is missing or its check sum is wrong. */
@@ -432,9 +439,11 @@ export class KeptFile {
       .run(loss.what, loss.reader ?? "", loss.fromSeq, loss.toSeq, loss.count, loss.why);
   }
 
-  /** Losses that have not become a record, for example because of a crash in between. */
+  /** Losses that have not become a record, for example because of a crash in between. @throws  An error of damage where one cannot be. */
   owedLosses(): LostRange[] {
-    return this.#database.prepare<[], DropRow>(`SELECT ${DROP_COLUMNS} FROM drops ORDER BY from_seq`).all().map(lostRangeOf);
+    const owed = readOwedLosses(this.#database);
+    if (owed.includes(null)) throw damagedError("a loss that is owed is none");
+    return owed.filter((loss) => loss !== null);
   }
 
   /**
@@ -566,14 +575,17 @@ function readDamagedState(image: DatabaseImage): SalvagedState {
     const cursors = readable<CursorRow>(database, "SELECT reader, crc, json FROM cursors")
       .filter((row) => checkSum(row.json + row.reader, 0) === row.crc)
       .map((row): StoredCursor => [row.reader, row.json]);
-    const owed = [DROP_COLUMNS, FIRST_DROP_COLUMNS].flatMap((columns) =>
-      readable<DropRow>(database, `SELECT ${columns} FROM drops`),
+    const [newer] = readable<{ count: number }>(
+      database,
+      "SELECT count(*) AS count FROM pragma_table_info('drops') WHERE name = 'what'",
     );
+    const columns = newer?.count === 0 ? FIRST_DROP_COLUMNS : DROP_COLUMNS;
+    const owed = readable<DropRow>(database, `SELECT ${columns} FROM drops`);
     const known = Object.fromEntries(sound) as SalvagedState["facts"];
     return {
       facts: known,
       cursors: cursors.map(([reader, json]) => [reader, mendedCursor(json, known.epoch)]),
-      owed: owed.map(lostRangeOf),
+      owed: owed.map(lostRangeOf).filter((loss) => loss !== null),
     };
   });
   return found ?? { facts: {}, cursors: [], owed: [] };

@@ -23,7 +23,7 @@ import {
   spanOfSealedKept,
   sqliteOrSystemCode,
 } from "./journal-folder.ts";
-import { KEPT_FILE_KINDS, KEPT_SCHEMA, KeptFile, type KeptKind, KeptReader } from "./kept-file.ts";
+import { KEPT_FILE_KINDS, KEPT_SCHEMA, KeptFile, type KeptKind, KeptReader, readOwedLosses } from "./kept-file.ts";
 import type { LostRange } from "./messages.ts";
 import type { NumberSpan } from "./number-spans.ts";
 import { findTooNew } from "./open-folder.ts";
@@ -274,12 +274,7 @@ class FolderView implements JournalView {
   readonly losses = (): { readonly recorded: readonly Loss[]; readonly owed: readonly LostRange[] } => {
     const recorded: Loss[] = [];
     for (const record of this.#keptRecords(["loss"], Number.MAX_SAFE_INTEGER)) if (record.kind === "loss") recorded.push(record);
-    const owed = this.#facts
-      .prepare<[], LostRange & { readonly reader: string }>(
-        "SELECT what, reader, from_seq AS fromSeq, to_seq AS toSeq, record_count AS count, why FROM drops ORDER BY from_seq",
-      )
-      .all();
-    return { recorded, owed: owed.map((range) => ({ ...range, reader: range.reader === "" ? null : range.reader })) };
+    return { recorded, owed: readOwedLosses(this.#facts).filter((loss) => loss !== null) };
   };
 
   readonly leftOut = (): readonly { readonly fromSeq: number; readonly toSeq: number }[] => {
