@@ -3,7 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
-import { openHl7Sender } from "../simulator/hl7-sender.ts";
+import { openHl7Sender } from "../simulator/links/hl7-sender.ts";
 import { patientId } from "../src/core/ids.ts";
 import { LIMITS } from "../src/core/limits.ts";
 import {

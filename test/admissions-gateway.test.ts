@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from "vitest";
-import { type Hl7Sender, openHl7Sender } from "../simulator/hl7-sender.ts";
+import { type Hl7Sender, openHl7Sender } from "../simulator/links/hl7-sender.ts";
 import { type Admissions, startAdmissions } from "../src/admissions/admissions.ts";
 import { ALERT_DEFAULTS } from "../src/alerts/life-cycle.ts";
 import { deviceId, patientId } from "../src/core/ids.ts";

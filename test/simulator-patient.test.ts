@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { COURSES, type Course, type CourseName, isCourseName } from "../simulator/courses.ts";
-import { createPatient } from "../simulator/patient.ts";
+import { COURSES, type Course, type CourseName, isCourseName } from "../simulator/body/courses.ts";
+import { createPatient } from "../simulator/body/patient.ts";
+import { linearTrack, wanderingTrack } from "../simulator/body/track.ts";
 import { createRandom } from "../simulator/random.ts";
-import { linearTrack, wanderingTrack } from "../simulator/track.ts";
 import type { PatientBody } from "../src/core/ports.ts";
 import { QUANTITIES, QUANTITY_NAMES, type QuantityName, WAVEFORMS, type WaveformName } from "../src/core/quantities.ts";
 

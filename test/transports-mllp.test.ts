@@ -10,7 +10,7 @@ import {
   SENDING_FAULTS,
   type SendingFault,
   sendHl7Files,
-} from "../simulator/hl7-sender.ts";
+} from "../simulator/links/hl7-sender.ts";
 import { createSystemClock } from "../src/clock.ts";
 import { LIMITS } from "../src/core/limits.ts";
 import type { MllpArrival, MllpRefusal, MllpServer, MllpSpec } from "../src/core/ports.ts";

@@ -1,7 +1,7 @@
 import { createServer, type Server, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, describe, expect, test } from "vitest";
-import { NO_FAULTS, openBadLink } from "../simulator/bad-link.ts";
+import { NO_FAULTS, openBadLink } from "../simulator/links/bad-link.ts";
 import { createRandom } from "../simulator/random.ts";
 import { createSystemClock } from "../src/clock.ts";
 import { LIMITS } from "../src/core/limits.ts";

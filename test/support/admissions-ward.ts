@@ -1,4 +1,4 @@
-import { type Hl7Sender, openHl7Sender } from "../../simulator/hl7-sender.ts";
+import { type Hl7Sender, openHl7Sender } from "../../simulator/links/hl7-sender.ts";
 import { type Admissions, startAdmissions } from "../../src/admissions/admissions.ts";
 import type { AdmissionsOptions } from "../../src/admissions/options.ts";
 import { createSystemClock } from "../../src/clock.ts";

@@ -1,6 +1,6 @@
 import { findDriver } from "../../drivers/index.ts";
-import { type DeviceServer, openDeviceServer } from "../../simulator/device-server.ts";
-import { createTimetable } from "../../simulator/timetable.ts";
+import { createTimetable } from "../../simulator/devices/timetable.ts";
+import { type DeviceServer, openDeviceServer } from "../../simulator/links/device-server.ts";
 import { createSystemClock } from "../../src/clock.ts";
 import { absent, present } from "../../src/core/observation.ts";
 import type { Driver, PatientBody } from "../../src/core/ports.ts";

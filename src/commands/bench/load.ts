@@ -1,6 +1,6 @@
 import { findDriver } from "../../../drivers/index.ts";
-import { type DeviceServer, openDeviceServer } from "../../../simulator/device-server.ts";
-import { createTimetable } from "../../../simulator/timetable.ts";
+import { createTimetable } from "../../../simulator/devices/timetable.ts";
+import { type DeviceServer, openDeviceServer } from "../../../simulator/links/device-server.ts";
 import { present } from "../../core/observation.ts";
 import type { PatientBody, Twin } from "../../core/ports.ts";
 import { QUANTITIES } from "../../core/quantities.ts";

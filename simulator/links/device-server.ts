@@ -1,8 +1,8 @@
 import { createServer, type Server, type Socket } from "node:net";
-import { LIMITS } from "../src/core/limits.ts";
-import type { Twin } from "../src/core/ports.ts";
-import { fail, type Result, succeed } from "../src/core/result.ts";
-import { type DeviceParts, type DeviceStats, runTwin } from "./running-twin.ts";
+import { LIMITS } from "../../src/core/limits.ts";
+import type { Twin } from "../../src/core/ports.ts";
+import { fail, type Result, succeed } from "../../src/core/result.ts";
+import { type DeviceParts, type DeviceStats, runTwin } from "../devices/running-twin.ts";
 
 /** A simulated serial device server: one device, reached by TCP. */
 export interface DeviceServer {

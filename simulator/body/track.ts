@@ -1,4 +1,4 @@
-import { assert } from "../src/core/result.ts";
+import { assert } from "../../src/core/result.ts";
 
 /** A quantity over time together with its integral, so that a rate gives a phase without adding up steps. */
 export interface Track {

@@ -1,9 +1,9 @@
 import { readFile, stat } from "node:fs/promises";
-import { type CaptureChunk, isCaptureHeader, parseCaptureChunk, parseCaptureHeader } from "../src/core/capture.ts";
-import { LIMITS } from "../src/core/limits.ts";
-import type { Driver, Twin } from "../src/core/ports.ts";
-import { fail, type Result, succeed } from "../src/core/result.ts";
-import { monotonicMs } from "../src/core/time.ts";
+import { type CaptureChunk, isCaptureHeader, parseCaptureChunk, parseCaptureHeader } from "../../src/core/capture.ts";
+import { LIMITS } from "../../src/core/limits.ts";
+import type { Driver, Twin } from "../../src/core/ports.ts";
+import { fail, type Result, succeed } from "../../src/core/result.ts";
+import { monotonicMs } from "../../src/core/time.ts";
 
 /** A recording in memory, as bursts with their times. */
 export interface Recording {

@@ -4,11 +4,11 @@ import { type FileHandle, mkdtemp, open, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Readable, Writable } from "node:stream";
-import { LIMITS } from "../src/core/limits.ts";
-import type { Twin } from "../src/core/ports.ts";
-import { fail, type Result, succeed } from "../src/core/result.ts";
-import type { Clock } from "../src/core/time.ts";
-import { type DeviceParts, type DeviceStats, runTwin } from "./running-twin.ts";
+import { LIMITS } from "../../src/core/limits.ts";
+import type { Twin } from "../../src/core/ports.ts";
+import { fail, type Result, succeed } from "../../src/core/result.ts";
+import type { Clock } from "../../src/core/time.ts";
+import { type DeviceParts, type DeviceStats, runTwin } from "../devices/running-twin.ts";
 
 /** How long socat may take to make the terminal. */
 const OPEN_MS_MAX = 5000;

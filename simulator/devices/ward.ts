@@ -1,10 +1,10 @@
-import type { Driver, Twin } from "../src/core/ports.ts";
-import { fail, type Result, succeed } from "../src/core/result.ts";
-import type { Clock } from "../src/core/time.ts";
-import { COURSES, type CourseName } from "./courses.ts";
-import { type DeviceServer, openDeviceServer, type PortError } from "./device-server.ts";
-import { createPatient } from "./patient.ts";
-import { type RecordingError, readRecording, recordingTwin } from "./recording.ts";
+import type { Driver, Twin } from "../../src/core/ports.ts";
+import { fail, type Result, succeed } from "../../src/core/result.ts";
+import type { Clock } from "../../src/core/time.ts";
+import { COURSES, type CourseName } from "../body/courses.ts";
+import { createPatient } from "../body/patient.ts";
+import { type DeviceServer, openDeviceServer, type PortError } from "../links/device-server.ts";
+import { type RecordingError, readRecording, recordingTwin } from "../recordings/recording.ts";
 import type { DeviceStats } from "./running-twin.ts";
 import { createTimetable } from "./timetable.ts";
 

@@ -1,8 +1,8 @@
 import { createConnection, createServer, type Socket } from "node:net";
-import { type Result, succeed } from "../src/core/result.ts";
-import type { Clock } from "../src/core/time.ts";
+import { type Result, succeed } from "../../src/core/result.ts";
+import type { Clock } from "../../src/core/time.ts";
+import { createRandom, seedOfPart } from "../random.ts";
 import { listen, type PortError } from "./device-server.ts";
-import { createRandom, seedOfPart } from "./random.ts";
 
 /** How bad a link is. Means are of an exponential distribution over the bytes that pass; null: never. */
 export interface LinkFaults {

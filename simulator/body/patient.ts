@@ -1,8 +1,8 @@
-import { absent, present, type Reading } from "../src/core/observation.ts";
-import type { PatientBody } from "../src/core/ports.ts";
-import { QUANTITIES, type QuantityName, type WaveformName } from "../src/core/quantities.ts";
+import { absent, present, type Reading } from "../../src/core/observation.ts";
+import type { PatientBody } from "../../src/core/ports.ts";
+import { QUANTITIES, type QuantityName, type WaveformName } from "../../src/core/quantities.ts";
+import { createRandom, seedOfPart } from "../random.ts";
 import type { BodyState, Course, Disturbance } from "./courses.ts";
-import { createRandom, seedOfPart } from "./random.ts";
 import { linearTrack, sumOfTracks, type Track, wanderingTrack } from "./track.ts";
 import { arterialShape, breathShape, ecgMillivolts, type PulseShape, plethShape } from "./wave-shapes.ts";
 

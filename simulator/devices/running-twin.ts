@@ -1,5 +1,5 @@
-import type { Twin } from "../src/core/ports.ts";
-import type { Clock } from "../src/core/time.ts";
+import type { Twin } from "../../src/core/ports.ts";
+import type { Clock } from "../../src/core/time.ts";
 import type { Timetable } from "./timetable.ts";
 
 /** What a simulated device has sent and what became of it. */

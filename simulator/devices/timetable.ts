@@ -1,4 +1,4 @@
-import type { Clock, Timer } from "../src/core/time.ts";
+import type { Clock, Timer } from "../../src/core/time.ts";
 
 /** Due times are rounded up to this grid, so that many devices share a wake-up. */
 const GRID_MS = 5;

@@ -1,4 +1,4 @@
-import type { Text } from "../src/core/quantities.ts";
+import type { Text } from "../../src/core/quantities.ts";
 
 /** What a body is like at one moment, before natural variability. */
 export interface BodyState {

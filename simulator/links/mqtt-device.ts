@@ -1,8 +1,8 @@
-import type { Fault } from "../src/core/errors.ts";
-import type { Twin } from "../src/core/ports.ts";
-import type { Result } from "../src/core/result.ts";
-import type { ReceiverConnection } from "./receiver.ts";
-import { type DeviceParts, type DeviceStats, runTwin } from "./running-twin.ts";
+import type { Fault } from "../../src/core/errors.ts";
+import type { Twin } from "../../src/core/ports.ts";
+import type { Result } from "../../src/core/result.ts";
+import { type DeviceParts, type DeviceStats, runTwin } from "../devices/running-twin.ts";
+import type { ReceiverConnection } from "../receiver.ts";
 
 /** What a device needs of an MQTT connection; it is given one, so that the library keeps its one home. */
 export type MqttDeviceConnection = Pick<ReceiverConnection, "publish" | "ended" | "close">;

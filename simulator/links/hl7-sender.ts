@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { parseArgs } from "node:util";
-import { fail, type Result, succeed } from "../src/core/result.ts";
+import { fail, type Result, succeed } from "../../src/core/result.ts";
 
 /**
  * How a sender goes wrong, or is merely odd:
