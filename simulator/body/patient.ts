@@ -2,9 +2,21 @@ import { absent, present, type Reading } from "../../src/core/observation.ts";
 import type { PatientBody } from "../../src/core/ports.ts";
 import { QUANTITIES, type QuantityName, type WaveformName } from "../../src/core/quantities.ts";
 import { createRandom, seedOfPart } from "../random.ts";
-import type { BodyState, Course, Disturbance } from "./courses.ts";
-import { linearTrack, sumOfTracks, type Track, wanderingTrack } from "./track.ts";
-import { arterialShape, breathShape, ecgMillivolts, type PulseShape, plethShape } from "./wave-shapes.ts";
+import { type BodyHistory, createBodyHistory } from "./body-history.ts";
+import { type Course, type CourseLine, createCourseLine } from "./courses.ts";
+import { normalAt } from "./noise.ts";
+import type { Constitution } from "./physiology.ts";
+import { type Profile, profileOf, type Usual, type WhichProfile } from "./profile.ts";
+import { type BeatLine, createBeatLine, hasPulse } from "./rhythm.ts";
+import {
+  arterialShape,
+  atrialFlicker,
+  breathShape,
+  ecgMillivolts,
+  type PulseShape,
+  plethShape,
+  ventricularFlicker,
+} from "./wave-shapes.ts";
 
 /** Monitors average: heart rate over 8 s, respiration over 12 s, saturation over 6 s. Source: usual settings of bedside monitors. */
 const HEART_RATE_WINDOW_SECONDS = 8;
@@ -13,35 +25,46 @@ const SATURATION_WINDOW_SECONDS = 6;
 /** From the R peak to the foot of the pulse at the wrist and at the finger. Source: usual pulse arrival times of adults. */
 const WRIST_DELAY_SECONDS = 0.15;
 const FINGER_DELAY_SECONDS = 0.2;
-/** How long an oximeter looks for the pulse after the clip is back. */
-const PULSE_SEARCH_SECONDS = 6;
 /** A cuff takes a pressure when the monitor is switched on and then this often. */
 const CUFF_PERIOD_SECONDS = 300;
 /** Breathing in quickens the heart (respiratory sinus arrhythmia); the greatest lead of the beat, in beats. */
 const SINUS_ARRHYTHMIA_BEATS = 0.025;
 /** Breathing moves the arterial pressure by this much to each side. */
 const BREATHING_PRESSURE_MMHG = 2;
-/** Phases are exact at these steps and even between them, which is what makes a wave cheap. */
-const PHASE_STEP_SECONDS = 0.25;
-const PHASE_MEMO_STEPS = 64;
 /** Lead I sees the heart's axis of about 50 degrees at 0, lead II at 60 degrees. */
 const LEAD_I_SHARE = 0.65;
+/** Below this perfusion an oximeter finds no pulse. */
+const PERFUSION_PERCENT_MIN = 0.15;
+/** From this perfusion on its wave fills the screen. */
+const PERFUSION_PERCENT_FULL = 0.3;
+/** Fewer beats than this in the window are none. */
+const BEATS_MIN = 0.8;
+const BREATHS_PER_MIN_MIN = 2.5;
+/** An oximeter is wrong by about this much from person to person. Source: accuracy of 2 % (root mean square) in makers' data sheets, halved for a resting finger. */
+const SATURATION_BIAS_PERCENT = 0.6;
+/** Beats before the start, so that averages over the seconds before it have some. */
+const EARLIER_BEATS = 1000;
+const MORNING_SECONDS = 10 * 3600;
 
 /** What a seeded patient is made from. */
 export interface PatientOptions {
-  readonly course: Course;
+  readonly course: Course | CourseLine;
   /** The same seed gives the same person: resting values, swings and phases. */
   readonly seed: number;
+  readonly profile?: WhichProfile;
   /** Whether a catheter lies in an artery; without one arterial pressures are `sensor-off`. True where it is not said. */
   readonly arterialLine?: boolean;
+  /** Time of day when the twin is switched on, in seconds since midnight; ten in the morning where it is not said. */
+  readonly clockSecondsAtStart?: number;
+  /** How finely the body is reckoned; 1 where it is not said, more for courses of weeks. */
+  readonly stepSeconds?: number;
 }
 
 /**
  * A body that follows a course, with natural variability about it. Times are milliseconds since its twin was switched on.
  *
- * Everything is a pure function of time: beats and breaths are phases, which are integrals of the rates, so that the waves show
- * exactly the beats that the numbers count. Between waves: pulse waves follow the R peak, the heart quickens with breathing in,
- * pressure swings with breathing and with the slow swings of the vessels.
+ * The same time gives the same answer. Beats and breaths lie on the integrals of their rates, so that the waves show exactly the beats
+ * that the numbers count. Between waves: pulse waves follow the R peak, the heart quickens with breathing in, pressure swings with breathing.
  */
 export function createPatient(options: PatientOptions): PatientBody {
   const body = createBody(options);
@@ -50,131 +73,104 @@ export function createPatient(options: PatientOptions): PatientBody {
 }
 
 interface Body {
-  readonly heartRateBpm: Track;
-  readonly respiratoryRatePerMin: Track;
-  readonly oxygenSaturationPercent: Track;
-  readonly systolicMmhg: Track;
-  readonly diastolicMmhg: Track;
-  readonly temperatureCelsius: Track;
-  readonly endTidalCarbonDioxideMmhg: Track;
-  readonly perfusionIndexPercent: Track;
-  /** Beats since some R peak before the start. */
-  readonly beats: (seconds: number) => number;
+  readonly history: BodyHistory;
+  readonly course: CourseLine;
+  readonly person: Constitution;
+  /** Heart beats since some beat before the start, with the breath's pull on the heart. */
+  readonly phase: (seconds: number) => number;
   readonly breaths: (seconds: number) => number;
-  readonly disturbedAt: (kind: Disturbance["kind"], seconds: number) => boolean;
+  readonly beatLine: BeatLine;
   readonly arterialLine: boolean;
   /** The pulse in the artery, which also says where the mean pressure lies. */
   readonly artery: PulseShape;
   readonly cuffErrorMmhg: (takenIndex: number) => number;
+  readonly saturationBiasPercent: number;
 }
 
 function createBody(options: PatientOptions): Body {
-  const { course, seed } = options;
-  const random = createRandom(seed);
-  const between = (low: number, high: number) => low + (high - low) * random();
-  const track = (name: keyof BodyState, offset: number, swings: Parameters<typeof wanderingTrack>[0]): Track => {
-    const points = course.keyframes.flatMap((frame: { atSeconds: number; state: Partial<BodyState> }) => {
-      const value = frame.state[name];
-      return value === undefined ? [] : [{ atSeconds: frame.atSeconds, value }];
-    });
-    return sumOfTracks(offset, [linearTrack(points, course.repeatSeconds), wanderingTrack(swings, random)]);
-  };
-  const heartRateBpm = track("heartRateBpm", between(-5, 5), [
-    { amplitude: 1.6, periodSeconds: 71 },
-    { amplitude: 0.9, periodSeconds: 23 },
-    // Mayer waves: the vessels' own rhythm of about 0.1 Hz.
-    { amplitude: 0.8, periodSeconds: 10 },
-  ]);
-  const respiratoryRatePerMin = track("respiratoryRatePerMin", between(-1.2, 1.2), [
-    { amplitude: 0.7, periodSeconds: 83 },
-    { amplitude: 0.4, periodSeconds: 31 },
-  ]);
-  const pressureSwings = [
-    { amplitude: 2, periodSeconds: 57 },
-    { amplitude: 1.5, periodSeconds: 10 },
-  ];
-  const startBeats = random();
-  const startBreaths = random();
-  const breaths = evenBetweenSteps((seconds) => startBreaths + respiratoryRatePerMin.integralAt(seconds) / 60);
-  const beats = evenBetweenSteps(
-    (seconds) =>
-      startBeats + heartRateBpm.integralAt(seconds) / 60 + SINUS_ARRHYTHMIA_BEATS * Math.sin(2 * Math.PI * breaths(seconds)),
-  );
+  const { seed } = options;
+  const course = "strainsAt" in options.course ? options.course : createCourseLine(options.course);
+  const profile = profileOf(options.profile ?? "adult");
+  const person = constitutionOf(profile, seed);
+  const history = createBodyHistory({
+    person,
+    profile,
+    course,
+    seed: seedOfPart(seed, 10),
+    stepSeconds: options.stepSeconds ?? 1,
+    clockSecondsAtStart: options.clockSecondsAtStart ?? MORNING_SECONDS,
+  });
+  const startBreaths = createRandom(seedOfPart(seed, 11))();
+  const breaths = (seconds: number) => startBreaths + history.at("breaths", seconds);
+  // The part of the phase before a beat's first step is room for what lies before the start.
+  const phase = (seconds: number) =>
+    EARLIER_BEATS + history.at("beats", seconds) + SINUS_ARRHYTHMIA_BEATS * Math.sin(2 * Math.PI * breaths(seconds));
   return {
-    heartRateBpm,
-    respiratoryRatePerMin,
-    oxygenSaturationPercent: track("oxygenSaturationPercent", between(-0.6, 0.6), [
-      { amplitude: 0.35, periodSeconds: 47 },
-      { amplitude: 0.25, periodSeconds: 19 },
-    ]),
-    systolicMmhg: track("systolicMmhg", between(-6, 6), pressureSwings),
-    diastolicMmhg: track("diastolicMmhg", between(-4, 4), pressureSwings),
-    temperatureCelsius: track("temperatureCelsius", between(-0.2, 0.2), [{ amplitude: 0.06, periodSeconds: 600 }]),
-    endTidalCarbonDioxideMmhg: track("endTidalCarbonDioxideMmhg", between(-1.5, 1.5), [{ amplitude: 0.8, periodSeconds: 41 }]),
-    perfusionIndexPercent: track("perfusionIndexPercent", between(-0.2, 0.2), [{ amplitude: 0.12, periodSeconds: 37 }]),
-    beats,
+    history,
+    course,
+    person,
+    phase,
     breaths,
-    disturbedAt: disturbanceCheck(course),
+    beatLine: createBeatLine(seedOfPart(seed, 12)),
     arterialLine: options.arterialLine ?? true,
     artery: arterialShape(),
-    cuffErrorMmhg: (takenIndex) => 6 * createRandom(seedOfPart(seed, takenIndex))() - 3,
+    cuffErrorMmhg: (takenIndex) => 3 * normalAt(seedOfPart(seed, 13), takenIndex),
+    saturationBiasPercent: SATURATION_BIAS_PERCENT * normalAt(seedOfPart(seed, 14), 0),
   };
 }
 
-function disturbanceCheck(course: Course): Body["disturbedAt"] {
-  return (kind, seconds) => {
-    const inCourse = course.repeatSeconds === null || seconds < 0 ? seconds : seconds % course.repeatSeconds;
-    return course.disturbances.some((each) => each.kind === kind && inCourse >= each.fromSeconds && inCourse < each.toSeconds);
+/** Draws one person of a profile. */
+function constitutionOf(profile: Profile, seed: number): Constitution {
+  let drawn = 0;
+  /** Within two and a half spreads, so that no seed gives somebody who could not be. */
+  const draw = ({ mean, spread }: Usual) => {
+    drawn += 1;
+    return mean + spread * Math.max(-2.5, Math.min(2.5, normalAt(seedOfPart(seed, 20), drawn)));
   };
-}
-
-/** The same function, exact at whole steps and even between them; remembers the last steps, which changes no answer. */
-function evenBetweenSteps(exact: (seconds: number) => number): (seconds: number) => number {
-  const memo = new Float64Array(PHASE_MEMO_STEPS);
-  const memoSteps = new Float64Array(PHASE_MEMO_STEPS).fill(Number.NaN);
-  const atStep = (step: number): number => {
-    const slot = ((step % PHASE_MEMO_STEPS) + PHASE_MEMO_STEPS) % PHASE_MEMO_STEPS;
-    if (memoSteps[slot] === step) return memo[slot] ?? 0;
-    const value = exact(step * PHASE_STEP_SECONDS);
-    memo[slot] = value;
-    memoSteps[slot] = step;
-    return value;
-  };
-  return (seconds) => {
-    const position = seconds / PHASE_STEP_SECONDS;
-    const step = Math.floor(position);
-    const low = atStep(step);
-    return low + (position - step) * (atStep(step + 1) - low);
+  const ageYears = Math.max(0, draw(profile.ageYears));
+  const heartRateBpm = draw(profile.heartRateBpm);
+  return {
+    weightKg: Math.max(2, draw(profile.weightKg)),
+    heartRateBpm,
+    heartRateBpmMax: Math.max(220 - ageYears, heartRateBpm + 40),
+    respiratoryRatePerMin: Math.max(6, draw(profile.respiratoryRatePerMin)),
+    meanPressureMmhg: Math.max(45, draw(profile.meanPressureMmhg)),
+    pulsePressureMmhg: Math.max(18, draw(profile.pulsePressureMmhg)),
+    temperatureCelsius: draw(profile.temperatureCelsius),
+    shuntFraction: Math.max(0.005, draw(profile.shuntFraction)),
+    carbonDioxideMmhg: draw(profile.carbonDioxideMmhg),
+    glucoseMmolPerL: Math.max(3.8, draw(profile.glucoseMmolPerL)),
+    perfusionIndexPercent: Math.max(0.4, draw(profile.perfusionIndexPercent)),
   };
 }
 
 function createWaves(body: Body): (name: WaveformName, seconds: number) => number {
   const finger = plethShape();
-  const ecg = (seconds: number) => {
-    if (body.disturbedAt("electrodes-off", seconds)) return 0;
-    const step = Math.floor(seconds / PHASE_STEP_SECONDS) * PHASE_STEP_SECONDS;
-    const beatsPerSecond = (body.beats(step + PHASE_STEP_SECONDS) - body.beats(step)) / PHASE_STEP_SECONDS;
-    return beatsPerSecond <= 0 ? 0 : ecgMillivolts(body.beats(seconds), 1 / beatsPerSecond);
-  };
+  const { beatLine, phase, history, course } = body;
+  /** Beats that were made up to a moment; its fraction says how far the next one is. */
+  const beatsAt = (seconds: number) => beatLine.countAt(phase(seconds), course.rhythmAt(seconds));
+  const pulsing = (seconds: number) => hasPulse(course.rhythmAt(seconds));
   return (name, seconds) => {
     switch (name) {
       case "ecgLeadI":
-        return LEAD_I_SHARE * ecg(seconds);
+        return LEAD_I_SHARE * ecgAt(body, seconds);
       case "ecgLeadII":
       case "ecgUnknownLead":
-        return ecg(seconds);
+        return ecgAt(body, seconds);
       case "respiration":
-        return body.disturbedAt("electrodes-off", seconds) ? 0 : breathShape(body.breaths(seconds));
-      case "plethysmogram":
-        return body.disturbedAt("finger-clip-off", seconds)
-          ? 0
-          : 0.05 + 0.9 * finger.at(body.beats(seconds - FINGER_DELAY_SECONDS));
+        return Math.min(1, history.at("breathDepth", seconds)) * breathShape(body.breaths(seconds));
+      case "plethysmogram": {
+        if (!pulsing(seconds)) return 0.05;
+        // An oximeter turns its gain up as far as it can.
+        const height = Math.min(1, history.at("perfusionIndexPercent", seconds) / PERFUSION_PERCENT_FULL);
+        return 0.05 + 0.9 * height * finger.at(beatsAt(seconds - FINGER_DELAY_SECONDS));
+      }
       case "arterialPressure": {
         if (!body.arterialLine) return 0;
-        const diastolicMmhg = body.diastolicMmhg.valueAt(seconds);
-        const pulseMmhg = body.systolicMmhg.valueAt(seconds) - diastolicMmhg;
+        const { diastolic, systolic } = pressuresAt(body, seconds);
+        if (!pulsing(seconds)) return diastolic;
         const breathingMmhg = BREATHING_PRESSURE_MMHG * (1 - 2 * breathShape(body.breaths(seconds)));
-        return diastolicMmhg + breathingMmhg + pulseMmhg * body.artery.at(body.beats(seconds - WRIST_DELAY_SECONDS));
+        return diastolic + breathingMmhg + (systolic - diastolic) * body.artery.at(beatsAt(seconds - WRIST_DELAY_SECONDS));
       }
       case "bloodPressure2":
         return 0;
@@ -182,19 +178,45 @@ function createWaves(body: Body): (name: WaveformName, seconds: number) => numbe
   };
 }
 
+function ecgAt({ course, history, phase, beatLine }: Body, seconds: number): number {
+  const rhythm = course.rhythmAt(seconds);
+  // Nobody's line is quite flat: electrodes drift with the breath.
+  if (rhythm === "asystole") return 0.03 * Math.sin(0.9 * seconds);
+  if (rhythm === "ventricular-fibrillation") return ventricularFlicker(seconds);
+  const beatSeconds = 60 / history.at("heartRateBpm", seconds);
+  const now = phase(seconds);
+  const { last, next } = beatLine.around(now, rhythm);
+  const rrSeconds = Math.max(0.2, (next.phase - last.phase) * beatSeconds);
+  const hasP = rhythm !== "atrial-fibrillation";
+  const before = { sinceSeconds: (now - last.phase) * beatSeconds, rrSeconds, kind: last.kind, hasP };
+  const after = { sinceSeconds: (now - next.phase) * beatSeconds, rrSeconds, kind: next.kind, hasP: hasP };
+  return ecgMillivolts(before) + ecgMillivolts(after) + (hasP ? 0 : atrialFlicker(seconds));
+}
+
+/** Systolic, mean and diastolic; where the mean lies between them is the shape of the pulse. */
+function pressuresAt({ history, artery }: Body, seconds: number) {
+  const mean = history.at("meanPressureMmhg", seconds);
+  const pulse = Math.min(history.at("pulsePressureMmhg", seconds), mean);
+  const diastolic = mean - artery.mean * pulse;
+  return { mean, diastolic, systolic: diastolic + pulse };
+}
+
 function quantityOf(body: Body, name: QuantityName, seconds: number): Reading {
+  const { history } = body;
   const value = (number: number, more: { readonly held: boolean } = { held: false }) =>
     present(name, number, QUANTITIES[name].unit, more);
   switch (name) {
     case "heartRate":
     case "rrInterval": {
-      if (body.disturbedAt("electrodes-off", seconds)) return absent(name, "sensor-off");
-      const perMin = perMinute(body.beats, seconds, name === "heartRate" ? HEART_RATE_WINDOW_SECONDS : PHASE_STEP_SECONDS);
-      return value(name === "heartRate" ? perMin : 60_000 / perMin);
+      const perMin = beatsPerMin(body, seconds);
+      if (perMin === null) return absent(name, "no-signal");
+      return value(name === "heartRate" ? perMin : lastIntervalMs(body, seconds));
     }
-    case "respiratoryRate":
-      if (body.disturbedAt("electrodes-off", seconds)) return absent(name, "sensor-off");
-      return value(perMinute(body.breaths, seconds, RESPIRATION_WINDOW_SECONDS));
+    case "respiratoryRate": {
+      const perMin = breathsPerMin(body, seconds);
+      // A chest that stands still is counted as 0 by an impedance monitor.
+      return value(perMin < BREATHS_PER_MIN_MIN ? 0 : perMin);
+    }
     case "pulseRate":
     case "oxygenSaturation":
     case "perfusionIndex":
@@ -203,17 +225,21 @@ function quantityOf(body: Body, name: QuantityName, seconds: number): Reading {
     case "diastolicPressure":
     case "meanPressure":
     case "cuffPulseRate":
-      return value(cuffQuantity(body, name, seconds), { held: true });
+      return cuffQuantity(body, name, seconds);
     case "arterialSystolicPressure":
+      return body.arterialLine ? value(pressuresAt(body, seconds).systolic) : absent(name, "sensor-off");
     case "arterialDiastolicPressure":
+      return body.arterialLine ? value(pressuresAt(body, seconds).diastolic) : absent(name, "sensor-off");
     case "arterialMeanPressure":
-      return body.arterialLine ? value(arterialQuantity(body, name, seconds)) : absent(name, "sensor-off");
+      return body.arterialLine ? value(pressuresAt(body, seconds).mean) : absent(name, "sensor-off");
     case "bodyTemperature":
-      return value(body.temperatureCelsius.valueAt(seconds));
+      return value(history.at("temperatureCelsius", seconds));
     case "endTidalCarbonDioxide":
-      return value(body.endTidalCarbonDioxideMmhg.valueAt(seconds));
+      return value(breathsPerMin(body, seconds) < BREATHS_PER_MIN_MIN ? 0 : history.at("endTidalCarbonDioxideMmhg", seconds));
     case "bloodGlucose":
+      return value(history.at("glucoseMmolPerL", seconds));
     case "bodyWeight":
+      return value(body.person.weightKg + body.course.strainsAt(seconds).fluidKg);
     case "batteryLevel":
     case "motion":
     case "presence":
@@ -231,21 +257,50 @@ function quantityOf(body: Body, name: QuantityName, seconds: number): Reading {
   }
 }
 
+/** Beats over the last seconds, as monitors count them; null where there are none. */
+function beatsPerMin(body: Body, seconds: number): number | null {
+  const { beatLine, phase, course } = body;
+  if (!hasPulse(course.rhythmAt(seconds))) return null;
+  const fromSeconds = seconds - HEART_RATE_WINDOW_SECONDS;
+  if (fromSeconds < 0) return Math.max(1, body.history.at("heartRateBpm", seconds));
+  const beats =
+    beatLine.countAt(phase(seconds), course.rhythmAt(seconds)) -
+    beatLine.countAt(phase(fromSeconds), course.rhythmAt(fromSeconds));
+  return beats < BEATS_MIN ? null : (beats * 60) / HEART_RATE_WINDOW_SECONDS;
+}
+
+function lastIntervalMs({ beatLine, phase, course, history }: Body, seconds: number): number {
+  const { last, next } = beatLine.around(phase(seconds), course.rhythmAt(seconds));
+  return ((next.phase - last.phase) * 60_000) / Math.max(1, history.at("heartRateBpm", seconds));
+}
+
+function breathsPerMin({ history }: Body, seconds: number): number {
+  const fromSeconds = seconds - RESPIRATION_WINDOW_SECONDS;
+  if (fromSeconds < 0) return history.at("respiratoryRatePerMin", seconds);
+  return ((history.at("breaths", seconds) - history.at("breaths", fromSeconds)) * 60) / RESPIRATION_WINDOW_SECONDS;
+}
+
 function fingerQuantity(body: Body, name: "pulseRate" | "oxygenSaturation" | "perfusionIndex", seconds: number): Reading {
-  if (body.disturbedAt("finger-clip-off", seconds)) return absent(name, "sensor-off");
-  if (body.disturbedAt("finger-clip-off", seconds - PULSE_SEARCH_SECONDS)) return absent(name, "searching");
+  const { history } = body;
   const unit = QUANTITIES[name].unit;
+  const perfusionPercent = history.at("perfusionIndexPercent", seconds);
+  const perMin = beatsPerMin(body, seconds - FINGER_DELAY_SECONDS);
+  if (perMin === null || perfusionPercent < PERFUSION_PERCENT_MIN) return absent(name, "no-signal");
   switch (name) {
     case "pulseRate":
-      return present(name, perMinute(body.beats, seconds - FINGER_DELAY_SECONDS, HEART_RATE_WINDOW_SECONDS), unit);
-    case "oxygenSaturation":
-      return present(
-        name,
-        Math.min(100, Math.max(1, meanOver(body.oxygenSaturationPercent, seconds, SATURATION_WINDOW_SECONDS))),
-        unit,
-      );
+      return present(name, perMin, unit);
+    case "oxygenSaturation": {
+      const from = seconds - SATURATION_WINDOW_SECONDS;
+      const middle = (from + seconds) / 2;
+      const percent =
+        (history.at("saturationPercent", from) +
+          history.at("saturationPercent", middle) +
+          history.at("saturationPercent", seconds)) /
+        3;
+      return present(name, Math.min(100, Math.max(1, percent + body.saturationBiasPercent)), unit);
+    }
     case "perfusionIndex":
-      return present(name, Math.max(0.02, body.perfusionIndexPercent.valueAt(seconds)), unit);
+      return present(name, perfusionPercent, unit);
   }
 }
 
@@ -253,44 +308,23 @@ function cuffQuantity(
   body: Body,
   name: "systolicPressure" | "diastolicPressure" | "meanPressure" | "cuffPulseRate",
   seconds: number,
-): number {
+): Reading {
   const takenIndex = Math.max(0, Math.floor(seconds / CUFF_PERIOD_SECONDS));
   const takenSeconds = takenIndex * CUFF_PERIOD_SECONDS;
   const errorMmhg = body.cuffErrorMmhg(takenIndex);
+  const { systolic, diastolic, mean } = pressuresAt(body, takenSeconds);
+  const perMin = beatsPerMin(body, takenSeconds);
+  // A cuff that feels no pulse gives no result.
+  if (perMin === null) return absent(name, "no-signal");
+  const held = (value: number) => present(name, value, QUANTITIES[name].unit, { held: true });
   switch (name) {
     case "systolicPressure":
-      return body.systolicMmhg.valueAt(takenSeconds) + errorMmhg;
+      return held(systolic + errorMmhg);
     case "diastolicPressure":
-      return body.diastolicMmhg.valueAt(takenSeconds) + errorMmhg / 2;
+      return held(diastolic + errorMmhg / 2);
     case "meanPressure":
-      return arterialQuantity(body, "arterialMeanPressure", takenSeconds) + errorMmhg / 2;
+      return held(mean + errorMmhg / 2);
     case "cuffPulseRate":
-      return perMinute(body.beats, takenSeconds, HEART_RATE_WINDOW_SECONDS);
+      return held(perMin);
   }
-}
-
-function arterialQuantity(
-  body: Body,
-  name: "arterialSystolicPressure" | "arterialDiastolicPressure" | "arterialMeanPressure",
-  seconds: number,
-): number {
-  const systolicMmhg = body.systolicMmhg.valueAt(seconds);
-  const diastolicMmhg = body.diastolicMmhg.valueAt(seconds);
-  switch (name) {
-    case "arterialSystolicPressure":
-      return systolicMmhg;
-    case "arterialDiastolicPressure":
-      return diastolicMmhg;
-    case "arterialMeanPressure":
-      return diastolicMmhg + body.artery.mean * (systolicMmhg - diastolicMmhg);
-  }
-}
-
-/** How often something came per minute over the last `windowSeconds`. */
-function perMinute(phase: (seconds: number) => number, seconds: number, windowSeconds: number): number {
-  return ((phase(seconds) - phase(seconds - windowSeconds)) * 60) / windowSeconds;
-}
-
-function meanOver(track: Track, seconds: number, windowSeconds: number): number {
-  return (track.integralAt(seconds) - track.integralAt(seconds - windowSeconds)) / windowSeconds;
 }

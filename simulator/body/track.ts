@@ -54,46 +54,6 @@ export function linearTrack(
   };
 }
 
-/**
- * What wanders about zero as living values do: a sum of slow swings with seeded phases.
- *
- * @param swings  Each with its amplitude in the value's unit and its period.
- */
-export function wanderingTrack(
-  swings: readonly { readonly amplitude: number; readonly periodSeconds: number }[],
-  random: () => number,
-): Track {
-  const parts = swings.map((swing) => ({
-    amplitude: swing.amplitude,
-    // Periods differ by up to a tenth between bodies, so that two beds never swing together for long.
-    radiansPerSecond: (2 * Math.PI) / (swing.periodSeconds * (0.95 + 0.1 * random())),
-    phase: 2 * Math.PI * random(),
-  }));
-  return {
-    valueAt: (seconds) => {
-      let sum = 0;
-      for (const part of parts) sum += part.amplitude * Math.sin(part.radiansPerSecond * seconds + part.phase);
-      return sum;
-    },
-    integralAt: (seconds) => {
-      let sum = 0;
-      for (const part of parts) {
-        const swept = Math.cos(part.phase) - Math.cos(part.radiansPerSecond * seconds + part.phase);
-        sum += (part.amplitude / part.radiansPerSecond) * swept;
-      }
-      return sum;
-    },
-  };
-}
-
-/** The sum of a constant and several tracks. */
-export function sumOfTracks(constant: number, tracks: readonly Track[]): Track {
-  return {
-    valueAt: (seconds) => tracks.reduce((sum, track) => sum + track.valueAt(seconds), constant),
-    integralAt: (seconds) => tracks.reduce((sum, track) => sum + track.integralAt(seconds), constant * seconds),
-  };
-}
-
 function at(numbers: Float64Array, index: number): number {
   const value = numbers[index];
   assert(value !== undefined, "an index lies within its track");

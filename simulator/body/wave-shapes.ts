@@ -10,8 +10,8 @@ interface Bump {
  * Source: McSharry, Clifford, Tarassenko, Smith, IEEE Trans Biomed Eng 50:289 (2003), table 1: angles -pi/3, -pi/12, 0, pi/12, pi/2
  * and widths 0.25, 0.1, 0.1, 0.1, 0.4 rad, of which 2 pi are 1 s; heights a*b*b, scaled to an R of 1 mV.
  */
-const ECG_BUMPS: readonly (Bump & { readonly moves: boolean })[] = [
-  { at: -1 / 6, height: 0.25, width: 0.0398, moves: true },
+const ECG_BUMPS: readonly (Bump & { readonly moves: boolean; readonly isP?: boolean })[] = [
+  { at: -1 / 6, height: 0.25, width: 0.0398, moves: true, isP: true },
   { at: -1 / 24, height: -1 / 6, width: 0.0159, moves: false },
   { at: 0, height: 1, width: 0.0159, moves: false },
   { at: 1 / 24, height: -0.25, width: 0.0159, moves: false },
@@ -21,30 +21,62 @@ const ECG_BUMPS: readonly (Bump & { readonly moves: boolean })[] = [
 /** Beyond this many widths a bump is nothing. */
 const BUMP_REACH_WIDTHS = 4;
 
+/** A beat that starts in a ventricle: no P, a wide and high R, a T against it. Widths are twice those of a normal QRS (over 0.12 s). */
+const ECTOPIC_BUMPS: readonly Bump[] = [
+  { at: -0.06, height: -0.2, width: 0.035 },
+  { at: 0, height: 1.35, width: 0.042 },
+  { at: 0.09, height: -0.45, width: 0.05 },
+  { at: 0.3, height: -0.45, width: 0.075 },
+];
+
+/** A beat as it shows in the ECG. */
+export interface EcgBeat {
+  /** Seconds since its R peak; below 0 before it. */
+  readonly sinceSeconds: number;
+  /** Length of the beat that stretches its P and T. */
+  readonly rrSeconds: number;
+  readonly kind: "normal" | "ectopic";
+  /** False in atrial fibrillation, where no P wave is. */
+  readonly hasP: boolean;
+}
+
 /**
- * The ECG of lead II.
+ * What one beat adds to the ECG of lead II: P, Q, R, S and T as the closed form of McSharry's model on its limit cycle.
+ * P and T move and widen with the square root of the beat's length, QRS does not.
  *
- * @param phase       Beats since some R peak; whole numbers are R peaks.
- * @param rrSeconds   Time from one R peak to the next. P and T move and widen with its square root, QRS does not.
- * @returns           Millivolts, from about -0.3 to 1.
+ * @returns  Millivolts, from about -0.3 to 1.
  */
-export function ecgMillivolts(phase: number, rrSeconds: number): number {
-  const sinceRSeconds = (phase - Math.floor(phase)) * rrSeconds;
-  const stretch = Math.sqrt(rrSeconds);
+export function ecgMillivolts(beat: EcgBeat): number {
+  const stretch = Math.sqrt(beat.rrSeconds);
   let millivolts = 0;
+  if (beat.kind === "ectopic") {
+    for (const bump of ECTOPIC_BUMPS) millivolts += bumpAt(bump, beat.sinceSeconds, 1);
+    return millivolts;
+  }
   for (const bump of ECG_BUMPS) {
-    const scale = bump.moves ? stretch : 1;
-    const width = bump.width * scale;
-    const fromPrevious = (sinceRSeconds - bump.at * scale) / width;
-    const fromNext = (sinceRSeconds - rrSeconds - bump.at * scale) / width;
-    if (fromPrevious > -BUMP_REACH_WIDTHS && fromPrevious < BUMP_REACH_WIDTHS) {
-      millivolts += bump.height * Math.exp(-0.5 * fromPrevious * fromPrevious);
-    }
-    if (fromNext > -BUMP_REACH_WIDTHS && fromNext < BUMP_REACH_WIDTHS) {
-      millivolts += bump.height * Math.exp(-0.5 * fromNext * fromNext);
-    }
+    if (bump.isP && !beat.hasP) continue;
+    millivolts += bumpAt(bump, beat.sinceSeconds, bump.moves ? stretch : 1);
   }
   return millivolts;
+}
+
+function bumpAt(bump: Bump, seconds: number, scale: number): number {
+  const widths = (seconds - bump.at * scale) / (bump.width * scale);
+  return widths > -BUMP_REACH_WIDTHS && widths < BUMP_REACH_WIDTHS ? bump.height * Math.exp(-0.5 * widths * widths) : 0;
+}
+
+/** The restless base line of fibrillating atria, 6 to 8 waves a second of a tenth of a millivolt. */
+export function atrialFlicker(seconds: number): number {
+  const pace = 2 * Math.PI * (6.7 * seconds + 0.35 * Math.sin(2 * Math.PI * 0.31 * seconds));
+  return 0.07 * Math.sin(pace) + 0.04 * Math.sin(1.37 * pace + 1) * Math.sin(2 * Math.PI * 0.83 * seconds);
+}
+
+/** Ventricular fibrillation: four to six coarse waves a second without order, finer as minutes go by. */
+export function ventricularFlicker(seconds: number): number {
+  const pace =
+    2 * Math.PI * (4.9 * seconds + 0.6 * Math.sin(2 * Math.PI * 0.23 * seconds) + 0.25 * Math.sin(2 * Math.PI * 0.71 * seconds));
+  const height = 0.45 + 0.25 * Math.sin(2 * Math.PI * 0.37 * seconds) + 0.12 * Math.sin(2 * Math.PI * 1.13 * seconds + 2);
+  return height * (Math.sin(pace) + 0.35 * Math.sin(1.73 * pace + 0.7));
 }
 
 /** One period of a wave, from 0 at its foot to 1 at its peak. */

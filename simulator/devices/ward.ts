@@ -7,6 +7,7 @@ import { type DeviceServer, openDeviceServer, type PortError } from "../links/de
 import { type RecordingError, readRecording, recordingTwin } from "../recordings/recording.ts";
 import type { DeviceStats } from "./running-twin.ts";
 import { createTimetable } from "./timetable.ts";
+import { type FitAt, wornBody } from "./worn.ts";
 
 /** One device of a simulated ward, as plain data. */
 export type WardDevice =
@@ -16,6 +17,8 @@ export type WardDevice =
       readonly driverId: string;
       readonly course: CourseName;
       readonly seed: number;
+      /** How its sensors sit; as they should where it is not said. */
+      readonly fitAt?: FitAt;
       readonly driverOptions?: Readonly<Record<string, string>>;
       /** Where it listens on the loopback interface; 0 or left out takes a free port. */
       readonly port?: number;
@@ -119,7 +122,8 @@ async function twinOf(device: WardDevice, drivers: readonly Driver[]): Promise<R
   switch (device.kind) {
     case "patient": {
       const body = createPatient({ course: COURSES[device.course], seed: device.seed });
-      return succeed(driver.twin(body, device.driverOptions ?? {}));
+      const worn = device.fitAt === undefined ? body : wornBody(body, device.fitAt, device.seed);
+      return succeed(driver.twin(worn, device.driverOptions ?? {}));
     }
     case "recording": {
       const recording = await readRecording({ file: device.file, driver, messageMs: device.messageMs ?? 1000 });

@@ -8,6 +8,7 @@ import { COURSES, type CourseName } from "../../simulator/body/courses.ts";
 import { createPatient } from "../../simulator/body/patient.ts";
 import { createTimetable } from "../../simulator/devices/timetable.ts";
 import { openWard, type Ward, type WardDevice } from "../../simulator/devices/ward.ts";
+import { fitPlan } from "../../simulator/devices/worn.ts";
 import { type MqttDevice, startMqttDevice } from "../../simulator/links/mqtt-device.ts";
 import { startReceiver } from "../../simulator/receiver.ts";
 import { type DemoBroker, startDemoBroker } from "../broker/demo-broker.ts";
@@ -23,11 +24,20 @@ const ACCEPT_AFTER_MS = 3000;
 /** The gateway, the receiver, and a person who looks in. */
 const CONNECTIONS_MAX = 8;
 
+/** The finger clip is off for 90 s out of every five minutes. */
+const CLIP_COMES_OFF = fitPlan(
+  [
+    { atSeconds: 60, site: "finger", fit: "off" },
+    { atSeconds: 150, site: "finger", fit: "on" },
+  ],
+  300,
+);
+
 /** The devices of the demonstration by their id in `config/demo.yaml`. */
 const DEVICES: readonly WardDevice[] = [
   { kind: "recording", name: "ivy-recorded", driverId: "serial-ivy-450c", file: RECORDING_FILE, messageMs: 1000 },
   { kind: "patient", name: "monitor-2", driverId: "serial-ivy-450c", course: "deterioration", seed: 2 },
-  { kind: "patient", name: "clip-3", driverId: "serial-nonin-df2", course: "probe-off", seed: 3 },
+  { kind: "patient", name: "clip-3", driverId: "serial-nonin-df2", course: "stable", seed: 3, fitAt: CLIP_COMES_OFF },
   { kind: "patient", name: "monitor-4", driverId: "serial-ivy-450c", course: "stable", seed: 4 },
 ];
 
@@ -35,7 +45,7 @@ const DEVICES: readonly WardDevice[] = [
 export const MQTT_DEVICES = [
   {
     name: "patch-3",
-    course: "probe-off",
+    course: "stable",
     seed: 3,
     options: { mapping: '{"bodyTemperature":"$.temperature"}' },
   },
