@@ -4,6 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
 import { openHl7Sender } from "../simulator/links/hl7-sender.ts";
+import { createMemoryJournal } from "../simulator/world/memory-journal.ts";
+import { createSimulatedClock } from "../simulator/world/simulated-clock.ts";
 import { patientId } from "../src/core/ids.ts";
 import { LIMITS } from "../src/core/limits.ts";
 import {
@@ -14,8 +16,6 @@ import {
   type SaidAdt,
   startAdmissionsWard,
 } from "./support/admissions-ward.ts";
-import { createMemoryJournal } from "./support/memory-journal.ts";
-import { createSimulatedClock } from "./support/simulated-clock.ts";
 import { pause, until } from "./support/until.ts";
 
 const ends: (() => Promise<unknown>)[] = [];

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test } from "vitest";
+import { createSimulatedClock } from "../simulator/world/simulated-clock.ts";
 import { patientId } from "../src/core/ids.ts";
 import { LIMITS } from "../src/core/limits.ts";
 import { createTextWriter } from "../src/wire/character-set.ts";
@@ -12,7 +13,6 @@ import {
   startAdmissionsWard,
 } from "./support/admissions-ward.ts";
 import { seededRandom } from "./support/seeded-random.ts";
-import { createSimulatedClock } from "./support/simulated-clock.ts";
 import { until } from "./support/until.ts";
 
 const wards: AdmissionsWard[] = [];

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { findDriver } from "../drivers/index.ts";
+import { createSimulatedClock } from "../simulator/world/simulated-clock.ts";
 import { deviceId, patientId } from "../src/core/ids.ts";
 import { LIMITS } from "../src/core/limits.ts";
 import { monotonicMs, wallMs } from "../src/core/time.ts";
@@ -8,7 +9,6 @@ import { adoptionProblem } from "../src/gateway/adoption.ts";
 import { openCandidateBook } from "../src/gateway/candidate-book.ts";
 import { openDeviceNotebook } from "../src/gateway/device-notebook.ts";
 import { type AdoptingWard, admitTo, startAdoptingWard, watchDevice } from "./support/adopting-ward.ts";
-import { createSimulatedClock } from "./support/simulated-clock.ts";
 import { until } from "./support/until.ts";
 
 let ward: AdoptingWard | null = null;

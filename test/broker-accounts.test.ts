@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { createSimulatedClock } from "../simulator/world/simulated-clock.ts";
 import { startBroker } from "../src/broker/broker.ts";
 import { type BrokerAccounts, openBrokerAccounts } from "../src/broker/broker-accounts.ts";
 import { PasswordCheck } from "../src/broker/password-check.ts";
@@ -13,7 +14,6 @@ import type { AccessDeed } from "../src/core/act.ts";
 import { LIMITS } from "../src/core/limits.ts";
 import { wallMs } from "../src/core/time.ts";
 import { type BrokerStage, clientOptions, connectClient, startStage, trySignIn } from "./support/broker-stage.ts";
-import { createSimulatedClock } from "./support/simulated-clock.ts";
 import { pause, until } from "./support/until.ts";
 
 const cleanups: (() => unknown)[] = [];

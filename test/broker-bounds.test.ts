@@ -1,5 +1,6 @@
 import type { MqttClient } from "mqtt";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { createSimulatedClock } from "../simulator/world/simulated-clock.ts";
 import { LIMITS } from "../src/core/limits.ts";
 import {
   type BrokerStage,
@@ -18,7 +19,6 @@ import {
   trySignIn,
 } from "./support/broker-stage.ts";
 import { seededRandom } from "./support/seeded-random.ts";
-import { createSimulatedClock } from "./support/simulated-clock.ts";
 import { pause, until } from "./support/until.ts";
 
 /** A good client's message may take so long from its sending to its thanks, on a machine that others use as well. Alone it takes 2 ms. */

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { connectAsync, type MqttClient } from "mqtt";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { createSimulatedClock } from "../simulator/world/simulated-clock.ts";
 import { openBrokerAccounts } from "../src/broker/broker-accounts.ts";
 import { DurableMap } from "../src/broker/durable-map.ts";
 import { createSystemClock } from "../src/clock.ts";
@@ -19,7 +20,6 @@ import {
   recordListener,
   startStage,
 } from "./support/broker-stage.ts";
-import { createSimulatedClock } from "./support/simulated-clock.ts";
 import { pause, until } from "./support/until.ts";
 
 const cleanups: (() => unknown)[] = [];

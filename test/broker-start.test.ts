@@ -3,12 +3,12 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { createSimulatedClock } from "../simulator/world/simulated-clock.ts";
 import { type Broker, type BrokerOptions, startBroker } from "../src/broker/broker.ts";
 import { createSystemClock } from "../src/clock.ts";
 import type { Fault } from "../src/core/errors.ts";
 import { connectClient, startStage } from "./support/broker-stage.ts";
 import { freePort, makeAuthority } from "./support/mosquitto.ts";
-import { createSimulatedClock } from "./support/simulated-clock.ts";
 
 const cleanups: (() => unknown)[] = [];
 let folder: string;

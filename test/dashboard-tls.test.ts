@@ -7,6 +7,7 @@ import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { parseConfig } from "../config/load.ts";
+import { createSimulatedClock } from "../simulator/world/simulated-clock.ts";
 import { createSystemClock } from "../src/clock.ts";
 import type { Fault } from "../src/core/errors.ts";
 import { type Clock, wallMs } from "../src/core/time.ts";
@@ -15,7 +16,6 @@ import type { DashboardOptions } from "../src/dashboard/server/dashboard-options
 import { addressesOnTheNetwork } from "../src/dashboard/server/tls/own-certificate.ts";
 import { pageTlsOf } from "../src/gateway/page-tls.ts";
 import { createScriptedWard, gatewayView } from "./support/scripted-ward.ts";
-import { createSimulatedClock } from "./support/simulated-clock.ts";
 import { until } from "./support/until.ts";
 
 const DAY_MS = 86_400_000;

@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { createSimulatedClock } from "../simulator/world/simulated-clock.ts";
 import { createSystemClock } from "../src/clock.ts";
 import { deviceId, userId } from "../src/core/ids.ts";
 import { LIMITS } from "../src/core/limits.ts";
@@ -18,7 +19,6 @@ import { parseDeed } from "../src/dashboard/server/deed-parser.ts";
 import { hostIsAllowed } from "../src/dashboard/server/request-guard.ts";
 import { openSessions } from "../src/dashboard/server/sessions.ts";
 import { bedView, createScriptedWard, limitAlert, type ScriptedWard } from "./support/scripted-ward.ts";
-import { createSimulatedClock } from "./support/simulated-clock.ts";
 
 /** A served page, by whatever process. */
 type Served = Pick<Dashboard, "url" | "oneTimeLink">;

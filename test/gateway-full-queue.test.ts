@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { createSimulatedClock } from "../simulator/world/simulated-clock.ts";
 import { emptyBook } from "../src/alerts/life-cycle.ts";
 import type { Alert, Condition } from "../src/core/alert.ts";
 import { fault } from "../src/core/errors.ts";
@@ -7,7 +8,6 @@ import type { JournalRecord } from "../src/core/record.ts";
 import { type AlertDesk, createAlertDesk } from "../src/gateway/alert-desk.ts";
 import { WaitingRecords } from "../src/journal/waiting-records.ts";
 import { observationOf } from "./support/journal-records.ts";
-import { createSimulatedClock } from "./support/simulated-clock.ts";
 
 const falling = (patient: string): Condition => ({
   key: `limit.oxygenSaturation.low/${patient}`,

@@ -1,4 +1,5 @@
 import { describe, expect, onTestFinished, test } from "vitest";
+import { createSimulatedClock } from "../simulator/world/simulated-clock.ts";
 import type { Act } from "../src/core/act.ts";
 import { bedId, deviceId, patientId, seq } from "../src/core/ids.ts";
 import { createTimeline } from "../src/core/mended-time.ts";
@@ -8,7 +9,6 @@ import { followLastWorn } from "../src/gateway/last-worn.ts";
 import type { SystemTime } from "../src/gateway/system-time.ts";
 import { committed, openOrFail, temporaryFolder } from "./support/journal-folder.ts";
 import { actOf, observationOf } from "./support/journal-records.ts";
-import { createSimulatedClock } from "./support/simulated-clock.ts";
 import { type SmallWard, startSmallWard } from "./support/small-ward.ts";
 
 const WELL = { heartRate: 72, respiratoryRate: 14, oxygenSaturation: 97 };

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { createSimulatedClock } from "../simulator/world/simulated-clock.ts";
 import { createSystemClock } from "../src/clock.ts";
 import type { Deed } from "../src/core/act.ts";
 import type { Alert } from "../src/core/alert.ts";
@@ -25,7 +26,6 @@ import { committed, openOrFail, sealNewest, temporaryFolder } from "./support/jo
 import { BASE_MS, observationOf } from "./support/journal-records.ts";
 import { bedView, createScriptedWard } from "./support/scripted-ward.ts";
 import { seededRandom } from "./support/seeded-random.ts";
-import { createSimulatedClock } from "./support/simulated-clock.ts";
 import { startSmallWard } from "./support/small-ward.ts";
 
 const HOUR_MS = 3_600_000;

@@ -1,6 +1,7 @@
 import { cpSync, existsSync, readdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { createSimulatedClock } from "../simulator/world/simulated-clock.ts";
 import { seq } from "../src/core/ids.ts";
 import { LIMITS } from "../src/core/limits.ts";
 import type { Journal } from "../src/core/ports.ts";
@@ -9,7 +10,6 @@ import { RoomMaker } from "../src/journal/room-maker.ts";
 import { WaitingRecords } from "../src/journal/waiting-records.ts";
 import { committed, openOrFail, readAll, temporaryFolder } from "./support/journal-folder.ts";
 import { actOf, alertOf, observationOf } from "./support/journal-records.ts";
-import { createSimulatedClock } from "./support/simulated-clock.ts";
 import { until } from "./support/until.ts";
 
 let place = temporaryFolder();

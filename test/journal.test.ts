@@ -1,6 +1,7 @@
 import { statSync } from "node:fs";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { createSimulatedClock } from "../simulator/world/simulated-clock.ts";
 import { seq } from "../src/core/ids.ts";
 import { LIMITS } from "../src/core/limits.ts";
 import type { Journal, TrendPoint } from "../src/core/ports.ts";
@@ -10,7 +11,6 @@ import { wallMs } from "../src/core/time.ts";
 import { packRecords, unpackRecords } from "../src/journal/packing.ts";
 import { committed, openOrFail, readAll, temporaryFolder } from "./support/journal-folder.ts";
 import { actOf, alertOf, BASE_MS, observationOf } from "./support/journal-records.ts";
-import { createSimulatedClock } from "./support/simulated-clock.ts";
 import { until } from "./support/until.ts";
 
 const SEED = 20_260_301;

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
+import { createSimulatedClock } from "../simulator/world/simulated-clock.ts";
 import { deviceId, patientId, userId } from "../src/core/ids.ts";
 import { createLog, type LogEvent } from "../src/log.ts";
-import { createSimulatedClock } from "./support/simulated-clock.ts";
 
 function logInto(level: "debug" | "info" | "warn" | "silent") {
   const lines: string[] = [];

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fastify } from "fastify";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { createMemoryJournal } from "../simulator/world/memory-journal.ts";
 import { createSystemClock } from "../src/clock.ts";
 import { Histogram } from "../src/core/histogram.ts";
 import { LIMITS } from "../src/core/limits.ts";
@@ -16,7 +17,6 @@ import { EXPOSITION_TYPE, exposition } from "../src/dashboard/server/exposition.
 import { addOperations } from "../src/dashboard/server/routes/operations.ts";
 import { startOperationsMeter } from "../src/gateway/operations.ts";
 import { parseExposition, seriesValue } from "./support/exposition-parser.ts";
-import { createMemoryJournal } from "./support/memory-journal.ts";
 import { bedView, createScriptedWard, limitAlert, type ScriptedWard } from "./support/scripted-ward.ts";
 
 interface Answer {

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test } from "vitest";
+import { createSimulatedClock } from "../simulator/world/simulated-clock.ts";
 import type { Condition, ConditionChange } from "../src/core/alert.ts";
 import { deviceId, patientId } from "../src/core/ids.ts";
 import { LIMITS } from "../src/core/limits.ts";
@@ -10,7 +11,6 @@ import { monotonicMs, wallMs } from "../src/core/time.ts";
 import { countedOf, qualityFacts } from "../src/gateway/quality-book.ts";
 import { createQualityCounter, type QualityJudgement } from "../src/gateway/quality-counter.ts";
 import { committed, openOrFail, temporaryFolder } from "./support/journal-folder.ts";
-import { createSimulatedClock } from "./support/simulated-clock.ts";
 import { monitorBytes, type SmallWard, startSmallWard } from "./support/small-ward.ts";
 
 const HOUR_MS = 3_600_000;

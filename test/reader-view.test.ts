@@ -1,4 +1,6 @@
 import { describe, expect, test } from "vitest";
+import { createMemoryJournal } from "../simulator/world/memory-journal.ts";
+import { createSimulatedClock } from "../simulator/world/simulated-clock.ts";
 import { decodeErrorText } from "../src/core/decode-error-text.ts";
 import { type Fault, fault } from "../src/core/errors.ts";
 import { seq } from "../src/core/ids.ts";
@@ -7,8 +9,6 @@ import type { ReaderState } from "../src/core/reader-view.ts";
 import type { Loss } from "../src/core/record.ts";
 import { createReaderDesk } from "../src/gateway/reader-desk.ts";
 import { startOutbox } from "../src/sinks/outbox.ts";
-import { createMemoryJournal } from "./support/memory-journal.ts";
-import { createSimulatedClock } from "./support/simulated-clock.ts";
 import { observationAt } from "./support/upstream-records.ts";
 
 /** An outbox over a journal in memory, whose far side does as it is told. */

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { parseConfig } from "../config/load.ts";
+import { createSimulatedClock } from "../simulator/world/simulated-clock.ts";
 import { createSystemClock } from "../src/clock.ts";
 import type { Deed, Role } from "../src/core/act.ts";
 import { patientId } from "../src/core/ids.ts";
@@ -18,7 +19,6 @@ import { createSignInGate } from "../src/dashboard/server/sessions.ts";
 import { createSettingsDesk } from "../src/gateway/settings-desk.ts";
 import { deviceDetail } from "./support/scripted-devices.ts";
 import { bedView, createScriptedWard, deviceView, limitAlert, type ScriptedWard } from "./support/scripted-ward.ts";
-import { createSimulatedClock } from "./support/simulated-clock.ts";
 import { until } from "./support/until.ts";
 
 const PASSWORD = "correct horse 9";

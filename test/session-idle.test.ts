@@ -3,11 +3,11 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { createSimulatedClock, type SimulatedClock } from "../simulator/world/simulated-clock.ts";
 import { userId } from "../src/core/ids.ts";
 import { type Dashboard, startDashboard } from "../src/dashboard/server/dashboard.ts";
 import { openSessions, type Sessions } from "../src/dashboard/server/sessions.ts";
 import { bedView, createScriptedWard, type ScriptedWard } from "./support/scripted-ward.ts";
-import { createSimulatedClock, type SimulatedClock } from "./support/simulated-clock.ts";
 
 const MINUTE_MS = 60_000;
 const IDLE_MS = 30 * MINUTE_MS;

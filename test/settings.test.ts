@@ -7,6 +7,7 @@ import { promisify } from "node:util";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { parseConfig } from "../config/load.ts";
 import { settingMeanings, settingViews } from "../config/setting-meanings.ts";
+import { createSimulatedClock } from "../simulator/world/simulated-clock.ts";
 import { createSystemClock } from "../src/clock.ts";
 import { checkCommand } from "../src/commands/check.ts";
 import type { Act } from "../src/core/act.ts";
@@ -23,7 +24,6 @@ import { collectingIo } from "./support/collecting-io.ts";
 import { freePort } from "./support/mosquitto.ts";
 import { type Files, openFaults, runSupervised, writeConfig } from "./support/real-gateway.ts";
 import { makeFirstAccount, type SignedPage } from "./support/signed-page.ts";
-import { createSimulatedClock } from "./support/simulated-clock.ts";
 import { type Stage, stageOfEachTest } from "./support/stage.ts";
 import { until } from "./support/until.ts";
 

@@ -15,13 +15,13 @@ import { openDeviceServer } from "../simulator/links/device-server.ts";
 import { openPseudoTerminal } from "../simulator/links/pseudo-terminal.ts";
 import { createRandom } from "../simulator/random.ts";
 import { readRecording, recordingTwin } from "../simulator/recordings/recording.ts";
+import { createSimulatedClock } from "../simulator/world/simulated-clock.ts";
 import { createSystemClock } from "../src/clock.ts";
 import { formatCaptureChunk, formatCaptureHeader } from "../src/core/capture.ts";
 import type { Driver, Emission, SerialLine, Twin } from "../src/core/ports.ts";
 import { monotonicMs } from "../src/core/time.ts";
 import { openLink } from "../src/transports/link.ts";
 import { watchLink } from "./support/link-watcher.ts";
-import { createSimulatedClock } from "./support/simulated-clock.ts";
 import { until } from "./support/until.ts";
 
 const RECORDING = new URL("captures/ivy-450c/Ivy450C.1.data", import.meta.url).pathname;

@@ -2,12 +2,12 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { createSimulatedClock, type SimulatedClock } from "../simulator/world/simulated-clock.ts";
 import { deviceId, patientId, seq } from "../src/core/ids.ts";
 import type { ClockRecord, JournalRecord } from "../src/core/record.ts";
 import { FAR_AHEAD_MS, RELEASED_AT_MS, wallMs } from "../src/core/time.ts";
 import { createSystemTime, SILENT_SYSTEM, type SystemTime } from "../src/gateway/system-time.ts";
 import { type ClockHistory, createWallClock, type WallClock } from "../src/gateway/wall-clock.ts";
-import { createSimulatedClock, type SimulatedClock } from "./support/simulated-clock.ts";
 import { type SmallWard, startSmallWard } from "./support/small-ward.ts";
 
 const HOUR_MS = 3_600_000;

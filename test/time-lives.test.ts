@@ -1,9 +1,9 @@
 import { expect, test } from "vitest";
+import { createSimulatedClock, type SimulatedClock } from "../simulator/world/simulated-clock.ts";
 import { patientId } from "../src/core/ids.ts";
 import { wallMs } from "../src/core/time.ts";
 import type { SystemTime } from "../src/gateway/system-time.ts";
 import { type SeededRandom, seededRandom } from "./support/seeded-random.ts";
-import { createSimulatedClock, type SimulatedClock } from "./support/simulated-clock.ts";
 import { type SmallWard, startSmallWard } from "./support/small-ward.ts";
 
 const HOUR_MS = 3_600_000;

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { createSimulatedClock, type SimulatedClock } from "../simulator/world/simulated-clock.ts";
 import { seq } from "../src/core/ids.ts";
 import { createTimeline, type Timeline } from "../src/core/mended-time.ts";
 import type { ClockRecord, LifeStart } from "../src/core/record.ts";
@@ -6,7 +7,6 @@ import { type ClockTrust, monotonicMs, wallMs } from "../src/core/time.ts";
 import type { SystemTime } from "../src/gateway/system-time.ts";
 import { type ClockHistory, createWallClock, type WallClock } from "../src/gateway/wall-clock.ts";
 import { type SeededRandom, seededRandom } from "./support/seeded-random.ts";
-import { createSimulatedClock, type SimulatedClock } from "./support/simulated-clock.ts";
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;

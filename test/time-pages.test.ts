@@ -4,12 +4,12 @@ import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { createSimulatedClock } from "../simulator/world/simulated-clock.ts";
 import type { PictureView, StreamMessage } from "../src/core/stream.ts";
 import { type Dashboard, startDashboard } from "../src/dashboard/server/dashboard.ts";
 import { createOneTimeToken } from "../src/dashboard/server/sessions.ts";
 import { freshnessOf } from "../src/dashboard/web/state/ward.ts";
 import { say } from "../src/dashboard/web/words/texts.ts";
-import { createSimulatedClock } from "./support/simulated-clock.ts";
 import { type SmallWard, startSmallWard } from "./support/small-ward.ts";
 
 const HOUR_MS = 3_600_000;

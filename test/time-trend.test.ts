@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { createSimulatedClock } from "../simulator/world/simulated-clock.ts";
 import { seq } from "../src/core/ids.ts";
 import { createTimeline } from "../src/core/mended-time.ts";
 import type { Observation } from "../src/core/observation.ts";
@@ -9,7 +10,6 @@ import { mendedTrend } from "../src/gateway/mended-trend.ts";
 import { agedObservations, recover } from "../src/gateway/recovery.ts";
 import { committed, openOrFail, temporaryFolder } from "./support/journal-folder.ts";
 import { BASE_MS, observationOf } from "./support/journal-records.ts";
-import { createSimulatedClock } from "./support/simulated-clock.ts";
 
 let place: ReturnType<typeof temporaryFolder>;
 let journal: Journal;

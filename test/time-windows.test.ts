@@ -1,10 +1,10 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { findDriver } from "../drivers/index.ts";
+import { createSimulatedClock } from "../simulator/world/simulated-clock.ts";
 import { patientId, seq } from "../src/core/ids.ts";
 import { wallMs } from "../src/core/time.ts";
 import type { SystemTime } from "../src/gateway/system-time.ts";
 import { type SeededRandom, seededRandom } from "./support/seeded-random.ts";
-import { createSimulatedClock } from "./support/simulated-clock.ts";
 import { type MonitorValues, type SmallWard, startSmallWard } from "./support/small-ward.ts";
 
 const HOUR_MS = 3_600_000;

@@ -2,6 +2,7 @@ import { appendFile, mkdtemp, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { createSimulatedClock, type SimulatedClock } from "../simulator/world/simulated-clock.ts";
 import {
   formatCaptureChunk,
   formatCaptureHeader,
@@ -13,7 +14,6 @@ import { LIMITS } from "../src/core/limits.ts";
 import type { Link, LinkSpec } from "../src/core/ports.ts";
 import { openLink } from "../src/transports/link.ts";
 import { type LinkWatcher, watchLink } from "./support/link-watcher.ts";
-import { createSimulatedClock, type SimulatedClock } from "./support/simulated-clock.ts";
 
 let folder = "";
 let clock: SimulatedClock;

@@ -11,6 +11,7 @@ import {
   type SendingFault,
   sendHl7Files,
 } from "../simulator/links/hl7-sender.ts";
+import { createSimulatedClock } from "../simulator/world/simulated-clock.ts";
 import { createSystemClock } from "../src/clock.ts";
 import { LIMITS } from "../src/core/limits.ts";
 import type { MllpArrival, MllpRefusal, MllpServer, MllpSpec } from "../src/core/ports.ts";
@@ -18,7 +19,6 @@ import type { Clock } from "../src/core/time.ts";
 import { startMllpServer } from "../src/transports/mllp.ts";
 import { frameMllp, MllpFramer, type MllpPiece } from "../src/transports/mllp-framer.ts";
 import { makeAuthority } from "./support/mosquitto.ts";
-import { createSimulatedClock } from "./support/simulated-clock.ts";
 import { pause, until } from "./support/until.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);

@@ -3,12 +3,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connectAsync, type MqttClient } from "mqtt";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { createSimulatedClock } from "../simulator/world/simulated-clock.ts";
 import { createSystemClock } from "../src/clock.ts";
 import type { BrokerInlet, BrokerListener, Link, LinkEvent, MqttServer } from "../src/core/ports.ts";
 import { openLink } from "../src/transports/link.ts";
 import { type LinkWatcher, watchLink } from "./support/link-watcher.ts";
 import { type Mosquitto, mosquittoIsMissing, prepareMosquitto, writePasswords } from "./support/mosquitto.ts";
-import { createSimulatedClock } from "./support/simulated-clock.ts";
 
 type Bytes = Extract<LinkEvent, { kind: "bytes" }>;
 

@@ -3,13 +3,13 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, describe, expect, test } from "vitest";
 import { NO_FAULTS, openBadLink } from "../simulator/links/bad-link.ts";
 import { createRandom } from "../simulator/random.ts";
+import { createSimulatedClock } from "../simulator/world/simulated-clock.ts";
 import { createSystemClock } from "../src/clock.ts";
 import { LIMITS } from "../src/core/limits.ts";
 import type { Link } from "../src/core/ports.ts";
 import type { Clock } from "../src/core/time.ts";
 import { openLink } from "../src/transports/link.ts";
 import { watchLink } from "./support/link-watcher.ts";
-import { createSimulatedClock } from "./support/simulated-clock.ts";
 
 interface Peer {
   readonly port: number;

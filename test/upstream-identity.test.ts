@@ -3,10 +3,10 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { createMemoryJournal } from "../simulator/world/memory-journal.ts";
 import { createSystemClock } from "../src/clock.ts";
 import type { MqttServer } from "../src/core/ports.ts";
 import { connectMqtt } from "../src/mqtt/connection.ts";
-import { createMemoryJournal } from "./support/memory-journal.ts";
 import {
   type Authority,
   freePort,

@@ -1,12 +1,12 @@
 import { describe, expect, test } from "vitest";
+import { createMemoryJournal } from "../simulator/world/memory-journal.ts";
+import { createSimulatedClock } from "../simulator/world/simulated-clock.ts";
 import { type Fault, fault } from "../src/core/errors.ts";
 import { type Seq, seq } from "../src/core/ids.ts";
 import type { Delivery, DeliveryOutcome, Journal, Sink } from "../src/core/ports.ts";
 import type { Clock } from "../src/core/time.ts";
 import { type Outbox, startOutbox } from "../src/sinks/outbox.ts";
 import type { ReaderLoss } from "../src/sinks/reader-losses.ts";
-import { createMemoryJournal } from "./support/memory-journal.ts";
-import { createSimulatedClock } from "./support/simulated-clock.ts";
 import { numbers } from "./support/upstream-ends.ts";
 import { actAt, alertAt, observationAt, startAt } from "./support/upstream-records.ts";
 

@@ -1,4 +1,6 @@
 import { describe, expect, test } from "vitest";
+import { createMemoryJournal } from "../simulator/world/memory-journal.ts";
+import { createSimulatedClock } from "../simulator/world/simulated-clock.ts";
 import { type Fault, fault } from "../src/core/errors.ts";
 import { seq } from "../src/core/ids.ts";
 import { LIMITS } from "../src/core/limits.ts";
@@ -6,8 +8,6 @@ import { BacklogPace } from "../src/sinks/backlog-pace.ts";
 import { Outage } from "../src/sinks/outage.ts";
 import { ReaderLosses } from "../src/sinks/reader-losses.ts";
 import { type Refusal, Refusals } from "../src/sinks/refusals.ts";
-import { createMemoryJournal } from "./support/memory-journal.ts";
-import { createSimulatedClock } from "./support/simulated-clock.ts";
 import { observationAt } from "./support/upstream-records.ts";
 
 const RECORDS_MAX = LIMITS.upstreamBatchRecordsMax.value;

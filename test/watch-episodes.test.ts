@@ -1,10 +1,10 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { createSimulatedClock } from "../simulator/world/simulated-clock.ts";
 import { bedId, deviceId, patientId, seq } from "../src/core/ids.ts";
 import type { Observation } from "../src/core/observation.ts";
 import { WATCH_DEFAULTS } from "../src/watch/options.ts";
 import { createWatch } from "../src/watch/watch.ts";
-import { createSimulatedClock } from "./support/simulated-clock.ts";
 import { createWard, DEVICE, MONITOR, NEWS2, type Said } from "./support/watched-ward.ts";
 
 const LOW = "limit.oxygenSaturation.low/anna";

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { createSimulatedClock } from "../simulator/world/simulated-clock.ts";
 import { bedId, deviceId, patientId, seq } from "../src/core/ids.ts";
 import type { Observation } from "../src/core/observation.ts";
 import { assert } from "../src/core/result.ts";
@@ -6,7 +7,6 @@ import { WATCH_DEFAULTS } from "../src/watch/options.ts";
 import type { ScoreModel } from "../src/watch/score-model.ts";
 import { loadScoreModel } from "../src/watch/score-table.ts";
 import { createWatch } from "../src/watch/watch.ts";
-import { createSimulatedClock } from "./support/simulated-clock.ts";
 
 /** NEWS2 with a table that throws when it is looked into. */
 async function brokenModel(): Promise<ScoreModel> {

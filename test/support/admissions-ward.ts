@@ -1,4 +1,5 @@
 import { type Hl7Sender, openHl7Sender } from "../../simulator/links/hl7-sender.ts";
+import { createMemoryJournal } from "../../simulator/world/memory-journal.ts";
 import { type Admissions, startAdmissions } from "../../src/admissions/admissions.ts";
 import type { AdmissionsOptions } from "../../src/admissions/options.ts";
 import { createSystemClock } from "../../src/clock.ts";
@@ -10,7 +11,6 @@ import { assert } from "../../src/core/result.ts";
 import type { Clock } from "../../src/core/time.ts";
 import { createDoor, type Door } from "../../src/gateway/door.ts";
 import { startMllpServer } from "../../src/transports/mllp.ts";
-import { createMemoryJournal } from "./memory-journal.ts";
 import { until } from "./until.ts";
 
 /** What one message says; what is left out is left out of the message. */

@@ -1,9 +1,9 @@
+import type { SimulatedClock } from "../../simulator/world/simulated-clock.ts";
 import type { Alert } from "../../src/core/alert.ts";
 import { fault } from "../../src/core/errors.ts";
 import type { Delivery, Sink } from "../../src/core/ports.ts";
 import type { Loss } from "../../src/core/record.ts";
 import { isKept, type RecordLedger } from "./record-ledger.ts";
-import type { SimulatedClock } from "./simulated-clock.ts";
 
 /** The simulated way to the far side: one line on which deliveries wait for each other, as on a TCP connection. */
 export interface FarSideOptions {

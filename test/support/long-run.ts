@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { parseConfig } from "../../config/load.ts";
 import type { Config } from "../../config/schema.ts";
 import { findDriver } from "../../drivers/index.ts";
+import { createSimulatedClock, type SimulatedClock } from "../../simulator/world/simulated-clock.ts";
 import type { Alert } from "../../src/core/alert.ts";
 import { bedId, deviceId, patientId } from "../../src/core/ids.ts";
 import { LIMITS } from "../../src/core/limits.ts";
@@ -16,7 +17,6 @@ import { type FarSide, openFarSide } from "./far-side.ts";
 import { createMemoryLink, type MemoryLink } from "./memory-link.ts";
 import { RecordLedger } from "./record-ledger.ts";
 import { seededRandom } from "./seeded-random.ts";
-import { createSimulatedClock, type SimulatedClock } from "./simulated-clock.ts";
 
 /*
  * Days of a ward in minutes. Real: every byte, driver, intake, watch, score, alert, the journal with its two threads and its files, the

@@ -1,6 +1,8 @@
 import { parseConfig } from "../../config/load.ts";
 import type { Config } from "../../config/schema.ts";
 import { findDriver } from "../../drivers/index.ts";
+import { createMemoryJournal, type MemoryJournal } from "../../simulator/world/memory-journal.ts";
+import { createSimulatedClock, type SimulatedClock } from "../../simulator/world/simulated-clock.ts";
 import type { Deed } from "../../src/core/act.ts";
 import type { Alert } from "../../src/core/alert.ts";
 import { bedId, deviceId, patientId } from "../../src/core/ids.ts";
@@ -11,9 +13,7 @@ import { type Gateway, startGateway } from "../../src/gateway/assembly.ts";
 import type { SystemTime } from "../../src/gateway/system-time.ts";
 import type { ScoreModel } from "../../src/watch/score-model.ts";
 import { loadScoreModel } from "../../src/watch/score-table.ts";
-import { createMemoryJournal, type MemoryJournal } from "./memory-journal.ts";
 import { createMemoryLink, type MemoryLink } from "./memory-link.ts";
-import { createSimulatedClock, type SimulatedClock } from "./simulated-clock.ts";
 
 /** A whole gateway of two beds with an Ivy monitor each; only clock, links and disk are simulated. */
 export interface SmallWard {

@@ -1,3 +1,4 @@
+import { createSimulatedClock, type SimulatedClock } from "../../simulator/world/simulated-clock.ts";
 import type { ConditionChange } from "../../src/core/alert.ts";
 import { bedId, type DeviceId, deviceId, type PatientId, patientId, seq } from "../../src/core/ids.ts";
 import type { Content, Observation, Quality } from "../../src/core/observation.ts";
@@ -8,7 +9,6 @@ import { WATCH_DEFAULTS, type WatchOptions } from "../../src/watch/options.ts";
 import { loadScoreModel } from "../../src/watch/score-table.ts";
 import { createWatch, type Watch } from "../../src/watch/watch.ts";
 import type { WatchDevice } from "../../src/watch/watch-state.ts";
-import { createSimulatedClock, type SimulatedClock } from "./simulated-clock.ts";
 
 /** The patient of most tests. */
 export const ANNA: PatientId = patientId("anna");

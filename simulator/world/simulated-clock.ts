@@ -26,10 +26,19 @@ interface Entry {
 
 const START_MS = 1_000_000;
 
-/** Starts at 2026-01-01T00:00Z on the wall and at 1,000,000 ms on the monotonic side, so that mixing them up shows. */
-export function createSimulatedClock(): SimulatedClock {
+/**
+ * Starts at 2026-01-01T00:00Z on the wall and at 1,000,000 ms on the monotonic side, so that mixing them up shows.
+ *
+ * @param options.wallAtStartMs  Another time of the wall to start at.
+ * @param options.grainMs        What is to be done every so often is done no more often than this, as on a board that sleeps between: so weeks
+ *                               pass in seconds, and nothing is noticed sooner than within this time. 0 where it is not said.
+ */
+export function createSimulatedClock(
+  options: { readonly wallAtStartMs?: number; readonly grainMs?: number } = {},
+): SimulatedClock {
+  const { wallAtStartMs = Date.UTC(2026, 0, 1), grainMs = 0 } = options;
   let nowMs = START_MS;
-  let wallOffsetMs = Date.UTC(2026, 0, 1) - nowMs;
+  let wallOffsetMs = wallAtStartMs - nowMs;
   let monotonicBaseMs = 0;
   let sleptMs = 0;
   let drift = 0;
@@ -53,7 +62,10 @@ export function createSimulatedClock(): SimulatedClock {
   return {
     wall: () => wallMs(Math.round(wallNow())),
     monotonic: () => monotonicMs(nowMs - monotonicBaseMs),
-    every: (periodMs, work) => add({ work, periodMs, dueMs: nowMs + periodMs }),
+    every: (askedMs, work) => {
+      const periodMs = Math.max(askedMs, grainMs);
+      return add({ work, periodMs, dueMs: nowMs + periodMs });
+    },
     after: (delayMs, work) => add({ work, periodMs: null, dueMs: nowMs + delayMs }),
     sleep: (delayMs, stop) =>
       new Promise((resolve) => {
@@ -97,6 +109,6 @@ export function createSimulatedClock(): SimulatedClock {
       monotonicBaseMs = nowMs - START_MS;
     },
     runMs: () => nowMs + sleptMs,
-    trueMs: () => Date.UTC(2026, 0, 1) - START_MS + nowMs + sleptMs,
+    trueMs: () => wallAtStartMs - START_MS + nowMs + sleptMs,
   };
 }
