@@ -1,6 +1,9 @@
 import type * as z from "zod";
 import type { Text } from "../src/core/quantities.ts";
 
+/** The document that says what belongs into a configuration. */
+export const CONFIG_GUIDE = "config/README.md";
+
 /** One thing that is wrong, where it is, and what to do. */
 export interface ConfigProblem {
   readonly path: string;
@@ -24,8 +27,11 @@ function ownProblem(path: string, message: string): ConfigProblem {
   return { path, line: null, problem: { en: problem, zh: problemZh }, remedy: { en: sentence, zh: `${remedyZh}。` } };
 }
 
-/** The problems of one issue of the schema. @param chinese  The same issue in the library's Chinese words. */
-export function problemsOf(issue: z.core.$ZodIssue, chinese: string): readonly ConfigProblem[] {
+/** The problems of one issue of the schema. @param words.chinese  The same issue in the library's Chinese words. */
+export function problemsOf(
+  issue: z.core.$ZodIssue,
+  { chinese, guide }: { readonly chinese: string; readonly guide: string },
+): readonly ConfigProblem[] {
   const path = issue.path.map(String).join(".") || "(top)";
   if (issue.message.includes(" | ")) return [ownProblem(path, issue.message)];
   switch (issue.code) {
@@ -35,8 +41,8 @@ export function problemsOf(issue: z.core.$ZodIssue, chinese: string): readonly C
         line: null,
         problem: { en: "is not a setting", zh: "不是设置项" },
         remedy: {
-          en: "Take it out or mend its spelling; config/README.md lists all settings.",
-          zh: "请删除或修正拼写；全部设置见 config/README.md。",
+          en: `Take it out or mend its spelling; ${guide} lists all settings.`,
+          zh: `请删除或修正拼写；全部设置见 ${guide}。`,
         },
       }));
     case "invalid_value": {
@@ -59,7 +65,7 @@ export function problemsOf(issue: z.core.$ZodIssue, chinese: string): readonly C
           path,
           line: null,
           problem,
-          remedy: { en: "See config/README.md for what belongs here.", zh: "应填内容见 config/README.md。" },
+          remedy: { en: `See ${guide} for what belongs here.`, zh: `应填内容见 ${guide}。` },
         },
       ];
     }

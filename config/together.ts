@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { findDriver, optionProblems, optionRemedy, optionTexts, unknownOptions } from "../drivers/index.ts";
-import { type ConfigProblem, inOnePart, problemsOf } from "./problems.ts";
+import { CONFIG_GUIDE, type ConfigProblem, inOnePart, problemsOf } from "./problems.ts";
 import type { Config } from "./schema.ts";
 import { checkAdmissions, checkableAdmissions } from "./settings/admissions.ts";
 
@@ -180,7 +180,10 @@ export function problemsTogether(given: unknown, told: z.ZodError): readonly Con
   const readable = checkable.safeParse(given);
   if (!readable.success || told.issues.some((issue) => issue.code === "custom")) return [];
   const problems: ConfigProblem[] = [];
-  checkTogether(readable.data, { addIssue: (issue) => problems.push(...problemsOf({ ...issue, input: given }, issue.message)) });
+  checkTogether(readable.data, {
+    addIssue: (issue) =>
+      problems.push(...problemsOf({ ...issue, input: given }, { chinese: issue.message, guide: CONFIG_GUIDE })),
+  });
   return problems;
 }
 

@@ -72,6 +72,10 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     says: "who lies where  患者与床位",
     load: async () => (await import("./commands/patients.ts")).patientsCommand,
   },
+  simulate: {
+    says: "patients, devices and faults by a scenario, with a verdict  按情景模拟患者、设备与故障，并给出判定",
+    load: async () => (await import("./commands/simulate.ts")).simulateCommand,
+  },
   bench: {
     says: "the measured figures of the README  测量 README 中的数据",
     load: async () => (await import("./commands/bench.ts")).benchCommand,

@@ -542,6 +542,26 @@ function samplesOf(body: PatientBody, endMs: number): Uint8Array {
   return samples;
 }
 
+/** An ECG that swings by more than this within a second while no beat is found is no flat line. */
+const FIBRILLATION_MILLIVOLTS_MIN = 0.25;
+
+/** The alarms that a monitor raises by itself, whoever watches it: a heart that does not beat, a chest that does not move. The words are assumptions. */
+function withAlarms(lines: Lines, body: PatientBody, endMs: number): Lines {
+  const heart = body.quantity("heartRate", endMs);
+  const breath = body.quantity("respiratoryRate", endMs);
+  const told = new Map(lines);
+  const add = (name: LineName, alarm: string) => {
+    const line = told.get(name);
+    if (line !== undefined) told.set(name, { ...line, alarm });
+  };
+  if (heart.kind === "absent" && heart.why === "no-signal") {
+    const ecg = Array.from({ length: 50 }, (_, index) => body.wave("ecgLeadII", endMs - MESSAGE_MS + index * (MESSAGE_MS / 50)));
+    add("HR", Math.max(...ecg) - Math.min(...ecg) > FIBRILLATION_MILLIVOLTS_MIN ? "V-FIB" : "ASYSTOLE");
+  }
+  if (breath.kind === "present" && breath.value === 0) add("RR", "APNEA");
+  return told;
+}
+
 /** Sends one message at the end of each second. A host that did not ask for over ten seconds has lost what is older. */
 function createTwin(body: PatientBody): Twin {
   let sentCount = 0;
@@ -552,7 +572,11 @@ function createTwin(body: PatientBody): Twin {
       const bytesToSend: { channel: string; bytes: Uint8Array }[] = [];
       for (; sentCount < dueCount; sentCount++) {
         const endMs = (sentCount + 1) * MESSAGE_MS;
-        const lines = linesOf((quantity) => body.quantity(quantity, endMs));
+        const lines = withAlarms(
+          linesOf((quantity) => body.quantity(quantity, endMs)),
+          body,
+          endMs,
+        );
         bytesToSend.push({ channel: "", bytes: formatMessage(samplesOf(body, endMs), lines) });
       }
       return { bytesToSend, nextDueMs: (sentCount + 1) * MESSAGE_MS };

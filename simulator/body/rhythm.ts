@@ -46,14 +46,14 @@ const BLOCKS_HELD = 32;
  * beat may be out of step.
  */
 export function createBeatLine(seed: number): BeatLine {
-  const held = new Map<string, readonly Beat[]>();
+  const held = new Map<Rhythm, Map<number, readonly Beat[]>>();
   const block = (index: number, rhythm: Rhythm): readonly Beat[] => {
-    const key = `${rhythm} ${index}`;
-    const known = held.get(key);
+    const ofRhythm = held.get(rhythm) ?? new Map<number, readonly Beat[]>();
+    const known = ofRhythm.get(index);
     if (known !== undefined) return known;
     const made = layBlock(seedOfPart(seed, index), index * BLOCK_BEATS, rhythm);
-    if (held.size >= BLOCKS_HELD) held.clear();
-    held.set(key, made);
+    if (ofRhythm.size >= BLOCKS_HELD) ofRhythm.clear();
+    held.set(rhythm, ofRhythm.set(index, made));
     return made;
   };
   const around = (phase: number, rhythm: Rhythm) => {

@@ -27,7 +27,7 @@ export interface DeviceParts {
 
 /** A twin that is switched on: its time is the time since then. */
 export interface RunningTwin {
-  readonly receive: (bytes: Uint8Array) => void;
+  readonly receive: (bytes: Uint8Array, channel?: string) => void;
   readonly stats: () => Omit<DeviceStats, "bytesDropped">;
   readonly stop: () => void;
 }
@@ -36,7 +36,10 @@ export interface RunningTwin {
 const STEP_MS_MIN = 1;
 
 /** Switches a twin on and calls `send` with each of its messages when it is due. */
-export function runTwin(twin: Twin, parts: DeviceParts & { readonly send: (bytes: Uint8Array) => void }): RunningTwin {
+export function runTwin(
+  twin: Twin,
+  parts: DeviceParts & { readonly send: (bytes: Uint8Array, channel: string) => void },
+): RunningTwin {
   const startMs = parts.clock.monotonic() + (parts.startAfterMs ?? 0);
   let messagesSent = 0;
   let bytesSent = 0;
@@ -49,11 +52,11 @@ export function runTwin(twin: Twin, parts: DeviceParts & { readonly send: (bytes
     const nowMs = parts.clock.monotonic();
     if (nowMs < startMs) return;
     const due = twin.due(nowMs - startMs);
-    for (const { bytes } of due.bytesToSend) {
+    for (const { bytes, channel } of due.bytesToSend) {
       messagesSent += 1;
       bytesSent += bytes.length;
       parts.onSent?.(nowMs, bytes);
-      parts.send(bytes);
+      parts.send(bytes, channel);
     }
     next.stop();
     if (due.nextDueMs < Number.POSITIVE_INFINITY) {
@@ -62,9 +65,9 @@ export function runTwin(twin: Twin, parts: DeviceParts & { readonly send: (bytes
   };
   next = parts.timetable.at(startMs, step);
   return {
-    receive: (bytes) => {
+    receive: (bytes, channel = "") => {
       bytesReceived += bytes.length;
-      twin.receive(bytes, "");
+      twin.receive(bytes, channel);
       step();
     },
     stats: () => ({ messagesSent, bytesSent, bytesReceived }),

@@ -105,6 +105,7 @@ export interface FitChange {
  * @param repeatSeconds  After this time the plan begins anew; null: never.
  */
 export function fitPlan(changes: readonly FitChange[], repeatSeconds: number | null): FitAt {
+  if (changes.length === 0) return () => "on";
   return (site, seconds) => {
     const inPlan = repeatSeconds === null || seconds < 0 ? seconds : seconds % repeatSeconds;
     return changes.findLast((change) => change.site === site && change.atSeconds <= inPlan)?.fit ?? "on";

@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { parseConfig } from "../../config/load.ts";
 import type { Config } from "../../config/schema.ts";
 import { findDriver } from "../../drivers/index.ts";
+import { createMemoryLink, type MemoryLink } from "../../simulator/links/memory-link.ts";
 import { createSimulatedClock, type SimulatedClock } from "../../simulator/world/simulated-clock.ts";
 import type { Alert } from "../../src/core/alert.ts";
 import { bedId, deviceId, patientId } from "../../src/core/ids.ts";
@@ -14,7 +15,6 @@ import { openJournal } from "../../src/journal/journal.ts";
 import { type Outbox, startOutbox } from "../../src/sinks/outbox.ts";
 import { loadScoreModel } from "../../src/watch/score-table.ts";
 import { type FarSide, openFarSide } from "./far-side.ts";
-import { createMemoryLink, type MemoryLink } from "./memory-link.ts";
 import { RecordLedger } from "./record-ledger.ts";
 import { seededRandom } from "./seeded-random.ts";
 

@@ -1,6 +1,7 @@
 import { parseConfig } from "../../config/load.ts";
 import type { Config } from "../../config/schema.ts";
 import { findDriver } from "../../drivers/index.ts";
+import { createMemoryLink, type MemoryLink } from "../../simulator/links/memory-link.ts";
 import { createMemoryJournal, type MemoryJournal } from "../../simulator/world/memory-journal.ts";
 import { createSimulatedClock, type SimulatedClock } from "../../simulator/world/simulated-clock.ts";
 import type { Deed } from "../../src/core/act.ts";
@@ -13,7 +14,6 @@ import { type Gateway, startGateway } from "../../src/gateway/assembly.ts";
 import type { SystemTime } from "../../src/gateway/system-time.ts";
 import type { ScoreModel } from "../../src/watch/score-model.ts";
 import { loadScoreModel } from "../../src/watch/score-table.ts";
-import { createMemoryLink, type MemoryLink } from "./memory-link.ts";
 
 /** A whole gateway of two beds with an Ivy monitor each; only clock, links and disk are simulated. */
 export interface SmallWard {

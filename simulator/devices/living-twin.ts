@@ -1,0 +1,118 @@
+import { present } from "../../src/core/observation.ts";
+import type { Driver, PatientBody, Twin } from "../../src/core/ports.ts";
+import { QUANTITIES } from "../../src/core/quantities.ts";
+
+/** What may happen to a device as a whole; sensors are `worn.ts`. */
+export interface LifeChange {
+  readonly atSeconds: number;
+  readonly power?: "on" | "off" | undefined;
+  /** True: it sends on, and every value stays as it is. */
+  readonly frozen?: boolean | undefined;
+}
+
+/** A device with a life. */
+export interface LifePlan {
+  /** In rising order of time. */
+  readonly changes: readonly LifeChange[];
+  /** How often it says something, in seconds; null: its kind's own pace. */
+  readonly everySeconds: number | null;
+  /** Full at the start, empty after so long, and then off; null: it hangs on the mains. */
+  readonly batterySeconds: number | null;
+  /** How long it takes from being switched on again to its first message. */
+  readonly warmUpSeconds: number;
+}
+
+/** A device on the mains that nothing happens to. */
+export const PLAIN_LIFE: LifePlan = { changes: [], everySeconds: null, batterySeconds: null, warmUpSeconds: 5 };
+
+const MS_PER_SECOND = 1000;
+
+/**
+ * The twin of a device to which things happen: it is switched off and on (and begins anew after warming up), stands still, runs empty, and
+ * says something as often as its owner set it to.
+ */
+export function livingTwin(
+  driver: Driver,
+  body: PatientBody,
+  given: { options: Readonly<Record<string, string>>; plan: LifePlan },
+): Twin {
+  const { plan, options } = given;
+  const seen = bodyOfLife(body, plan);
+  const pace = plan.everySeconds === null ? 1 : paceOf(driver, { body, options, everySeconds: plan.everySeconds });
+  let inner: Twin | null = null;
+  let onSinceMs = Number.NaN;
+  const begin = (sinceMs: number) => {
+    onSinceMs = sinceMs;
+    inner = driver.twin(
+      {
+        quantity: (name, atMs) => seen.quantity(name, sinceMs + atMs * pace),
+        wave: (name, atMs) => seen.wave(name, sinceMs + atMs * pace),
+      },
+      options,
+    );
+  };
+  return {
+    due: (atMs) => {
+      const { on, sinceMs, untilMs } = powerAt(plan, atMs);
+      if (!on) {
+        inner = null;
+        return { bytesToSend: [], nextDueMs: untilMs };
+      }
+      if (inner === null || onSinceMs !== sinceMs) begin(sinceMs);
+      if (atMs < sinceMs || inner === null) return { bytesToSend: [], nextDueMs: sinceMs };
+      const due = inner.due((atMs - sinceMs) / pace);
+      return { bytesToSend: due.bytesToSend, nextDueMs: Math.min(untilMs, sinceMs + due.nextDueMs * pace) };
+    },
+    receive: (bytes, channel) => inner?.receive(bytes, channel),
+  };
+}
+
+/** Whether a device is on at a moment, since when it sends (warm-up included), and until when that holds. */
+function powerAt(plan: LifePlan, atMs: number): { readonly on: boolean; readonly sinceMs: number; readonly untilMs: number } {
+  const seconds = atMs / MS_PER_SECOND;
+  const emptyAt = plan.batterySeconds ?? Number.POSITIVE_INFINITY;
+  if (seconds >= emptyAt) return { on: false, sinceMs: 0, untilMs: Number.POSITIVE_INFINITY };
+  const switches = plan.changes.filter((change) => change.power !== undefined);
+  const last = switches.findLast((change) => change.atSeconds <= seconds);
+  const next = Math.min(emptyAt, switches.find((change) => change.atSeconds > seconds)?.atSeconds ?? Number.POSITIVE_INFINITY);
+  return {
+    on: last?.power !== "off",
+    sinceMs: last === undefined ? 0 : (last.atSeconds + plan.warmUpSeconds) * MS_PER_SECOND,
+    untilMs: next * MS_PER_SECOND,
+  };
+}
+
+/** What a device's own parts make of the body: its battery, and values that stand still. */
+function bodyOfLife(body: PatientBody, plan: LifePlan): PatientBody {
+  const standing = plan.changes.filter((change) => change.frozen !== undefined);
+  /** The moment whose values are shown: while it stands still, the one at which it began to. */
+  const shown = (atMs: number): number => {
+    if (standing.length === 0) return atMs;
+    const last = standing.findLast((change) => change.atSeconds * MS_PER_SECOND <= atMs);
+    return last?.frozen === true ? last.atSeconds * MS_PER_SECOND : atMs;
+  };
+  const { batterySeconds } = plan;
+  return {
+    quantity: (name, atMs) => {
+      if (name !== "batteryLevel" || batterySeconds === null) return body.quantity(name, shown(atMs));
+      const left = Math.max(0, 1 - atMs / MS_PER_SECOND / batterySeconds);
+      return present("batteryLevel", Math.round(100 * left), QUANTITIES.batteryLevel.unit);
+    },
+    wave: (name, atMs) => body.wave(name, shown(atMs)),
+  };
+}
+
+/** How much slower than its own pace a twin must be run to say something every so often. */
+function paceOf(
+  driver: Driver,
+  {
+    body,
+    options,
+    everySeconds,
+  }: { readonly body: PatientBody; readonly options: Readonly<Record<string, string>>; readonly everySeconds: number },
+): number {
+  const probe = driver.twin(body, options);
+  const first = probe.due(0).nextDueMs;
+  const second = probe.due(first).nextDueMs;
+  return (everySeconds * MS_PER_SECOND) / Math.max(1, second - first);
+}

@@ -1,0 +1,110 @@
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { ConfigProblem } from "../../config/problems.ts";
+import { parseYamlBy } from "../../config/yaml.ts";
+import { fail, type Result, succeed } from "../../src/core/result.ts";
+import { SCENARIO_GUIDE, type Scenario, scenarioSchema } from "./schema.ts";
+
+/** Where the scenarios lie that come with the simulator. */
+const SCENARIOS_FOLDER = new URL("../scenarios/", import.meta.url).pathname;
+const ENDING = ".yaml";
+
+/** Names of the scenarios that come with the simulator, in order. */
+export async function scenarioNames(): Promise<readonly string[]> {
+  const files = await readdir(SCENARIOS_FOLDER);
+  return files
+    .filter((file) => file.endsWith(ENDING))
+    .map((file) => file.slice(0, -ENDING.length))
+    .sort();
+}
+
+/** Where a scenario lies: a name of those that come with the simulator, or a file. */
+function scenarioFile(nameOrFile: string): string {
+  return /^[a-z0-9-]+$/.test(nameOrFile) ? join(SCENARIOS_FOLDER, `${nameOrFile}${ENDING}`) : nameOrFile;
+}
+
+/** Reads and checks a scenario. @returns  It, or every problem at once with its line and remedy. */
+export async function loadScenario(nameOrFile: string): Promise<Result<Scenario, readonly ConfigProblem[]>> {
+  const file = scenarioFile(nameOrFile);
+  try {
+    return parseScenario(await readFile(file, "utf8"));
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? String(error.code) : "unknown";
+    return fail([
+      {
+        path: file,
+        line: null,
+        problem: { en: `cannot be read (${code})`, zh: `无法读取（${code}）` },
+        remedy: {
+          en: "Give the file's path, or a name that `vigil simulate --list` shows.",
+          zh: "请给出文件路径，或 vigil simulate --list 列出的名称。",
+        },
+      },
+    ]);
+  }
+}
+
+/** Checks a scenario's text. */
+export function parseScenario(text: string): Result<Scenario, readonly ConfigProblem[]> {
+  const parsed = parseYamlBy(text, scenarioSchema, { guide: SCENARIO_GUIDE });
+  if (!parsed.ok) return parsed;
+  const problems = problemsTogether(parsed.value);
+  return problems.length === 0 ? succeed(parsed.value) : fail(problems);
+}
+
+/** What can only be seen of the whole: names that mean nobody, and times out of order or after the end. */
+function problemsTogether(scenario: Scenario): readonly ConfigProblem[] {
+  const problems: ConfigProblem[] = [];
+  const add = (path: string, en: string, zh: string) =>
+    problems.push({
+      path,
+      line: null,
+      problem: { en, zh },
+      remedy: { en: `See ${SCENARIO_GUIDE}.`, zh: `见 ${SCENARIO_GUIDE}。` },
+    });
+  const patients = new Set(scenario.patients.map(({ id }) => id));
+  const devices = new Set(scenario.devices.map(({ id }) => id));
+  const known = new Set([...patients, ...devices, ...beds(scenario), "gateway"]);
+  if (patients.size < scenario.patients.length) add("patients", "two patients have the same id", "两位患者的 id 相同");
+  if (devices.size < scenario.devices.length) add("devices", "two devices have the same id", "两台设备的 id 相同");
+  for (const [index, device] of scenario.devices.entries())
+    for (const key of ["on", "assigned"] as const) {
+      const who = device[key];
+      if (who !== undefined && who !== null && !patients.has(who))
+        add(`devices.${index}.${key}`, `there is no patient ${who}`, `没有患者 ${who}`);
+    }
+  for (const [index, entry] of scenario.people.entries()) {
+    const device = entry.assign ?? entry.release ?? entry.confirm;
+    if (device !== undefined && !devices.has(device))
+      add(`people.${index}`, `there is no device ${device}`, `没有设备 ${device}`);
+    if (entry.of !== undefined && !known.has(entry.of)) add(`people.${index}.of`, `there is no ${entry.of}`, `没有 ${entry.of}`);
+  }
+  for (const [index, entry] of scenario.expect.entries())
+    if ("of" in entry && entry.of !== undefined && !known.has(entry.of))
+      add(`expect.${index}.of`, `there is no patient, device or bed ${entry.of}`, `没有患者、设备或床位 ${entry.of}`);
+  const lists: readonly (readonly [string, readonly { readonly at: number }[]])[] = [
+    ["people", scenario.people],
+    ["gateway", scenario.gateway],
+    ...scenario.patients.map(({ course }, index) => [`patients.${index}.course`, course] as const),
+    ...scenario.devices.map(({ life }, index) => [`devices.${index}.life`, life] as const),
+  ];
+  for (const [path, list] of lists)
+    for (const [index, { at }] of list.entries()) {
+      if (at < (list[index - 1]?.at ?? 0)) add(`${path}.${index}`, "stands after a later one", "时间早于前一项");
+      if (at > scenario.lasts) add(`${path}.${index}`, "is after the end of the scenario", "晚于情景结束时间");
+    }
+  return problems;
+}
+
+/** The bed of each patient, in their order. */
+export function bedOf(scenario: Scenario, patientIndex: number): string {
+  return scenario.patients[patientIndex]?.bed ?? `bed-${patientIndex + 1}`;
+}
+
+/** All beds: the patients' and those that devices stand at. */
+export function beds(scenario: Scenario): readonly string[] {
+  const ofPatients = scenario.patients.map((_, index) => bedOf(scenario, index));
+  const ofDevices = scenario.devices.flatMap(({ bed }) => (bed === undefined ? [] : [bed]));
+  const all = [...new Set([...ofPatients, ...ofDevices])];
+  return all.length === 0 ? ["bed-1"] : all;
+}

@@ -1,0 +1,339 @@
+import { hash } from "node:crypto";
+import { describe, expect, test } from "vitest";
+import { findDriver } from "../drivers/index.ts";
+import { castOf } from "../simulator/scenario/cast.ts";
+import { type Finding, judge, type Witness } from "../simulator/scenario/judge.ts";
+import { loadScenario, parseScenario, scenarioNames } from "../simulator/scenario/load.ts";
+import { playScenario } from "../simulator/scenario/play.ts";
+import type { Scenario } from "../simulator/scenario/schema.ts";
+import { configOfScenario, openOwnWorld } from "../src/commands/simulate/own-gateway.ts";
+import type { Alert } from "../src/core/alert.ts";
+import type { ScoreModel } from "../src/watch/score-model.ts";
+import { loadScoreModel } from "../src/watch/score-table.ts";
+
+const SEEDS = [1, 2, 3];
+const NAMES = await scenarioNames();
+
+async function scenarioOf(name: string): Promise<Scenario> {
+  const loaded = await loadScenario(name);
+  if (!loaded.ok) throw new Error(JSON.stringify(loaded.error));
+  return loaded.value;
+}
+
+async function news2(): Promise<readonly ScoreModel[]> {
+  const model = await loadScoreModel(new URL("../models/news2", import.meta.url).pathname);
+  if (!model.ok) throw new Error("NEWS2 does not load");
+  return [model.value];
+}
+
+/** Plays a scenario against Vigil's own gateway on simulated time, links and disk. */
+async function played(scenario: Scenario, seed: number, models?: readonly ScoreModel[]) {
+  const cast = castOf(scenario, seed, findDriver);
+  const config = configOfScenario(scenario, cast);
+  if (!config.ok) throw new Error(JSON.stringify(config.error));
+  const world = await openOwnWorld(scenario, {
+    config: config.value,
+    cast,
+    models: models ?? (await news2()),
+    drivers: findDriver,
+  });
+  const findings = await playScenario(scenario, { cast, world });
+  const records = await world.records();
+  await world.close();
+  return { findings, records };
+}
+
+const missed = (findings: readonly Finding[]) =>
+  findings.filter(({ met }) => !met).map(({ expected, said }) => `${expected.en}: ${said.en}`);
+
+describe.each(NAMES)("%s", (name) => {
+  test.each(SEEDS)("a good gateway does what is expected, seed %i", async (seed) => {
+    const { findings } = await played(await scenarioOf(name), seed);
+    expect(missed(findings), `vigil simulate ${name} --seed ${seed}`).toEqual([]);
+  });
+});
+
+describe("the same seed", () => {
+  // One of each kind: a monitor with waves, MQTT by the hour, a gateway that is killed, devices that are gone.
+  test.each(["opioid-respiratory-depression", "slow-decline", "killed-in-the-delay", "acknowledged-and-forgotten"])(
+    "%s: twice gives the same journal, another seed another one",
+    async (name) => {
+      const scenario = await scenarioOf(name);
+      const journals = [];
+      for (const seed of [7, 7, 8]) journals.push(hash("sha256", JSON.stringify((await played(scenario, seed)).records)));
+      expect(journals[1]).toBe(journals[0]);
+      expect(journals[2]).not.toBe(journals[0]);
+    },
+  );
+});
+
+describe("expectations can fail: without its rule a gateway does not pass", () => {
+  /** Ends of a ward's limits that nothing reaches: the rule is there and never holds. */
+  const withoutLimits = (scenario: Scenario, quantities: readonly string[]): Scenario => ({
+    ...scenario,
+    limits: Object.fromEntries(quantities.map((quantity) => [quantity, { low: null, high: null }])),
+  });
+
+  test("no score: sepsis is not told in time", async () => {
+    const { findings } = await played(await scenarioOf("sepsis"), 1, []);
+    expect(missed(findings).filter((text) => text.startsWith("score.news2")).length).toBe(2);
+  });
+
+  test("no limit of the breath: the opioid is not told in time", async () => {
+    const scenario = withoutLimits(await scenarioOf("opioid-respiratory-depression"), ["respiratoryRate"]);
+    expect(missed((await played(scenario, 1)).findings).some((text) => text.startsWith("limit.respiratoryRate.low"))).toBe(true);
+  });
+
+  test("nobody waits for the device: one that never comes back is not missed", async () => {
+    const scenario = await scenarioOf("device-never-comes-back");
+    const patient = { ...scenario, devices: scenario.devices.map((device) => ({ ...device, silenceSeconds: 86_400 })) };
+    expect(missed((await played(patient, 1)).findings)).toHaveLength(1);
+  });
+
+  test("a supervisor that never listens, a clock that is believed, a disk that is not asked: each shows", async () => {
+    const still = await scenarioOf("gateway-stands-still");
+    const shorter = { ...still, gateway: still.gateway.map((moment) => ({ ...moment, standsStillFor: 5 })) };
+    expect(missed((await played(shorter, 1)).findings).some((text) => text.startsWith("heartbeat missing"))).toBe(true);
+    const clock = await scenarioOf("wrong-clock");
+    expect(missed((await played({ ...clock, gateway: [] }, 1)).findings)).toHaveLength(1);
+    const disk = await scenarioOf("disk-full");
+    expect(missed((await played({ ...disk, gateway: [] }, 1)).findings)).toHaveLength(2);
+  });
+});
+
+// ------------------------------------------------------------------------- the judge
+
+const ALERT = {
+  kind: "alert",
+  id: "a",
+  key: "k",
+  rule: "limit.heartRate.high",
+  nature: "physiological",
+  priority: "medium",
+  state: "active",
+  phase: "start",
+  subject: { patientId: "li", bedId: "bed-1", deviceId: null, part: null },
+} as unknown as Alert;
+
+function judged(
+  expectText: string,
+  alerts: readonly (readonly [number, Partial<Alert>])[],
+  more: Partial<Witness> = {},
+): boolean {
+  const scenario = parseScenario(`
+title: { en: t, zh: t }
+about: { en: a, zh: a }
+lasts: 1 h
+patients: [{ id: li }, { id: mo }]
+devices: [{ id: m, driver: serial-ivy-450c, on: li }]
+expect: [${expectText}]`);
+  if (!scenario.ok) throw new Error(JSON.stringify(scenario.error));
+  const witness: Witness = {
+    alerts: alerts.map(([atSeconds, part]) => ({ atSeconds, alert: { ...ALERT, ...part } })),
+    predictions: [],
+    heartbeats: [],
+    ...more,
+  };
+  return judge(scenario.value, witness)[0]?.met ?? false;
+}
+
+const ENDED = { state: "ended", phase: "end" } as const;
+
+describe("the judge", () => {
+  test.each([
+    ["in time", "{ alert: limit.heartRate.high, by: 60 s }", [[60, {}]], true],
+    ["a second too late", "{ alert: limit.heartRate.high, by: 60 s }", [[61, {}]], false],
+    [
+      "too early, and over",
+      "{ alert: limit.*, after: 50 s, within: 10 s }",
+      [
+        [10, {}],
+        [20, ENDED],
+      ],
+      false,
+    ],
+    ["early, and still open", "{ alert: limit.*, after: 50 s, within: 10 s }", [[10, {}]], true],
+    ["of somebody else", "{ alert: limit.*, of: mo, by: 60 s }", [[10, {}]], false],
+    ["of the bed", "{ alert: limit.*, of: bed-1, by: 60 s }", [[10, {}]], true],
+    ["not urgent enough", "{ alert: limit.*, priority: high, by: 60 s }", [[10, {}]], false],
+    [
+      "urgent enough later",
+      "{ alert: limit.*, priority: high, by: 60 s }",
+      [
+        [10, {}],
+        [50, { priority: "high", phase: "escalate" }],
+      ],
+      true,
+    ],
+    ["another nature", '{ alert: "*", nature: technical, by: 60 s }', [[10, {}]], false],
+    ["a dot is a dot", "{ alert: limitXheartRate.high, by: 60 s }", [[10, {}]], false],
+    [
+      "not lasting",
+      "{ alert: limit.*, by: 60 s, lasting: true }",
+      [
+        [10, {}],
+        [40, ENDED],
+      ],
+      false,
+    ],
+    [
+      "lasting",
+      "{ alert: limit.*, by: 60 s, lasting: true }",
+      [
+        [10, {}],
+        [61, ENDED],
+      ],
+      true,
+    ],
+    ["never, and it came", "{ never: limit.*, from: 5 s, until: 60 s }", [[59, {}]], false],
+    ["never, and it came at the end", "{ never: limit.*, from: 5 s, until: 60 s }", [[60, {}]], true],
+    ["never, and it came before", "{ never: limit.*, from: 5 s, until: 60 s }", [[4, {}]], true],
+    [
+      "as many as may be",
+      "{ atMost: 2 }",
+      [
+        [1, {}],
+        [2, ENDED],
+        [3, { id: "b" }],
+      ],
+      true,
+    ],
+    [
+      "one too many",
+      "{ atMost: 1 }",
+      [
+        [1, {}],
+        [2, ENDED],
+        [3, { id: "b" }],
+      ],
+      false,
+    ],
+    [
+      "one in each minute",
+      "{ atMost: 1, per: 1 min }",
+      [
+        [1, {}],
+        [61, { id: "b" }],
+      ],
+      true,
+    ],
+    [
+      "it ended",
+      "{ ends: limit.*, after: 50 s, within: 20 s }",
+      [
+        [1, {}],
+        [55, ENDED],
+      ],
+      true,
+    ],
+    [
+      "it ended too early",
+      "{ ends: limit.*, after: 50 s, within: 20 s }",
+      [
+        [1, {}],
+        [45, ENDED],
+      ],
+      false,
+    ],
+    [
+      "it ended too late",
+      "{ ends: limit.*, after: 50 s, within: 20 s }",
+      [
+        [1, {}],
+        [71, ENDED],
+      ],
+      false,
+    ],
+    [
+      "raised again",
+      "{ raisedAgain: limit.*, after: 50 s, within: 20 s }",
+      [
+        [1, {}],
+        [60, { phase: "continue" }],
+      ],
+      true,
+    ],
+    [
+      "only changed",
+      "{ raisedAgain: limit.*, after: 50 s, within: 20 s }",
+      [
+        [1, {}],
+        [60, { phase: "update" }],
+      ],
+      false,
+    ],
+  ] as const)("%s", (_, expectation, alerts, met) => {
+    expect(judged(expectation, alerts as readonly (readonly [number, Partial<Alert>])[])).toBe(met);
+  });
+
+  test("a heartbeat that is missed in time, and one too late", () => {
+    const heartbeats = [{ atSeconds: 13, what: "missed" }] as const;
+    expect(judged("{ heartbeat: missed, after: 5 s, within: 8 s }", [], { heartbeats })).toBe(true);
+    expect(judged("{ heartbeat: missed, after: 5 s, within: 7 s }", [], { heartbeats })).toBe(false);
+    expect(judged("{ heartbeat: back, after: 5 s, within: 60 s }", [], { heartbeats })).toBe(false);
+  });
+});
+
+// ---------------------------------------------------------------------- what is wrong
+
+const GOOD = `
+title: { en: t, zh: t }
+about: { en: a, zh: a }
+lasts: 1 h 30 min
+patients: [{ id: li, course: [{ at: 10 min, pain: 0.5 }] }]
+devices: [{ id: m, driver: serial-ivy-450c, on: li }]
+expect: [{ never: "*" }]`;
+
+describe("a scenario that is wrong", () => {
+  const problemsOf = (text: string) => {
+    const parsed = parseScenario(text);
+    return parsed.ok ? [] : parsed.error;
+  };
+
+  test("is taken where nothing is wrong", () => {
+    const parsed = parseScenario(GOOD);
+    expect(parsed.ok && parsed.value.lasts).toBe(5400);
+    expect(parsed.ok && parsed.value.patients[0]?.course[0]).toEqual({ at: 600, pain: 0.5 });
+  });
+
+  test.each([
+    ["a time without a unit", GOOD.replace("at: 10 min", "at: '10'"), "patients.0.course.0.at", "this is no time"],
+    ["a strain that is none", GOOD.replace("pain:", "paim:"), "patients.0.course.0.paim", "is not a setting"],
+    ["a strain that cannot be", GOOD.replace("pain: 0.5", "pain: 1.5"), "patients.0.course.0.pain", ""],
+    ["a driver that is none", GOOD.replace("serial-ivy-450c", "serial-ivy"), "devices.0.driver", ""],
+    ["a patient that is nobody", GOOD.replace("on: li", "on: lo"), "devices.0.on", "there is no patient lo"],
+    ["after the end", GOOD.replace("at: 10 min", "at: 2 h"), "patients.0.course.0", "is after the end"],
+    ["an alert that is never due", GOOD.replace('{ never: "*" }', "{ alert: x }"), "expect.0", ""],
+    [
+      "two deeds in one",
+      GOOD.replace("expect:", "people: [{ at: 1 s, release: m, oxygen: true }]\nexpect:"),
+      "people.0",
+      "an entry is one deed",
+    ],
+    [
+      "out of order",
+      GOOD.replace("{ at: 10 min, pain: 0.5 }", "{ at: 10 min, pain: 0.5 }, { at: 9 min, pain: 0 }"),
+      "patients.0.course.1",
+      "stands after",
+    ],
+  ])("%s", (_, text, path, problem) => {
+    const problems = problemsOf(text);
+    expect(problems.map((each) => each.path)).toContain(path);
+    const found = problems.find((each) => each.path === path);
+    expect(found?.problem.en).toContain(problem);
+    for (const words of [found?.problem, found?.remedy]) {
+      expect(words?.en.length).toBeGreaterThan(3);
+      expect(words?.zh.length).toBeGreaterThan(1);
+    }
+  });
+
+  test("every scenario that comes with the simulator is read, and says what it is in both languages", async () => {
+    for (const name of NAMES) {
+      const { title, about } = await scenarioOf(name);
+      for (const words of [title, about]) {
+        expect(words.zh, name).toMatch(/[\u4e00-\u9fff]/);
+        expect(words.en, name).not.toMatch(/[\u4e00-\u9fff]/);
+      }
+    }
+  });
+});
