@@ -20,6 +20,7 @@ import { readCaptureQuestion } from "../src/commands/capture/question.ts";
 import { Recorder, type RecorderParts } from "../src/commands/capture/recorder.ts";
 import { captureCommand, recordAsAsked } from "../src/commands/capture.ts";
 import { LIMITS } from "../src/core/limits.ts";
+import { absent, present } from "../src/core/observation.ts";
 import type { Driver, Emission, Twin } from "../src/core/ports.ts";
 import { fail } from "../src/core/result.ts";
 import { monotonicMs } from "../src/core/time.ts";
@@ -176,7 +177,7 @@ describe("a recording of a simulated device", () => {
     await until("it records", () => command.said().includes("Recording"));
     device.switchOn();
     await until("messages", () => device.sent.length >= 8);
-    await until("what it says", () => /[1-9]\d* decoded, 0 refused\. .*SpO₂ \d+ %/.test(command.said()));
+    await until("what it says", () => /[1-9]\d* decoded, 0 refused\. .*SpO₂ 血氧 \d+ %/.test(command.said()));
     expect(await command.end()).toBe(0);
     const replayed = hear(driver, replay(await readOut(driver)));
     expectTheSame(replayed, hear(driver, device.sent));
@@ -210,7 +211,7 @@ describe("a recording of a simulated device", () => {
     await until("it records", () => command.said().includes("Recording"));
     device.switchOn();
     await until("messages", () => device.sent.length >= 5);
-    await until("what it says", () => /decoded, 0 refused\. .*HR \d+/.test(command.said()));
+    await until("what it says", () => /decoded, 0 refused\. .*HR 心率 \d+/.test(command.said()));
     expect(await command.end()).toBe(0);
     expectTheSame(hear(driver, replay(await readOut(driver))), hear(driver, device.sent));
     const recorded = Buffer.concat((await readOut(driver)).chunks.map(({ bytes }) => bytes));
@@ -262,7 +263,7 @@ describe.skipIf(mosquittoIsMissing)("a recording by MQTT", () => {
     await sender.publishAsync("ward/a/vitals", '{"hr":61,"o2":91}', { qos: 1, retain: true });
     const topics = ["--topic", "ward/a/#", "--topic", "ward/b/vitals"];
     const command = begin(["--mqtt", url, ...topics, "--driver", driver.id, "--option", `mapping=${mapping}`]);
-    await until("it records what was retained", () => command.said().includes("HR 61"));
+    await until("it records what was retained", () => command.said().includes("HR 心率 61"));
     await sender.publishAsync("ward/b/vitals", '{"hr":72,"o2":97}', { qos: 1 });
     await sender.publishAsync("ward/a/vitals", '{"hr":83,"o2":98}', { qos: 0 });
     await sender.publishAsync("ward/c/vitals", '{"hr":99,"o2":99}', { qos: 1 });
@@ -315,7 +316,7 @@ describe.skipIf(mosquittoIsMissing)("a recording by MQTT", () => {
     const sender = await connectAsync(url, { reconnectPeriod: 0 });
     cleanups.push(() => sender.endAsync(true));
     await sender.publishAsync("ward/a/vitals", '{"hr":64,"o2":96}', { qos: 1 });
-    await until("both have it", () => command.said().includes("HR 64") && watcher.received().length > 0);
+    await until("both have it", () => command.said().includes("HR 心率 64") && watcher.received().length > 0);
     expect(await command.end()).toBe(0);
     expect(watcher.story()).toEqual(["up", "bytes"]);
   });
@@ -659,6 +660,30 @@ describe("a recorder", () => {
     await simulated.advance(1);
     expect(said.filter((line) => line.startsWith("Nothing"))).toHaveLength(2);
     expect(await finish()).toMatchObject({ messages: 2, refused: 2, bytes: 4, chunks: 3 });
+  });
+
+  test("a device that speaks once a minute is not called silent between two messages", async () => {
+    const seldom: Driver = { ...asking, silenceSeconds: 60 };
+    const { simulated, said, send, finish } = await stage({ listening: { driver: seldom, options: {} } });
+    await send(1);
+    await simulated.advance(59_999);
+    expect(said.filter((line) => line.startsWith("Nothing"))).toEqual([]);
+    await simulated.advance(1);
+    expect(said.at(-1)).toContain("Nothing has come for 60 s");
+    await finish();
+  });
+
+  test("shows the newest of each quantity, and in words why one is missing", async () => {
+    const readings = [present("heartRate", 71, "/min"), absent("oxygenSaturation", "sensor-off")];
+    const session = asking.open({});
+    const telling: Driver = {
+      ...asking,
+      open: () => ({ ...session, feed: (...given) => session.feed(...given).map((emission) => ({ ...emission, readings })) }),
+    };
+    const { said, send, finish } = await stage({ listening: { driver: telling, options: {} } });
+    await send(1);
+    expect(said.at(-1)).toMatch(/^1 bytes, 1 decoded, 0 refused\. .*HR 心率 71 \/min; SpO₂ 血氧 - \(sensor off\)（传感器脱落）$/);
+    await finish();
   });
 
   test("without a driver bytes are all that is waited for", async () => {

@@ -30,7 +30,7 @@ export const captureCommand: Command = {
        vigil capture --mqtt URL --topic T ... [--username U] [--password-file F] [--ca-file F] --out FILE [--driver ID] [...]
 Records what a device sends, with times, into a new file that replays the same: by a link of kind capture, or as a simulated device.
 The file is of a patient: only you can read it (mode 0600), an existing one is never overwritten, and it ends whole at ${LIMITS.captureFileBytesMax.value / 1_048_576} MiB.
-A pulled plug loses a second at most. A lost connection is opened again; the gap stays in the times.
+Beside a running gateway use --config: then nothing is taken from what that has open. A pulled plug loses a second at most. A lost connection is opened again; the gap stays in the times.
 --driver ID    What sends: shows live what it says and what is refused, gives the line's usual settings, and is written in the file.
                With --config it is the device's own. Without it everything is recorded and nothing decoded.
 --option k=v   An option of the driver; may be repeated.

@@ -59,7 +59,7 @@ export const LIMITS = {
   captureFileBytesMax: bound(67_108_864, "bytes", "The recording ends whole before that, `vigil capture` says so and answers 1; more could not be replayed by a simulated device."),
   captureSecondsMax: bound(604_800, "s", "A longer recording is refused as wrong usage; left out, Ctrl-C or the file's bound ends it."),
   captureSyncMsMax: bound(1000, "ms", "What a device sent is on the disk so soon; a pulled plug takes no more from a recording."),
-  captureQuietMs: bound(10_000, "ms", "So long without anything decoded, or anything at all, `vigil capture` says so with the likely causes; once, until something is."),
+  captureQuietMs: bound(10_000, "ms", "So long without anything decoded, or anything at all, `vigil capture` says so with the likely causes; once, until something is. After the first message the driver's own silence counts where it is longer."),
   simulatedClientsMax: bound(16, "clients per simulated device server", "The next client is closed at once."),
   simulatedQueueBytesMax: bound(65536, "bytes per client", "As a serial server does, the simulated one drops what does not fit, and counts it."),
   simulatedRecordingBytesMax: bound(67108864, "bytes", "The recording is refused."),

@@ -23,20 +23,22 @@ export class LiveView {
     if (bytes === this.#shownBytes) return null;
     this.#shownBytes = bytes;
     if (messages === null) return { en: `${bytes} bytes.`, zh: `${bytes} 字节。` };
-    const values = (language: keyof Text) => [...this.#newest.values()].map((reading) => shown(reading, language)).join("; ");
+    const values = [...this.#newest.values()].map(shown).join("; ");
     return {
-      en: `${bytes} bytes, ${messages} decoded, ${refused} refused. ${values("en")}`.trim(),
-      zh: `${bytes} 字节，解析 ${messages} 条，拒绝 ${refused} 条。${values("zh")}`,
+      en: `${bytes} bytes, ${messages} decoded, ${refused} refused.`,
+      zh: `${bytes} 字节，解析 ${messages} 条，拒绝 ${refused} 条。 ${values}`.trim(),
     };
   }
 }
 
-function shown(reading: Reading, language: keyof Text): string {
-  const name = QUANTITIES[reading.quantity].short[language];
+/** Both languages in one, because the names are all that differs. */
+function shown(reading: Reading): string {
+  const { en, zh } = QUANTITIES[reading.quantity].short;
+  const name = en === zh ? en : `${en} ${zh}`;
   switch (reading.kind) {
     case "present":
       return `${name} ${reading.value} ${reading.unit}`;
     case "absent":
-      return `${name} -${whyText(reading.why, language)}`;
+      return `${name} -${whyText(reading.why, "en")}${whyText(reading.why, "zh")}`;
   }
 }

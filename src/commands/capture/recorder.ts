@@ -238,7 +238,7 @@ export class Recorder {
 
   #armQuiet(): void {
     this.#quietTimer?.stop();
-    const quietMs = LIMITS.captureQuietMs.value;
+    const quietMs = this.#quietMs();
     this.#quietTimer = this.#parts.clock.after(quietMs, () => {
       const now = this.#quietBytes === 0 ? "silent" : "unreadable";
       const quiet = { seconds: quietMs / 1000, bytesCount: this.#quietBytes, refusedCount: this.#quietRefused };
@@ -246,6 +246,13 @@ export class Recorder {
       this.#quietSaid = now;
       this.#armQuiet();
     });
+  }
+
+  /** Until something was decoded somebody waits beside the device; from then on it has the rhythm that its driver knows. */
+  #quietMs(): number {
+    const quietMs = LIMITS.captureQuietMs.value;
+    const { listening } = this.#parts;
+    return this.#messages === 0 || listening === null ? quietMs : Math.max(quietMs, listening.driver.silenceSeconds * 1000);
   }
 
   /** Sends what the driver wants to send, as the gateway does, and comes back when it wants to be asked again. */
