@@ -60,6 +60,10 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     says: "tries every part that may be wrong, and says what to do  检查各部分并给出处理办法",
     load: async () => (await import("./commands/doctor.ts")).doctorCommand,
   },
+  capture: {
+    says: "records what a device sends, with times, to be replayed  录制设备数据以供回放",
+    load: async () => (await import("./commands/capture.ts")).captureCommand,
+  },
   certificate: {
     says: "the fingerprint of the page's certificate  页面证书的指纹",
     load: async () => (await import("./commands/certificate.ts")).certificateCommand,

@@ -74,7 +74,8 @@ function listText(inputs: readonly string[], language: Language): string {
   return inputs.map((input) => inputText(input, language)).join(language === "zh" ? "、" : ", ");
 }
 
-function whyText(why: string | null, language: Language): string {
+/** Why a value is missing or doubted, in words; a word that nobody knows as it is, nothing for null. */
+export function whyText(why: string | null, language: Language): string {
   if (why === null) return "";
   const known = Object.hasOwn(WHY, why) ? WHY[why as Absence | QualityFlag][language] : why;
   return language === "zh" ? `（${known}）` : ` (${known})`;

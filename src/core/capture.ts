@@ -13,6 +13,8 @@ export interface CaptureHeader {
   readonly recordedAtMs: number | null;
   /** The driver the bytes are meant for, or null where it is not known. */
   readonly driverId: string | null;
+  /** What whoever recorded it says of it, for people who open the file; nothing reads it. */
+  readonly note?: string;
 }
 
 /** Bytes that arrived together, and when. */

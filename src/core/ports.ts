@@ -75,6 +75,8 @@ export interface MqttLinkSpec {
         readonly access: MqttServer;
         /** Unlike any other client's of that server. */
         readonly clientId: string;
+        /** How long the server keeps what comes while we are away, 0 for not at all; seven days where it is not said. */
+        readonly sessionExpirySeconds?: number | undefined;
       };
   /** Filters of the topics its messages come on. */
   readonly topics: readonly string[];

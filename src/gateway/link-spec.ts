@@ -32,7 +32,11 @@ function usualLink<Kind extends DriverLink["kind"]>({ id, link }: Driver, kind: 
   return link as Extract<DriverLink, { kind: Kind }>;
 }
 
-function lineOf(link: ConfiguredLink<"serial">, usual: SerialLine): SerialLine {
+/** The settings of a line: what is said of it, and what is usual where nothing is. */
+export function lineOf(
+  link: { readonly [Setting in keyof SerialLine]?: SerialLine[Setting] | undefined },
+  usual: SerialLine,
+): SerialLine {
   return {
     baudRate: link.baudRate ?? usual.baudRate,
     dataBits: link.dataBits ?? usual.dataBits,

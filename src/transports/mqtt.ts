@@ -9,7 +9,7 @@ import { type Connection, type ConnectionListener, type Dialler, WRITTEN } from 
 type MqttSpec = Extract<LinkSpec, { kind: "mqtt" }>;
 type ServerSource = Extract<MqttSpec["source"], { kind: "server" }>;
 
-/** Seven days: how long the server keeps what comes for us while we are away. */
+/** Seven days: how long the server keeps what comes for us while we are away, where nothing else is said. */
 const SESSION_EXPIRY_SECONDS = 604_800;
 /** Where the server lets us mark no end of its queue: so long without a message counts as one, in ms. */
 const QUIET_MS = 1000;
@@ -27,7 +27,8 @@ export function mqttDialler(spec: MqttSpec & { readonly source: ServerSource }, 
     facts,
     connect: async (listener, stop) => {
       const arrivals = new Arrivals({ listener, marker, clock });
-      const session = { clientId: source.clientId, sessionExpirySeconds: SESSION_EXPIRY_SECONDS, will: null };
+      const { clientId, sessionExpirySeconds = SESSION_EXPIRY_SECONDS } = source;
+      const session = { clientId, sessionExpirySeconds, will: null };
       const parts = { clock, onMessage: arrivals.take, thanksByHand: true, stop };
       const opened = await connectMqtt(source.access, session, parts);
       if (!opened.ok) return fail(linkFault(opened.error, facts));

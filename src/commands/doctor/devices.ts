@@ -104,7 +104,7 @@ async function groupOf(path: string): Promise<{ readonly group?: number }> {
 }
 
 /** Processes that have the port open, as far as this user may see. A port may have several names, but one number. */
-async function holdersOf(path: string, root: string): Promise<readonly string[]> {
+export async function holdersOf(path: string, root: string): Promise<readonly string[]> {
   const { rdev } = await stat(path);
   const names = await readdir(`${root}proc`).catch(() => []);
   const holders: string[] = [];
