@@ -3,10 +3,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterEach, describe, expect, test } from "vitest";
+import { ivy450c } from "../drivers/serial/ivy-450c.ts";
+import { createRecordBody } from "../simulator/recordings/record-body.ts";
 import { readWfdbRecord, sampleAt, type WfdbRecord, type WfdbSignal } from "../simulator/recordings/wfdb.ts";
 import { LIMITS } from "../src/core/limits.ts";
+import type { Reading } from "../src/core/observation.ts";
+import type { Emission } from "../src/core/ports.ts";
+import { monotonicMs } from "../src/core/time.ts";
 
 const REAL_HEADER = new URL("captures/wfdb/s00001-2896-10-10-00-31n.hea", import.meta.url).pathname;
+const MINUTE_MS = 60_000;
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
@@ -309,7 +315,7 @@ describe("what is refused", () => {
         await writeFile(join(folder, "a.hea"), segment);
         await writeFile(join(folder, "r.dat"), bytes);
         const read = await readWfdbRecord(join(folder, "r.hea"));
-        if (read.ok) for (const signal of read.value.signals) sampleAt(signal, 1);
+        if (read.ok) createRecordBody([read.value], { atEnd: "again" });
       }),
       { seed: 80, numRuns: 300 },
     );
@@ -394,6 +400,151 @@ describe("a record of several segments", () => {
   });
 });
 
+// ---------------------------------------------------------------------- body
+
+/** A record from rows of numbers: name, unit, gain and raw samples of each signal. */
+async function made(
+  framesPerSecond: number,
+  rows: readonly (readonly [name: string, unit: string, gain: number, samples: readonly number[]])[],
+): Promise<WfdbRecord> {
+  const frames = rows[0]?.[3].length ?? 0;
+  const files: Record<string, string | Uint8Array> = {};
+  const lines = rows.map(([name, unit, gain, samples], index) => {
+    files[`s${index}.dat`] = pack("16", samples);
+    return `s${index}.dat 16 ${gain}/${unit} 16 0 ${samples[0]} ${checksumOf(samples)} 0 ${name}`;
+  });
+  return recordOf({ ...files, "r.hea": [`r ${rows.length} ${framesPerSecond} ${frames}`, ...lines, ""].join("\n") });
+}
+
+function bodyOf(records: readonly WfdbRecord[], atEnd: "again" | "absent" = "absent") {
+  const body = createRecordBody(records, { atEnd });
+  if (!body.ok) throw new Error(JSON.stringify(body.error));
+  return body.value;
+}
+
+/** A value, or the reason why there is none. */
+function short(reading: Reading): number | string {
+  return reading.kind === "present" ? reading.value : reading.why;
+}
+
+describe("a body made from a record", () => {
+  const none = -32_768;
+  const perSecond = () =>
+    made(1, [
+      ["HR", "bpm", 10, [721, 0, none, 733]],
+      ["%SpO2", "%", 1, [97, 96, 95, 94]],
+      ["NBP Sys", "mmHg", 1, [none, 121, none, none]],
+      ["NBP Dias", "mmHg", 1, [none, 72, none, none]],
+      ["NBP Mean", "mmHg", 1, [none, 88, none, 91]],
+      ["CVP", "mmHg", 1, [7, 8, 9, 10]],
+    ]);
+
+  test("numbers hold for their time; zero and missing are absences, and what has no signal is not available", async () => {
+    const body = bodyOf([await perSecond()]);
+    expect([0, 999, 1000, 2500, 3999, 4000].map((atMs) => short(body.quantity("heartRate", atMs)))).toEqual([
+      ...[72.1, 72.1, "no-signal", "no-signal", 73.3, "no-signal"],
+    ]);
+    expect(body.quantity("oxygenSaturation", 2000)).toEqual({
+      ...{ kind: "present", quantity: "oxygenSaturation", value: 95, unit: "%", flags: [], held: false },
+    });
+    expect(short(body.quantity("pulseRate", 0))).toBe("not-available");
+    expect(short(body.quantity("heartRate", -1))).toBe("no-signal");
+    expect(body.lengthMs).toBe(4000);
+    expect(body.unusedSignals).toEqual(["CVP"]);
+  });
+
+  test("a cuff's result is held until the next, which replaces it whole", async () => {
+    const body = bodyOf([await perSecond()]);
+    const names = ["systolicPressure", "diastolicPressure", "meanPressure"] as const;
+    const at = (atMs: number) => names.map((name) => short(body.quantity(name, atMs)));
+    expect(at(0)).toEqual(["no-signal", "no-signal", "no-signal"]);
+    expect(at(1000)).toEqual([121, 72, 88]);
+    expect(at(2999)).toEqual([121, 72, 88]);
+    expect(at(3000)).toEqual(["no-signal", "no-signal", 91]);
+    expect(at(4000)).toEqual(["no-signal", "no-signal", "no-signal"]);
+    expect(body.quantity("systolicPressure", 2500)).toMatchObject({ held: true });
+    expect(short(body.quantity("cuffPulseRate", 2500))).toBe("not-available");
+  });
+
+  test("its waves come back through the Ivy 450C's twin and driver, sample by sample", async () => {
+    // 200 a second and 50 steps a millivolt about a baseline of 120, as the twin sends them.
+    const steps = Array.from({ length: 400 }, (_, index) => ((index * 7) % 101) - 40);
+    const twin = ivy450c.twin(bodyOf([await made(200, [["MLII", "mV", 50, steps]])]), {});
+    const session = ivy450c.open({});
+    const emissions = twin.due(2000).bytesToSend.flatMap(({ bytes }) => session.feed(bytes, "", monotonicMs(2000)));
+    const raw = emissions.flatMap((emission) =>
+      emission.kind !== "message"
+        ? []
+        : emission.waveforms.flatMap((wave) => (wave.waveform === "ecgLeadII" ? [...wave.raw] : [])),
+    );
+    expect(raw).toEqual(steps.map((step) => 120 + step));
+  });
+
+  test("begins again at its end, where that is wanted", async () => {
+    const body = bodyOf([await perSecond()], "again");
+    expect(short(body.quantity("heartRate", 4000))).toBe(72.1);
+    expect(short(body.quantity("oxygenSaturation", 4000 * 1000 + 3000))).toBe(94);
+    expect(short(body.quantity("systolicPressure", 4000))).toBe("no-signal");
+  });
+
+  test("waves are straight between samples: millivolts, millimetres of mercury, and 0 to 1 of what has no unit", async () => {
+    const ramp = Array.from({ length: 101 }, (_, index) => index * 10 - 300);
+    const waves = await made(100, [
+      ["II", "uV", 1, ramp],
+      ["ABP", "mmHg", 4, ramp],
+      ["PLETH", "NU", 7, ramp],
+      ["RESP", "pm", 1, ramp.map((value) => (value === 0 ? none : -value))],
+      ["V5", "mV", 1, ramp],
+    ]);
+    const body = bodyOf([waves]);
+    expect(body.wave("ecgLeadII", 505)).toBeCloseTo(0.205, 9);
+    expect(body.wave("ecgUnknownLead", 505)).toBeCloseTo(0.205, 9);
+    expect(body.wave("arterialPressure", 502.5)).toBeCloseTo(202.5 / 4, 9);
+    expect([0, 10, 500, 990, 1000].map((atMs) => body.wave("plethysmogram", atMs))).toEqual([0, 0, 0.5, 1, 1]);
+    expect(body.wave("respiration", 250)).toBeCloseTo(0.75, 9);
+    expect(body.wave("respiration", 300)).toBe(0);
+    expect(body.wave("respiration", 295)).toBe(body.wave("respiration", 290));
+    expect([body.wave("ecgLeadI", 500), body.wave("ecgLeadII", 1011), body.wave("ecgLeadII", -1)]).toEqual([0, 0, 0]);
+    expect(short(body.quantity("heartRate", 0))).toBe("not-available");
+    expect(body.unusedSignals).toEqual(["V5"]);
+  });
+
+  test("an ECG of another lead is the ECG of a device that does not say its lead, and never lead II", async () => {
+    const body = bodyOf([await made(100, [["V", "mV", 100, [50, 150]]])]);
+    expect([body.wave("ecgUnknownLead", 10), body.wave("ecgLeadII", 10)]).toEqual([1.5, 0]);
+  });
+
+  test("waves and numbers of two records begin together, and the longer one is the length", async () => {
+    const waves = await made(100, [["RESP", "pm", 1, [-5, 5]]]);
+    const body = bodyOf([waves, await made(0.5, [["RESP", "pm", 10, [185, 191]]])]);
+    expect(body.lengthMs).toBe(4000);
+    expect(short(body.quantity("respiratoryRate", 2000))).toBe(19.1);
+    expect([body.wave("respiration", 0), body.wave("respiration", 5), body.wave("respiration", 10)]).toEqual([0, 0.5, 1]);
+  });
+
+  test("of what two records have the first counts", async () => {
+    const rows = [["PULSE", "bpm", 1, [60]] as const, ["NBPMean", "mmHg", 1, [70]] as const];
+    const body = bodyOf([await made(1, rows), await made(1, [...rows, ["HR", "bpm", 1, [90]]])]);
+    expect(body.unusedSignals).toEqual(["PULSE", "NBPMean"]);
+    expect(short(body.quantity("heartRate", 0))).toBe(90);
+  });
+
+  test("a unit that is not the name's is refused, and so is a record of which nothing is known", async () => {
+    expect(createRecordBody([await made(1, [["SpO2", "mmHg", 1, [97]]])], { atEnd: "again" })).toEqual({
+      ok: false,
+      error: { kind: "wrong-unit", record: "r", signal: "SpO2", given: "mmHg", known: ["%"] },
+    });
+    expect(createRecordBody([await made(100, [["II", "NU", 1, [97]]])], { atEnd: "again" })).toMatchObject({
+      error: { kind: "wrong-unit", signal: "II", known: ["mV", "uV"] },
+    });
+    expect(createRecordBody([await made(1, [["CVP", "mmHg", 1, [7]]])], { atEnd: "again" })).toEqual({
+      ok: false,
+      error: { kind: "nothing-known", records: ["r"], unusedSignals: ["CVP"] },
+    });
+    expect(createRecordBody([], { atEnd: "again" })).toMatchObject({ ok: false, error: { kind: "nothing-known" } });
+  });
+});
+
 // ----------------------------------------------------------------- real data
 
 describe("the real numbers of a bedside monitor", () => {
@@ -411,5 +562,43 @@ describe("the real numbers of a bedside monitor", () => {
     ]);
     // The 15th minute, taken from the file's bytes 280 to 299 by hand: 2c02 ... 2602 7c00 c003 7800 4800 5900.
     expect(record.signals.map((signal) => sampleAt(signal, 14))).toEqual([55.6, 0, 0, 0, 55, 12.4, 96, 120, 72, 89]);
+  });
+
+  /** What the gateway's driver understands of what the monitor's twin sends at the end of this second. */
+  async function throughTwin(atMs: number): Promise<Readonly<Record<string, number | string>>> {
+    const twin = ivy450c.twin(bodyOf([await real()]), {});
+    const session = ivy450c.open({});
+    const emissions = twin
+      .due(atMs)
+      .bytesToSend.flatMap(({ bytes }): readonly Emission[] => session.feed(bytes, "", monotonicMs(atMs)));
+    expect(emissions.map((emission) => emission.kind)).not.toContain("refusal");
+    const last = emissions.filter((emission) => emission.kind === "message").at(-1);
+    return Object.fromEntries((last?.readings ?? []).map((reading) => [reading.quantity, short(reading)]));
+  }
+
+  test("come back through the Ivy 450C's twin and driver: minute 14, with the cuff's first result", async () => {
+    expect(await throughTwin(14 * MINUTE_MS)).toMatchObject({
+      ...{ heartRate: 56, pulseRate: 55, respiratoryRate: 12, oxygenSaturation: 96 },
+      ...{ systolicPressure: 120, diastolicPressure: 72, meanPressure: 89, cuffPulseRate: "not-available" },
+      ...{ arterialSystolicPressure: "not-available", bodyTemperature: "not-available" },
+    });
+  });
+
+  test("minute 15: the oximeter has nothing, the cuff's result is held", async () => {
+    expect(await throughTwin(15 * MINUTE_MS + 30_000)).toMatchObject({
+      ...{ heartRate: 56, pulseRate: "not-available", respiratoryRate: 10, oxygenSaturation: "not-available" },
+      ...{ systolicPressure: 120, diastolicPressure: 72, meanPressure: 89 },
+    });
+  });
+
+  test("minute 13: no cuff yet; minute 610: nothing but the cuff; minute 1928: the arterial line", async () => {
+    expect(await throughTwin(14 * MINUTE_MS - 1000)).toMatchObject({ systolicPressure: "not-available" });
+    expect(await throughTwin(610 * MINUTE_MS)).toMatchObject({
+      ...{ heartRate: "not-available", respiratoryRate: "not-available", oxygenSaturation: "not-available" },
+      ...{ systolicPressure: 118, diastolicPressure: 63, meanPressure: 82 },
+    });
+    expect(await throughTwin(1928 * MINUTE_MS)).toMatchObject({
+      ...{ heartRate: 61, arterialSystolicPressure: 144, arterialDiastolicPressure: 75, arterialMeanPressure: 102 },
+    });
   });
 });

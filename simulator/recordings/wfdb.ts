@@ -39,7 +39,7 @@ export interface WfdbRecord {
 }
 
 /** The raw value that says that there is none, whatever the format. Source: WFDB_INVALID_SAMPLE. */
-const MISSING = -32768;
+export const MISSING = -32768;
 
 /** The lowest value of each format says that there is no sample. Source: WFDB programmer's guide, invalid samples. */
 const MISSING_CODES = { "16": -32768, "80": -128, "212": -2048 } as const;
@@ -85,7 +85,7 @@ export function sampleAt(signal: WfdbSignal, index: number): number {
 }
 
 /** A raw value in the signal's unit, `NaN` where it says that there is none. */
-function inUnits(piece: WfdbPiece, raw: number | undefined): number {
+export function inUnits(piece: WfdbPiece, raw: number | undefined): number {
   return raw === undefined || raw === MISSING ? Number.NaN : (raw - piece.baseline) / piece.gain;
 }
 
