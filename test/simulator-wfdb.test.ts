@@ -219,6 +219,7 @@ describe("what is refused", () => {
     ["an ADC zero that is none", "r 1 100 3\nr.dat 16 10 16 zero\n", 2, "zero"],
     ["a checksum that is none", "r 1 100 3\nr.dat 16 10 16 0 5 1.5\n", 2, "checksum"],
     ["two formats in one file", "r 2 100 1\nr.dat 16\nr.dat 80\n", 3, "format"],
+    ["two preambles in one file", "r 2 100 1\nr.dat 16\nr.dat 16+2\n", 3, "format"],
     ["a file that comes again", "r 3 100 1\nr.dat 16\nb.dat 16\nr.dat 16\n", 4, "file"],
   ];
   for (const [name, text, line, field] of headers) {
@@ -365,7 +366,17 @@ describe("a record of several segments", () => {
     ["one has another length", { ...one, "r.hea": "r/1 1 10 3\na 3\n" }, { file: "a.hea", line: 1, field: "samples" }],
     ["one has another frequency", { ...one, "r.hea": "r/1 1 20 2\na 2\n" }, { file: "a.hea", line: 1, field: "frequency" }],
     ["one has segments itself", { "r.hea": "r/1 1 10 2\nr 2\n" }, { file: "r.hea", line: 1, field: "segments" }],
-    ["one has more signals", { ...one, "r.hea": "r/1 2 10 2\na 2\n" }, { file: "a.hea", line: 1, field: "signals" }],
+    ["one has fewer signals", { ...one, "r.hea": "r/1 2 10 2\na 2\n" }, { file: "a.hea", line: 1, field: "signals" }],
+    [
+      "the second has more signals",
+      {
+        ...one,
+        "r.hea": "r/2 1 10 4\na 2\nb 2\n",
+        "b.hea": "# two\nb 2 10 2\na.dat 80\nb.dat 80\n",
+        "b.dat": pack("80", [3, 4]),
+      },
+      { file: "b.hea", line: 2, field: "signals" },
+    ],
     [
       "one has a signal that the layout does not know",
       { "r.hea": "r/2 3 10 2\nlay 0\na 2\n", "lay.hea": layout, ...one, "a.hea": "a 1 10 2\na.dat 80 1/mV 8 0 1 3 0 X\n" },

@@ -270,14 +270,13 @@ async function readSegments(header: WfdbHeader, content: Segments, read: ReadFil
     if (segment.name !== null) {
       const part = await readSegment(header, segment, read);
       if (!part.ok) return part;
-      const { lines, samples, file } = part.value;
+      const { file, line, lines } = part.value;
       if (signals.length === 0) {
-        if (lines.length !== signalsCount) return damagedPart(file, 1, "signals");
+        if (lines.length !== signalsCount) return damagedPart(file, line, "signals");
         signals.push(...lines.map(({ name, unit, samplesPerFrame }) => ({ name, unit, samplesPerFrame, pieces: [] })));
       }
       const grown = grow(signals, { byName, isLayout: byName && index === 0, firstFrame, ...part.value });
       if (grown !== null) return fail(grown);
-      if (samples.framesCount !== segment.framesCount) return damagedPart(header.file, segment.line, "samples");
     }
     firstFrame += segment.framesCount;
   }
@@ -290,6 +289,7 @@ function damagedPart(file: string, line: number, field: string): Result<never, W
 
 interface Part {
   readonly file: string;
+  readonly line: number;
   readonly lines: readonly SignalLine[];
   readonly samples: Samples;
 }
@@ -308,7 +308,7 @@ async function readSegment(whole: WfdbHeader, segment: SegmentLine, read: ReadFi
   if ((framesCount ?? 0) !== segment.framesCount) return damagedPart(file, line, "samples");
   const samples =
     segment.framesCount === 0 ? succeed({ framesCount: 0, signals: [] }) : await readSignals(header.value, content.signals, read);
-  return samples.ok ? succeed({ file, lines: content.signals, samples: samples.value }) : samples;
+  return samples.ok ? succeed({ file, line, lines: content.signals, samples: samples.value }) : samples;
 }
 
 /** Adds a segment's samples to the signals they belong to, or says what does not fit. */
@@ -318,7 +318,7 @@ function grow(
 ): WfdbError | null {
   const taken = new Set<GrowingSignal>();
   if (!part.byName && part.lines.length !== signals.length) {
-    return { kind: "damaged-header", file: part.file, line: 1, field: "signals" };
+    return { kind: "damaged-header", file: part.file, line: part.line, field: "signals" };
   }
   for (const [index, line] of part.lines.entries()) {
     const target = part.byName ? signals.find((signal) => signal.name === line.name) : signals[index];
