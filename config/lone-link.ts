@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { fail, type Result, succeed } from "../src/core/result.ts";
-import { type ConfigProblem, problemsOf } from "./problems.ts";
+import { CONFIG_GUIDE, type ConfigProblem, problemsOf } from "./problems.ts";
 import type { DeviceConfig } from "./schema.ts";
 import { link } from "./settings/links.ts";
 import { mqttServer } from "./settings/mqtt-access.ts";
@@ -23,6 +23,8 @@ export function parseLoneLink(given: {
   // The same issues in the same order, in Chinese words.
   const chinese = loneLink.safeParse(given, { error: z.locales.zhCN().localeError });
   return fail(
-    parsed.error.issues.flatMap((issue, index) => problemsOf(issue, chinese.error?.issues[index]?.message ?? issue.message)),
+    parsed.error.issues.flatMap((issue, index) =>
+      problemsOf(issue, { chinese: chinese.error?.issues[index]?.message ?? issue.message, guide: CONFIG_GUIDE }),
+    ),
   );
 }
