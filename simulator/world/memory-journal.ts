@@ -44,172 +44,208 @@ const WAVES_MAX = 20_000;
 /** Numbers a life reserves before it gives any; the real journal reserves more. */
 const RESERVED = 1_000_000;
 
-/** Opens an empty simulated journal that commits at once. */
-export function createMemoryJournal(
-  disk: Disk = { epoch: "11111111-2222-4333-8444-555555555555", records: [], cursors: new Map(), closed: true },
-): MemoryJournal {
-  let committed: JournalRecord[] = [...disk.records];
-  let waiting: JournalRecord[] = [];
-  const waves: WaveformChunk[] = [];
-  let committing = true;
-  let closed = false;
-  let committedUpTo = committed.at(-1)?.seq ?? seq(0);
-  let commits = 0;
-  let dropped = 0;
-  const lastSeqAtOpen = committedUpTo;
-  const cursors = new Map(disk.cursors);
-  const commitListeners = new Set<(upTo: Seq) => void>();
-  const healthListeners = new Set<(health: JournalHealth) => void>();
-  const lossListeners = new Set<Parameters<Journal["onLoss"]>[0]>();
-  const listen = <Listener>(listeners: Set<Listener>, listener: Listener) => {
-    listeners.add(listener);
-    return () => void listeners.delete(listener);
-  };
-  const commit = () => {
-    const last = waiting.at(-1);
+/** Opens a simulated journal that commits at once; an empty one where no disk is given. */
+export function createMemoryJournal(disk: Disk = EMPTY): MemoryJournal {
+  return new DiskInMemory(disk);
+}
+
+const EMPTY: Disk = { epoch: "11111111-2222-4333-8444-555555555555", records: [], cursors: new Map(), closed: true };
+
+type Told = Parameters<Parameters<Journal["onLoss"]>[0]>[0];
+
+/** Everything is an own property: parts of the gateway take single functions of a journal along. */
+class DiskInMemory implements MemoryJournal {
+  readonly epoch: string;
+  readonly lastSeqAtOpen: Seq;
+  readonly endedBefore: Journal["endedBefore"];
+  readonly leftOutAtOpen: Journal["leftOutAtOpen"];
+  readonly faultsAtOpen = [];
+  readonly #disk: Disk;
+  #committed: JournalRecord[];
+  #waiting: JournalRecord[] = [];
+  readonly #waves: WaveformChunk[] = [];
+  #committing = true;
+  #closed = false;
+  #committedUpTo: Seq;
+  #commits = 0;
+  #dropped = 0;
+  readonly #cursors: Map<string, ReaderCursor>;
+  readonly #commitListeners = new Set<(upTo: Seq) => void>();
+  readonly #healthListeners = new Set<(health: JournalHealth) => void>();
+  readonly #lossListeners = new Set<(loss: Told) => void>();
+
+  constructor(disk: Disk) {
+    this.#disk = disk;
+    this.epoch = disk.epoch;
+    this.#committed = [...disk.records];
+    this.#committedUpTo = this.#committed.at(-1)?.seq ?? seq(0);
+    this.#cursors = new Map(disk.cursors);
+    this.lastSeqAtOpen = this.#committedUpTo;
+    this.endedBefore = this.lastSeqAtOpen === 0 ? "first" : disk.closed ? "closed" : "cut-off";
+    this.leftOutAtOpen = disk.closed ? null : { from: seq(this.lastSeqAtOpen + 1), to: seq(this.lastSeqAtOpen + RESERVED) };
+  }
+
+  readonly commit = () => {
+    const last = this.#waiting.at(-1);
     if (last === undefined) return;
-    committed.push(...waiting);
-    waiting = [];
-    commits += 1;
-    committedUpTo = last.seq;
-    for (const listener of commitListeners) listener(committedUpTo);
+    for (const record of this.#waiting) this.#committed.push(record);
+    this.#waiting = [];
+    this.#commits += 1;
+    this.#committedUpTo = last.seq;
+    for (const listener of this.#commitListeners) listener(this.#committedUpTo);
   };
+
+  readonly hurry = () => {};
+
+  readonly append = (records: readonly JournalRecord[]) => {
+    this.#waiting.push(...records);
+    if (this.#committing) queueMicrotask(this.commit);
+  };
+
+  readonly recordWaves = (chunks: readonly WaveformChunk[]) => {
+    this.#waves.push(...chunks);
+    if (this.#waves.length > WAVES_MAX) this.#waves.splice(0, this.#waves.length - WAVES_MAX / 2);
+  };
+
+  readonly waves: Journal["waves"] = async ({ deviceId, fromMs, toMs }) =>
+    this.#waves.filter(
+      ({ times, ...chunk }) => chunk.deviceId === deviceId && times.measuredAtMs >= fromMs && times.measuredAtMs <= toMs,
+    );
+
+  readonly strip: Journal["strip"] = async (alertId) => {
+    const alert = this.#committed.find((record) => record.kind === "alert" && record.id === alertId);
+    return alert?.kind !== "alert" ? [] : this.#waves.filter((chunk) => chunk.patientId === alert.subject.patientId);
+  };
+
+  readonly committedSeq = () => this.#committedUpTo;
+  readonly onCommit: Journal["onCommit"] = (listener) => listen(this.#commitListeners, listener);
+  readonly onHealth: Journal["onHealth"] = (listener) => listen(this.#healthListeners, listener);
+  readonly onOtherJournal = () => () => undefined;
+  readonly onLoss: Journal["onLoss"] = (listener) => listen(this.#lossListeners, listener);
+
+  readonly read: Journal["read"] = async ({ afterSeq, upToSeq, limit, kinds }) => {
+    const countMax = Math.min(limit, LIMITS.journalReadRecordsMax.value);
+    const page: JournalRecord[] = [];
+    for (let index = this.#indexAfter(afterSeq); index < this.#committed.length && page.length < countMax; index++) {
+      const record = this.#committed[index];
+      if (record === undefined || (upToSeq !== undefined && record.seq > upToSeq)) break;
+      if (kinds === undefined || kinds.includes(record.kind)) page.push(record);
+    }
+    return page;
+  };
+
+  readonly readBack: Journal["readBack"] = async ({ upToSeq, limit }) =>
+    this.#observations()
+      .filter((record) => record.seq <= upToSeq)
+      .slice(-Math.min(limit, LIMITS.journalReadRecordsMax.value));
+
+  readonly openAlerts = async () => {
+    const latest = new Map<string, Alert>();
+    for (const record of this.#committed) if (record.kind === "alert") latest.set(record.id, record);
+    return [...latest.values()].filter((alert) => alert.state !== "ended");
+  };
+
+  readonly latestObservations: Journal["latestObservations"] = async ({ sinceMs, quantities, fromSeq, toSeq }) => {
+    const latest = new Map<string, Observation>();
+    for (const record of this.#observations()) {
+      if (record.seq < (fromSeq ?? 0) || record.seq > (toSeq ?? Number.POSITIVE_INFINITY)) continue;
+      const wanted = record.times.measuredAtMs >= sinceMs && quantities.includes(record.quantity);
+      const live = record.content.state === "present" && !record.quality.flags.includes("late");
+      if (wanted && live) latest.set(`${record.deviceId} ${record.quantity}`, record);
+    }
+    return [...latest.values()];
+  };
+
+  readonly trend: Journal["trend"] = async ({ patientId, quantity, fromMs, toMs, pointsMax, fromSeq, toSeq }) => {
+    const points: TrendPoint[] = this.#observations()
+      .filter((record) => record.seq >= (fromSeq ?? 0) && record.seq <= (toSeq ?? Number.POSITIVE_INFINITY))
+      .filter((record) => record.patientId === patientId && record.quantity === quantity)
+      .filter((record) => record.times.measuredAtMs >= fromMs && record.times.measuredAtMs <= toMs)
+      .map((record) => ({
+        atMs: record.times.measuredAtMs,
+        value: record.content.state === "present" ? record.content.value : null,
+        questionable: record.quality.validity === "questionable",
+      }));
+    return thin(points, pointsMax);
+  };
+
+  readonly cursor: Journal["cursor"] = async (reader) => this.#cursors.get(reader) ?? null;
+  readonly release: Journal["release"] = (reader, cursor) => void this.#cursors.set(reader, cursor);
+
+  readonly stats = () => ({
+    committedRecords: this.#committed.length - this.#disk.records.length,
+    commits: this.#commits,
+    fsyncs: this.#commits,
+    bytesOnDisk: 0,
+    waitingRecords: this.#waiting.length,
+    droppedRecords: this.#dropped,
+    commitMsP50: 0,
+    commitMsP99: 0,
+    commitMsMax: 0,
+    keptWaves: this.#waves.length,
+    droppedWaves: 0,
+    waveBytesOnDisk: 0,
+  });
+
+  readonly close = async () => {
+    this.commit();
+    this.#closed = true;
+  };
+
+  readonly setCommitting = (now: boolean) => {
+    this.#committing = now;
+    if (now) this.commit();
+  };
+
+  readonly sayHealth = (health: JournalHealth) => {
+    for (const listener of this.#healthListeners) listener(health);
+  };
+
+  readonly sayLoss = (loss: Told) => {
+    for (const listener of this.#lossListeners) listener(loss);
+  };
+
+  readonly drop: MemoryJournal["drop"] = ({ from, to, kinds }) => {
+    const gone = this.#committed.filter((record) => record.seq >= from && record.seq <= to && kinds.includes(record.kind));
+    this.#committed = this.#committed.filter((record) => !gone.includes(record));
+    this.#dropped += gone.length;
+    const range = { fromSeq: seq(from), toSeq: seq(to), count: gone.length };
+    this.sayLoss({ ...range, why: "byte-budget", what: "records", reader: null });
+  };
+
+  readonly dropWaiting: MemoryJournal["dropWaiting"] = ({ from, to }) => {
+    const gone = this.#waiting.filter((record) => record.kind === "observation" && record.seq >= from && record.seq <= to);
+    this.#waiting = this.#waiting.filter((record) => !gone.includes(record));
+    this.#dropped += gone.length;
+    const range = { fromSeq: seq(from), toSeq: seq(to), count: gone.length };
+    this.sayLoss({ ...range, why: "queue-full", what: "records", reader: null });
+  };
+
+  readonly cursors = () => new Map(this.#cursors);
+
+  readonly reopen: MemoryJournal["reopen"] = (kept) =>
+    new DiskInMemory({ epoch: this.epoch, records: this.#committed, cursors: kept ?? this.#cursors, closed: this.#closed });
+
+  #observations(): readonly Observation[] {
+    return this.#committed.filter((record): record is Observation => record.kind === "observation");
+  }
+
   /** Index of the first committed record over a number; the list is in order. */
-  const indexAfter = (afterSeq: Seq): number => {
+  #indexAfter(afterSeq: Seq): number {
     let low = 0;
-    let high = committed.length;
+    let high = this.#committed.length;
     while (low < high) {
       const middle = (low + high) >> 1;
-      if ((committed[middle]?.seq ?? Number.POSITIVE_INFINITY) <= afterSeq) low = middle + 1;
+      if ((this.#committed[middle]?.seq ?? Number.POSITIVE_INFINITY) <= afterSeq) low = middle + 1;
       else high = middle;
     }
     return low;
-  };
-  const observations = () => committed.filter((record): record is Observation => record.kind === "observation");
-  return {
-    epoch: disk.epoch,
-    lastSeqAtOpen,
-    endedBefore: lastSeqAtOpen === 0 ? "first" : disk.closed ? "closed" : "cut-off",
-    leftOutAtOpen: disk.closed ? null : { from: seq(lastSeqAtOpen + 1), to: seq(lastSeqAtOpen + RESERVED) },
-    faultsAtOpen: [],
-    hurry: () => {},
-    append: (records) => {
-      waiting.push(...records);
-      if (committing) queueMicrotask(commit);
-    },
-    recordWaves: (chunks) => {
-      waves.push(...chunks);
-      if (waves.length > WAVES_MAX) waves.splice(0, waves.length - WAVES_MAX / 2);
-    },
-    waves: async ({ deviceId, fromMs, toMs }) =>
-      waves.filter(
-        ({ times, ...chunk }) => chunk.deviceId === deviceId && times.measuredAtMs >= fromMs && times.measuredAtMs <= toMs,
-      ),
-    strip: async (alertId) => {
-      const alert = committed.find((record) => record.kind === "alert" && record.id === alertId);
-      return alert?.kind !== "alert" ? [] : waves.filter((chunk) => chunk.patientId === alert.subject.patientId);
-    },
-    committedSeq: () => committedUpTo,
-    onCommit: (listener) => listen(commitListeners, listener),
-    onHealth: (listener) => listen(healthListeners, listener),
-    onOtherJournal: () => () => undefined,
-    onLoss: (listener) => listen(lossListeners, listener),
-    read: async ({ afterSeq, upToSeq, limit, kinds }) => {
-      const countMax = Math.min(limit, LIMITS.journalReadRecordsMax.value);
-      const page: JournalRecord[] = [];
-      for (let index = indexAfter(afterSeq); index < committed.length && page.length < countMax; index++) {
-        const record = committed[index];
-        if (record === undefined || (upToSeq !== undefined && record.seq > upToSeq)) break;
-        if (kinds === undefined || kinds.includes(record.kind)) page.push(record);
-      }
-      return page;
-    },
-    readBack: async ({ upToSeq, limit }) =>
-      observations()
-        .filter((record) => record.seq <= upToSeq)
-        .slice(-Math.min(limit, LIMITS.journalReadRecordsMax.value)),
-    openAlerts: async () => {
-      const latest = new Map<string, Alert>();
-      for (const record of committed) if (record.kind === "alert") latest.set(record.id, record);
-      return [...latest.values()].filter((alert) => alert.state !== "ended");
-    },
-    latestObservations: async ({ sinceMs, quantities, fromSeq, toSeq }) => {
-      const latest = new Map<string, Observation>();
-      for (const record of observations()) {
-        if (record.seq < (fromSeq ?? 0) || record.seq > (toSeq ?? Number.POSITIVE_INFINITY)) continue;
-        const wanted = record.times.measuredAtMs >= sinceMs && quantities.includes(record.quantity);
-        const live = record.content.state === "present" && !record.quality.flags.includes("late");
-        if (wanted && live) latest.set(`${record.deviceId} ${record.quantity}`, record);
-      }
-      return [...latest.values()];
-    },
-    trend: async ({ patientId, quantity, fromMs, toMs, pointsMax, fromSeq, toSeq }) => {
-      const points: TrendPoint[] = observations()
-        .filter((record) => record.seq >= (fromSeq ?? 0) && record.seq <= (toSeq ?? Number.POSITIVE_INFINITY))
-        .filter((record) => record.patientId === patientId && record.quantity === quantity)
-        .filter((record) => record.times.measuredAtMs >= fromMs && record.times.measuredAtMs <= toMs)
-        .map((record) => ({
-          atMs: record.times.measuredAtMs,
-          value: record.content.state === "present" ? record.content.value : null,
-          questionable: record.quality.validity === "questionable",
-        }));
-      return thin(points, pointsMax);
-    },
-    cursor: async (reader) => cursors.get(reader) ?? null,
-    release: (reader, cursor) => void cursors.set(reader, cursor),
-    stats: () => ({
-      committedRecords: committed.length - disk.records.length,
-      commits,
-      fsyncs: commits,
-      bytesOnDisk: 0,
-      waitingRecords: waiting.length,
-      droppedRecords: dropped,
-      commitMsP50: 0,
-      commitMsP99: 0,
-      commitMsMax: 0,
-      keptWaves: waves.length,
-      droppedWaves: 0,
-      waveBytesOnDisk: 0,
-    }),
-    close: async () => {
-      commit();
-      closed = true;
-    },
-    setCommitting: (now) => {
-      committing = now;
-      if (now) commit();
-    },
-    commit,
-    sayHealth: (health) => {
-      for (const listener of healthListeners) listener(health);
-    },
-    sayLoss: (loss) => {
-      for (const listener of lossListeners) listener(loss);
-    },
-    drop: ({ from, to, kinds }) => {
-      const gone = committed.filter((record) => record.seq >= from && record.seq <= to && kinds.includes(record.kind));
-      committed = committed.filter((record) => !gone.includes(record));
-      dropped += gone.length;
-      const loss = {
-        fromSeq: seq(from),
-        toSeq: seq(to),
-        count: gone.length,
-        why: "byte-budget",
-        what: "records",
-        reader: null,
-      } as const;
-      for (const listener of lossListeners) listener(loss);
-    },
-    dropWaiting: ({ from, to }) => {
-      const gone = waiting.filter((record) => record.kind === "observation" && record.seq >= from && record.seq <= to);
-      waiting = waiting.filter((record) => !gone.includes(record));
-      dropped += gone.length;
-      const range = { fromSeq: seq(from), toSeq: seq(to), count: gone.length };
-      for (const listener of lossListeners) listener({ ...range, why: "queue-full", what: "records", reader: null });
-    },
-    cursors: () => new Map(cursors),
-    reopen: (kept) => createMemoryJournal({ epoch: disk.epoch, records: committed, cursors: kept ?? cursors, closed }),
-  };
+  }
+}
+
+function listen<Listener>(listeners: Set<Listener>, listener: Listener): () => void {
+  listeners.add(listener);
+  return () => void listeners.delete(listener);
 }
 
 /** Keeps the lowest and the highest of each interval, in order. */

@@ -1,4 +1,4 @@
-import { type Clock, monotonicMs, wallMs } from "../../src/core/time.ts";
+import { type Clock, monotonicMs, type Timer, wallMs } from "../../src/core/time.ts";
 
 /** A clock that moves only when told. Wall time may be stepped apart from monotonic time, as NTP does. */
 export interface SimulatedClock extends Clock {
@@ -16,6 +16,13 @@ export interface SimulatedClock extends Clock {
   readonly runMs: () => number;
   /** The true time, in ms since 1970: the wall clock of the beginning, never stepped and never drifting. */
   readonly trueMs: () => number;
+}
+
+interface Entries {
+  readonly entries: Set<Entry>;
+  readonly add: (entry: Entry) => Timer;
+  /** The entry that falls due first, and among several the one that was added first. */
+  readonly earliestUpTo: (targetMs: number) => Entry | null;
 }
 
 interface Entry {
@@ -44,21 +51,8 @@ export function createSimulatedClock(
   let drift = 0;
   let driftSinceMs = nowMs;
   const wallNow = () => nowMs + wallOffsetMs + (nowMs - driftSinceMs) * drift;
-  const entries = new Set<Entry>();
-  const add = (entry: Entry) => {
-    entries.add(entry);
-    return { stop: () => void entries.delete(entry) };
-  };
-  /** The entry that falls due first, and among several the one that was added first. */
-  const earliestUpTo = (targetMs: number): Entry | null => {
-    let earliest: Entry | null = null;
-    for (const entry of entries)
-      if (entry.dueMs <= targetMs && (earliest === null || entry.dueMs < earliest.dueMs)) earliest = entry;
-    return earliest;
-  };
-  const settle = async () => {
-    for (let turn = 0; turn < 10; turn++) await Promise.resolve();
-  };
+  const timers = createEntries();
+  const { entries, add, earliestUpTo } = timers;
   return {
     wall: () => wallMs(Math.round(wallNow())),
     monotonic: () => monotonicMs(nowMs - monotonicBaseMs),
@@ -67,17 +61,7 @@ export function createSimulatedClock(
       return add({ work, periodMs, dueMs: nowMs + periodMs });
     },
     after: (delayMs, work) => add({ work, periodMs: null, dueMs: nowMs + delayMs }),
-    sleep: (delayMs, stop) =>
-      new Promise((resolve) => {
-        if (stop?.aborted === true) return resolve();
-        const finish = () => {
-          timer.stop();
-          stop?.removeEventListener("abort", finish);
-          resolve();
-        };
-        const timer = add({ work: finish, periodMs: null, dueMs: nowMs + delayMs });
-        stop?.addEventListener("abort", finish);
-      }),
+    sleep: (delayMs, stop) => sleepUntil(timers, { dueMs: nowMs + delayMs, stop }),
     advance: async (milliseconds) => {
       const targetMs = nowMs + milliseconds;
       await settle();
@@ -111,4 +95,43 @@ export function createSimulatedClock(
     runMs: () => nowMs + sleptMs,
     trueMs: () => wallAtStartMs - START_MS + nowMs + sleptMs,
   };
+}
+
+function createEntries(): Entries {
+  const entries = new Set<Entry>();
+  return {
+    entries,
+    add: (entry) => {
+      entries.add(entry);
+      return { stop: () => void entries.delete(entry) };
+    },
+    earliestUpTo: (targetMs) => {
+      let earliest: Entry | null = null;
+      for (const entry of entries)
+        if (entry.dueMs <= targetMs && (earliest === null || entry.dueMs < earliest.dueMs)) earliest = entry;
+      return earliest;
+    },
+  };
+}
+
+/** Lets everything that waits for a promise go on. */
+async function settle(): Promise<void> {
+  for (let turn = 0; turn < 10; turn++) await Promise.resolve();
+}
+
+/** Waits, or until it is asked to stop. */
+function sleepUntil(
+  { add }: Entries,
+  { dueMs, stop }: { readonly dueMs: number; readonly stop: AbortSignal | undefined },
+): Promise<void> {
+  return new Promise((resolve) => {
+    if (stop?.aborted === true) return resolve();
+    const finish = () => {
+      timer.stop();
+      stop?.removeEventListener("abort", finish);
+      resolve();
+    };
+    const timer = add({ work: finish, periodMs: null, dueMs });
+    stop?.addEventListener("abort", finish);
+  });
 }

@@ -1,3 +1,4 @@
+import { randomInt } from "node:crypto";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -104,7 +105,7 @@ async function play(name: string, question: Question, io: CommandIo): Promise<Pl
     return null;
   }
   const scenario: Scenario = loaded.value;
-  const seed = question.seed ?? Math.floor(Math.random() * SEED_MAX);
+  const seed = question.seed ?? randomInt(SEED_MAX);
   const cast = castOf(scenario, seed, findDriver);
   const config = configOfScenario(scenario, cast);
   const news2 = await loadScoreModel(join(PROJECT_ROOT, "models", "news2"));

@@ -8,16 +8,17 @@ import { beds } from "../../../simulator/scenario/load.ts";
 import type { Scenario } from "../../../simulator/scenario/schema.ts";
 import type { GatewayMoment, Wire, World } from "../../../simulator/scenario/world.ts";
 import { createMemoryJournal, type MemoryJournal } from "../../../simulator/world/memory-journal.ts";
-import { createSimulatedClock } from "../../../simulator/world/simulated-clock.ts";
+import { createSimulatedClock, type SimulatedClock } from "../../../simulator/world/simulated-clock.ts";
+import type { Deed } from "../../core/act.ts";
 import type { Alert } from "../../core/alert.ts";
 import { fault } from "../../core/errors.ts";
 import { seq } from "../../core/ids.ts";
 import { LIMITS } from "../../core/limits.ts";
-import type { Driver, LinkSpec } from "../../core/ports.ts";
+import type { Driver, Link, LinkSpec } from "../../core/ports.ts";
 import type { Prediction } from "../../core/prediction.ts";
 import type { JournalRecord } from "../../core/record.ts";
 import { assert, type Result } from "../../core/result.ts";
-import { RELEASED_AT_MS } from "../../core/time.ts";
+import { RELEASED_AT_MS, type Timer } from "../../core/time.ts";
 import { type Gateway, startGateway } from "../../gateway/assembly.ts";
 import type { ScoreModel } from "../../watch/score-model.ts";
 import { createStallingClock, type StallingClock } from "./stalling-clock.ts";
@@ -26,6 +27,8 @@ import { createStallingClock, type StallingClock } from "./stalling-clock.ts";
 const LISTEN_MS = 250;
 const RESTART_MS = 1000;
 const MS_PER_SECOND = 1000;
+/** What the simulated gateway calls itself; records of two versions of the program stay comparable. */
+const VERSION = "simulated";
 
 /** A world whose gateway is Vigil's own, in this process, on simulated time, links and disk. */
 export interface OwnWorld extends World {
@@ -58,159 +61,179 @@ export function configOfScenario(scenario: Scenario, cast: readonly CastDevice[]
   return parseConfig(text, "/");
 }
 
-/** Opens the world of a scenario. The same seed and scenario give the same records, byte for byte. */
-export async function openOwnWorld(
-  scenario: Scenario,
-  parts: {
-    readonly config: Config;
-    readonly cast: readonly CastDevice[];
-    readonly models: readonly ScoreModel[];
-    readonly drivers: (id: string) => Driver | null;
-  },
-): Promise<OwnWorld> {
-  const [hours = 0, minutes = 0] = scenario.startsAt.split(":").map(Number);
-  // The first day on which a clock may be believed, which is also what a twin's own clock says.
-  const clock = createSimulatedClock({
-    wallAtStartMs: RELEASED_AT_MS + (hours * 60 + minutes) * 60_000,
-    grainMs: scenario.grain > 1 ? scenario.grain * MS_PER_SECOND : 0,
-  });
-  const startMs = clock.monotonic();
-  const seconds = () => (clock.runMs() - startMs) / MS_PER_SECOND;
-  const { config } = parts;
-  const alerts: { atSeconds: number; alert: Alert }[] = [];
-  const predictions: { atSeconds: number; prediction: Prediction }[] = [];
-  const heartbeats: { atSeconds: number; what: "missed" | "back" }[] = [];
-  const wires = new Map(parts.cast.map(({ device }) => [device.id, createOwnWire()]));
-  let journal = createMemoryJournal();
-  let gatewayClock = createStallingClock(clock);
-  let gateway: Gateway | null = null;
-  let lastBeatMs = Number.NEGATIVE_INFINITY;
-  let missing = false;
+/** What the world of a scenario is made of. */
+interface WorldParts {
+  readonly config: Config;
+  readonly cast: readonly CastDevice[];
+  readonly models: readonly ScoreModel[];
+  readonly drivers: (id: string) => Driver | null;
+}
 
-  const openLink = (spec: LinkSpec) => {
-    const device = parts.cast.find(({ device: { id } }, index) =>
-      spec.kind === "tcp"
-        ? spec.port === index + 1
-        : spec.kind === "mqtt" && spec.source.kind === "embedded" && spec.source.account === id,
-    );
-    const link = createMemoryLink(gatewayClock);
-    if (device !== undefined) wires.get(device.device.id)?.join(link, gatewayClock);
-    return link;
+/** Opens the world of a scenario. The same seed and scenario give the same records, byte for byte. */
+export async function openOwnWorld(scenario: Scenario, parts: WorldParts): Promise<OwnWorld> {
+  const world = new WorldInMemory(scenario, parts);
+  await world.begin();
+  return world;
+}
+
+/** Time passes in slices of so much, so that what waits for a promise gets its turn. */
+const SLICE_MS = 60_000;
+
+class WorldInMemory implements OwnWorld {
+  readonly clock: SimulatedClock;
+  readonly #parts: WorldParts;
+  readonly #startMs: number;
+  readonly #silenceMsMax: number;
+  readonly #alerts: { atSeconds: number; alert: Alert }[] = [];
+  readonly #predictions: { atSeconds: number; prediction: Prediction }[] = [];
+  readonly #heartbeats: { atSeconds: number; what: "missed" | "back" }[] = [];
+  readonly #wires: ReadonlyMap<string, OwnWire>;
+  readonly #ear: Timer;
+  #journal: MemoryJournal = createMemoryJournal();
+  #gatewayClock: StallingClock;
+  #gateway: Gateway | null = null;
+  #lastBeatMs = Number.NEGATIVE_INFINITY;
+  #missing = false;
+  #restarting: Promise<void> = Promise.resolve();
+
+  constructor(scenario: Scenario, parts: WorldParts) {
+    const [hours = 0, minutes = 0] = scenario.startsAt.split(":").map(Number);
+    const grainMs = scenario.grain > 1 ? scenario.grain * MS_PER_SECOND : 0;
+    // The first day on which a clock may be believed, which is also what a twin's own clock says.
+    this.clock = createSimulatedClock({ wallAtStartMs: RELEASED_AT_MS + (hours * 60 + minutes) * 60_000, grainMs });
+    this.#parts = parts;
+    this.#startMs = this.clock.runMs();
+    // Where time is cut coarsely a heartbeat comes no more often than that.
+    this.#silenceMsMax = Math.max(LIMITS.heartbeatSilenceMsMax.value, 3 * grainMs);
+    this.#wires = new Map(parts.cast.map(({ device }) => [device.id, createOwnWire()]));
+    this.#gatewayClock = createStallingClock(this.clock);
+    this.#ear = this.clock.every(LISTEN_MS, () => this.#listen());
+  }
+
+  readonly begin = () => this.#start(this.#journal);
+
+  readonly pass = async (forSeconds: number) => {
+    const targetMs = this.clock.runMs() + forSeconds * MS_PER_SECOND;
+    while (this.clock.runMs() < targetMs) await this.clock.advance(Math.min(SLICE_MS, targetMs - this.clock.runMs()));
   };
-  const start = async (on: MemoryJournal) => {
-    journal = on;
-    gatewayClock = createStallingClock(clock);
-    lastBeatMs = clock.runMs();
-    gateway = await startGateway({
+
+  readonly wire = (id: string) => {
+    const wire = this.#wires.get(id);
+    assert(wire !== undefined, `${id} is a device of the scenario`);
+    return wire;
+  };
+
+  readonly perform = async (deed: Deed) => {
+    const done = this.#gateway?.perform(deed, { userId: "simulated-nurse", from: "command-line" });
+    // It resolves when the act is on disk, or after two seconds without: time must go on for that.
+    await Promise.race([done, this.clock.advance(0)]);
+  };
+
+  readonly openAlerts = () => this.#gateway?.openAlerts() ?? [];
+
+  readonly happen = async (moment: GatewayMoment) => {
+    if (moment.killedFor !== undefined) await this.#restart(moment.killedFor * MS_PER_SECOND);
+    if (moment.standsStillFor !== undefined) this.#gatewayClock.standStill(moment.standsStillFor * MS_PER_SECOND);
+    if (moment.clockForward !== undefined) this.clock.stepWall(moment.clockForward * MS_PER_SECOND);
+    if (moment.clockBack !== undefined) this.clock.stepWall(-moment.clockBack * MS_PER_SECOND);
+    if (moment.disk === "full") {
+      this.#journal.setCommitting(false);
+      const full = fault("journal-disk-full", { freeBytes: 0 });
+      this.#journal.sayHealth({ state: "failing", fault: full, waitingRecords: 0 });
+    }
+    if (moment.disk === "well") {
+      this.#journal.setCommitting(true);
+      this.#journal.sayHealth({ state: "working" });
+    }
+  };
+
+  readonly witness = (): Witness => ({ alerts: this.#alerts, predictions: this.#predictions, heartbeats: this.#heartbeats });
+
+  readonly records = () => allRecords(this.#journal);
+
+  readonly close = async () => {
+    this.#ear.stop();
+    await this.#restarting;
+    await this.#gateway?.stop();
+  };
+
+  #seconds(): number {
+    return (this.clock.runMs() - this.#startMs) / MS_PER_SECOND;
+  }
+
+  async #start(journal: MemoryJournal): Promise<void> {
+    this.#journal = journal;
+    this.#gatewayClock = createStallingClock(this.clock);
+    this.#lastBeatMs = this.clock.runMs();
+    const { config, models, drivers } = this.#parts;
+    this.#gateway = await startGateway({
       config,
-      clock: gatewayClock,
+      clock: this.#gatewayClock,
       journal,
-      models: parts.models,
-      drivers: parts.drivers,
-      openLink,
-      onAlert: (alert) => alerts.push({ atSeconds: seconds(), alert }),
-      onHeartbeat: () => {
-        lastBeatMs = clock.runMs();
-        if (missing) heartbeats.push({ atSeconds: seconds(), what: "back" });
-        missing = false;
-      },
+      models,
+      drivers,
+      openLink: (spec) => this.#openLink(spec),
+      onAlert: (alert) => this.#alerts.push({ atSeconds: this.#seconds(), alert }),
+      onHeartbeat: () => this.#beat(),
       onRecorded: (records) => {
         for (const record of records)
-          if (record.kind === "prediction") predictions.push({ atSeconds: seconds(), prediction: record });
+          if (record.kind === "prediction") this.#predictions.push({ atSeconds: this.#seconds(), prediction: record });
       },
       gatewayView: () => ({
-        gatewayId: "simulated",
-        version: "0",
+        gatewayId: config.gateway.id,
+        version: VERSION,
         epoch: journal.epoch,
         startedAtMs: 0,
         journal: { state: "working", waitingRecords: 0 },
         upstreams: [],
         safeMode: false,
       }),
-      version: "0",
+      version: VERSION,
     });
-  };
-  /** Ends it as `kill -9` does: nothing that is not on the disk yet comes there. */
-  const kill = async () => {
-    const dying = gateway;
-    gateway = null;
-    journal.setCommitting(false);
-    for (const wire of wires.values()) wire.part();
-    await dying?.stop();
-  };
-  const restart = async (downMs: number) => {
-    await kill();
-    await clock.advance(downMs);
-    await start(journal.reopen());
-  };
-  let restarting: Promise<void> = Promise.resolve();
-  const ear = clock.every(LISTEN_MS, () => {
-    if (
-      gateway === null ||
-      missing ||
-      clock.runMs() - lastBeatMs <= Math.max(LIMITS.heartbeatSilenceMsMax.value, 3 * scenario.grain * MS_PER_SECOND)
-    )
-      return;
-    missing = true;
-    heartbeats.push({ atSeconds: seconds(), what: "missed" });
-    // The supervisor sounds, ends it and starts it anew.
-    restarting = kill().then(async () => {
-      await clock.sleep(RESTART_MS);
-      await start(journal.reopen());
-    });
-  });
-  await start(journal);
-  return {
-    clock,
-    pass: async (forSeconds) => {
-      const targetMs = clock.runMs() + forSeconds * MS_PER_SECOND;
-      while (clock.runMs() < targetMs) await clock.advance(Math.min(SLICE_MS, targetMs - clock.runMs()));
-    },
-    wire: (id) => {
-      const wire = wires.get(id);
-      assert(wire !== undefined, `${id} is a device of the scenario`);
-      return wire;
-    },
-    perform: async (deed) => {
-      const done = gateway?.perform(deed, { userId: "simulated-nurse", from: "command-line" });
-      // It resolves when the act is on disk, or after two seconds without: time must go on for that.
-      await Promise.race([done, clock.advance(0)]);
-    },
-    openAlerts: () => gateway?.openAlerts() ?? [],
-    happen: (moment) => happen(moment, { clock, gatewayClock: () => gatewayClock, journal: () => journal, restart }),
-    witness: (): Witness => ({ alerts, predictions, heartbeats }),
-    records: () => allRecords(journal),
-    close: async () => {
-      ear.stop();
-      await restarting;
-      await gateway?.stop();
-    },
-  };
-}
-
-/** Time passes in slices of so much, so that what waits for a promise gets its turn. */
-const SLICE_MS = 60_000;
-
-async function happen(
-  moment: GatewayMoment,
-  to: {
-    readonly clock: ReturnType<typeof createSimulatedClock>;
-    readonly gatewayClock: () => StallingClock;
-    readonly journal: () => MemoryJournal;
-    readonly restart: (downMs: number) => Promise<void>;
-  },
-): Promise<void> {
-  if (moment.killedFor !== undefined) await to.restart(moment.killedFor * MS_PER_SECOND);
-  if (moment.standsStillFor !== undefined) to.gatewayClock().standStill(moment.standsStillFor * MS_PER_SECOND);
-  if (moment.clockForward !== undefined) to.clock.stepWall(moment.clockForward * MS_PER_SECOND);
-  if (moment.clockBack !== undefined) to.clock.stepWall(-moment.clockBack * MS_PER_SECOND);
-  if (moment.disk === "full") {
-    to.journal().setCommitting(false);
-    to.journal().sayHealth({ state: "failing", fault: fault("journal-disk-full", { freeBytes: 0 }), waitingRecords: 0 });
   }
-  if (moment.disk === "well") {
-    to.journal().setCommitting(true);
-    to.journal().sayHealth({ state: "working" });
+
+  #openLink(spec: LinkSpec): Link {
+    const found = this.#parts.cast.find(({ device }, index) =>
+      spec.kind === "tcp"
+        ? spec.port === index + 1
+        : spec.kind === "mqtt" && spec.source.kind === "embedded" && spec.source.account === device.id,
+    );
+    const link = createMemoryLink(this.#gatewayClock);
+    if (found !== undefined) this.#wires.get(found.device.id)?.join(link, this.#gatewayClock);
+    return link;
+  }
+
+  #beat(): void {
+    this.#lastBeatMs = this.clock.runMs();
+    if (this.#missing) this.#heartbeats.push({ atSeconds: this.#seconds(), what: "back" });
+    this.#missing = false;
+  }
+
+  /** The supervisor's ear: sounds, ends what does not answer, and starts it anew. */
+  #listen(): void {
+    const heard = this.clock.runMs() - this.#lastBeatMs <= this.#silenceMsMax;
+    if (heard || this.#missing || this.#gateway === null) return;
+    this.#missing = true;
+    this.#heartbeats.push({ atSeconds: this.#seconds(), what: "missed" });
+    this.#restarting = this.#kill().then(async () => {
+      await this.clock.sleep(RESTART_MS);
+      await this.#start(this.#journal.reopen());
+    });
+  }
+
+  /** Ends it as `kill -9` does: nothing that is not on the disk yet comes there. */
+  async #kill(): Promise<void> {
+    const dying = this.#gateway;
+    this.#gateway = null;
+    this.#journal.setCommitting(false);
+    for (const wire of this.#wires.values()) wire.part();
+    await dying?.stop();
+  }
+
+  async #restart(downMs: number): Promise<void> {
+    await this.#kill();
+    await this.clock.advance(downMs);
+    await this.#start(this.#journal.reopen());
   }
 }
 
