@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { parseConfig } from "../../config/load.ts";
 import type { Config } from "../../config/schema.ts";
 import { findDriver } from "../../drivers/index.ts";
+import { type MemoryLink, openMemoryLink } from "../../simulator/links/memory-link.ts";
 import type { Alert } from "../../src/core/alert.ts";
 import { bedId, deviceId, patientId } from "../../src/core/ids.ts";
 import { LIMITS } from "../../src/core/limits.ts";
@@ -13,7 +14,6 @@ import { openJournal } from "../../src/journal/journal.ts";
 import { type Outbox, startOutbox } from "../../src/sinks/outbox.ts";
 import { loadScoreModel } from "../../src/watch/score-table.ts";
 import { type FarSide, openFarSide } from "./far-side.ts";
-import { createMemoryLink, type MemoryLink } from "./memory-link.ts";
 import { RecordLedger } from "./record-ledger.ts";
 import { seededRandom } from "./seeded-random.ts";
 import { createSimulatedClock, type SimulatedClock } from "./simulated-clock.ts";
@@ -118,9 +118,9 @@ export async function startLongRun(options: LongRunOptions): Promise<LongRun> {
     models: [news2.value],
     drivers: findDriver,
     openLink: () => {
-      const link = createMemoryLink(clock);
+      const link = openMemoryLink({ clock });
       links.push(link);
-      return link;
+      return link.link;
     },
     onAlert: (alert) => {
       if (outboxes[0]?.view().state === "connected") farSide.alertMade(alert);

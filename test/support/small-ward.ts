@@ -1,6 +1,7 @@
 import { parseConfig } from "../../config/load.ts";
 import type { Config } from "../../config/schema.ts";
 import { findDriver } from "../../drivers/index.ts";
+import { type MemoryLink, openMemoryLink } from "../../simulator/links/memory-link.ts";
 import type { Deed } from "../../src/core/act.ts";
 import type { Alert } from "../../src/core/alert.ts";
 import { bedId, deviceId, patientId } from "../../src/core/ids.ts";
@@ -12,7 +13,6 @@ import type { SystemTime } from "../../src/gateway/system-time.ts";
 import type { ScoreModel } from "../../src/watch/score-model.ts";
 import { loadScoreModel } from "../../src/watch/score-table.ts";
 import { createMemoryJournal, type MemoryJournal } from "./memory-journal.ts";
-import { createMemoryLink, type MemoryLink } from "./memory-link.ts";
 import { createSimulatedClock, type SimulatedClock } from "./simulated-clock.ts";
 
 /** A whole gateway of two beds with an Ivy monitor each; only clock, links and disk are simulated. */
@@ -84,9 +84,9 @@ export async function startSmallWard(
     models,
     drivers: options.driver === undefined ? findDriver : () => options.driver ?? null,
     openLink: (spec) => {
-      const link = createMemoryLink(clock);
+      const link = openMemoryLink({ clock });
       if (spec.kind === "tcp") links.set(spec.port, link);
-      return link;
+      return link.link;
     },
     onAlert: (alert) => said.push(alert),
     onHeartbeat: () => {
