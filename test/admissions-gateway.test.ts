@@ -64,6 +64,7 @@ describe("admissions in a gateway", () => {
       demonstration: false,
     });
     await ward.act({ kind: "assign", deviceId: deviceId("monitor-1"), patientId: patientId("P7") });
+    ward.link("monitor-1").up();
     await ward.stream("monitor-1", 60, { heartRate: 80, oxygenSaturation: 70 });
     expect(
       ward.said.some(({ rule, subject }) => rule.startsWith("limit.oxygenSaturation.low") && subject.patientId === "P7"),

@@ -27,7 +27,8 @@ async function say(
   message: unknown,
   more: { channel?: string; kept?: boolean; retained?: boolean } = {},
 ): Promise<void> {
-  ward.link("monitor-1").send(new TextEncoder().encode(JSON.stringify(message)), { channel: STATE, ...more });
+  const { channel = STATE, ...marks } = more;
+  ward.link("monitor-1").send(new TextEncoder().encode(JSON.stringify(message)), channel, marks);
   await ward.clock.advance(1000);
 }
 

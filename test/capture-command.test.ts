@@ -12,7 +12,7 @@ import { COURSES } from "../simulator/body/courses.ts";
 import { createPatient } from "../simulator/body/patient.ts";
 import { createTimetable } from "../simulator/devices/timetable.ts";
 import { openDeviceServer } from "../simulator/links/device-server.ts";
-import { createMemoryLink } from "../simulator/links/memory-link.ts";
+import { openMemoryLink } from "../simulator/links/memory-link.ts";
 import { openPseudoTerminal } from "../simulator/links/pseudo-terminal.ts";
 import { type Recording, readRecording, recordingTwin } from "../simulator/recordings/recording.ts";
 import { createSimulatedClock } from "../simulator/world/simulated-clock.ts";
@@ -576,12 +576,13 @@ describe("a recorder", () => {
 
   async function stage(more: Partial<RecorderParts> = {}) {
     const simulated = createSimulatedClock();
-    const link = createMemoryLink(simulated);
+    const written: Uint8Array[] = [];
+    const link = openMemoryLink({ clock: simulated, onWritten: (bytes) => written.push(bytes), queueBytesMax: 2 ** 30 });
     const said: string[] = [];
     const file = more.file ?? unwrap(await CaptureFile.create(out, simulated));
     const recorder = new Recorder({
       kind: "serial",
-      link,
+      link: link.link,
       listening: { driver: asking, options: {} },
       listenOnly: false,
       note: null,
@@ -598,6 +599,7 @@ describe("a recorder", () => {
     return {
       simulated,
       link,
+      written,
       said,
       ended,
       /** Sends bytes and waits until they are written. */
@@ -607,26 +609,26 @@ describe("a recorder", () => {
         await until("they are taken", () => link.thankedUpTo() === chunks);
       },
       finish: async () => {
-        await link.close();
+        await link.link.close();
         return await ended;
       },
     };
   }
 
   test("sends what the driver must ask, each time it is due", async () => {
-    const { simulated, link, finish } = await stage();
-    expect(link.written.length).toBe(1);
+    const { simulated, written, finish } = await stage();
+    expect(written.length).toBe(1);
     await simulated.advance(999);
-    expect(link.written.length).toBe(1);
+    expect(written.length).toBe(1);
     await simulated.advance(1);
-    expect(link.written).toEqual([Uint8Array.of(0x3f), Uint8Array.of(0x3f)]);
+    expect(written).toEqual([Uint8Array.of(0x3f), Uint8Array.of(0x3f)]);
     await finish();
   });
 
   test("with --listen-only sends nothing", async () => {
-    const { simulated, link, finish } = await stage({ listenOnly: true });
+    const { simulated, written, finish } = await stage({ listenOnly: true });
     await simulated.advance(5000);
-    expect(link.written).toEqual([]);
+    expect(written).toEqual([]);
     await finish();
   });
 

@@ -449,6 +449,7 @@ describe("a score over a day", () => {
 
 test("a real gateway tells its alerts, events and scores of before a restart, and takes a verdict", async () => {
   let ward = await startSmallWard();
+  ward.link("monitor-1").up();
   await ward.admit(1);
   await ward.stream("monitor-1", 5, { heartRate: 80, respiratoryRate: 16, oxygenSaturation: 97 });
   await ward.stream("monitor-1", 60, { heartRate: 80, respiratoryRate: 16, oxygenSaturation: 82 });

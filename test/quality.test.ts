@@ -314,6 +314,7 @@ describe("a real gateway", () => {
 
   test("counts on over hours, a stop and a crash, nothing twice; what was not written down at a kill is not there", async () => {
     let ward = await startSmallWard();
+    ward.link("monitor-1").up();
     await ward.admit(1);
     // 2026-01-01T00:00Z: into the second hour.
     await ward.stream("monitor-1", 120, RESTING);
@@ -330,6 +331,7 @@ describe("a real gateway", () => {
     expect(keys.length).toBeGreaterThan(2);
     // A crash of this ward stops the gateway in order: the running hour is written down.
     ward = await ward.crash();
+    ward.link("monitor-1").up();
     opened.push(ward);
     expect((await rowOf(ward, "heartRate"))?.counts).toEqual(first?.counts);
     await ward.clock.advance(1000);
@@ -347,6 +349,7 @@ describe("a real gateway", () => {
     // A quarter of an hour before midnight.
     clock.stepWall(DAY_MS - 15 * 60_000);
     const ward = await startSmallWard({ clock });
+    ward.link("monitor-1").up();
     opened.push(ward);
     await ward.admit(1);
     await ward.stream("monitor-1", 60, RESTING);
@@ -366,6 +369,7 @@ describe("a real gateway", () => {
 
   test("bytes that cannot be read and a finger out of the sensor show with their rule", async () => {
     const ward = await startSmallWard();
+    ward.link("monitor-1").up();
     opened.push(ward);
     await ward.admit(1);
     await ward.stream("monitor-1", 60, { heartRate: 80 });

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { parseConfig } from "../../config/load.ts";
 import type { Config } from "../../config/schema.ts";
 import { findDriver } from "../../drivers/index.ts";
-import { createMemoryLink, type MemoryLink } from "../../simulator/links/memory-link.ts";
+import { type MemoryLink, openMemoryLink } from "../../simulator/links/memory-link.ts";
 import { createSimulatedClock, type SimulatedClock } from "../../simulator/world/simulated-clock.ts";
 import type { Alert } from "../../src/core/alert.ts";
 import { bedId, deviceId, patientId } from "../../src/core/ids.ts";
@@ -118,9 +118,9 @@ export async function startLongRun(options: LongRunOptions): Promise<LongRun> {
     models: [news2.value],
     drivers: findDriver,
     openLink: () => {
-      const link = createMemoryLink(clock);
+      const link = openMemoryLink({ clock });
       links.push(link);
-      return link;
+      return link.link;
     },
     onAlert: (alert) => {
       if (outboxes[0]?.view().state === "connected") farSide.alertMade(alert);

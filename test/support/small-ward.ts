@@ -1,7 +1,7 @@
 import { parseConfig } from "../../config/load.ts";
 import type { Config } from "../../config/schema.ts";
 import { findDriver } from "../../drivers/index.ts";
-import { createMemoryLink, type MemoryLink } from "../../simulator/links/memory-link.ts";
+import { type MemoryLink, openMemoryLink } from "../../simulator/links/memory-link.ts";
 import { createMemoryJournal, type MemoryJournal } from "../../simulator/world/memory-journal.ts";
 import { createSimulatedClock, type SimulatedClock } from "../../simulator/world/simulated-clock.ts";
 import type { Deed } from "../../src/core/act.ts";
@@ -84,9 +84,9 @@ export async function startSmallWard(
     models,
     drivers: options.driver === undefined ? findDriver : () => options.driver ?? null,
     openLink: (spec) => {
-      const link = createMemoryLink(clock);
+      const link = openMemoryLink({ clock });
       if (spec.kind === "tcp") links.set(spec.port, link);
-      return link;
+      return link.link;
     },
     onAlert: (alert) => said.push(alert),
     onHeartbeat: () => {

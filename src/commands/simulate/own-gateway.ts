@@ -1,7 +1,7 @@
 import { parseConfig } from "../../../config/load.ts";
 import type { ConfigProblem } from "../../../config/problems.ts";
 import type { Config } from "../../../config/schema.ts";
-import { createMemoryLink, type MemoryLink } from "../../../simulator/links/memory-link.ts";
+import { type MemoryLink, openMemoryLink } from "../../../simulator/links/memory-link.ts";
 import type { CastDevice } from "../../../simulator/scenario/cast.ts";
 import type { Witness } from "../../../simulator/scenario/judge.ts";
 import { beds } from "../../../simulator/scenario/load.ts";
@@ -198,9 +198,10 @@ class WorldInMemory implements OwnWorld {
         ? spec.port === index + 1
         : spec.kind === "mqtt" && spec.source.kind === "embedded" && spec.source.account === device.id,
     );
-    const link = createMemoryLink(this.#gatewayClock);
-    if (found !== undefined) this.#wires.get(found.device.id)?.join(link, this.#gatewayClock);
-    return link;
+    const wire = found === undefined ? undefined : this.#wires.get(found.device.id);
+    const link = openMemoryLink({ clock: this.#gatewayClock, onWritten: (bytes, channel) => wire?.written(bytes, channel) });
+    wire?.join(link, this.#gatewayClock);
+    return link.link;
   }
 
   #beat(): void {
@@ -250,6 +251,8 @@ async function allRecords(journal: MemoryJournal): Promise<readonly JournalRecor
 interface OwnWire extends Wire {
   /** The gateway has opened its end. */
   readonly join: (link: MemoryLink, clock: StallingClock) => void;
+  /** The gateway wrote something to the device. */
+  readonly written: (bytes: Uint8Array, channel: string) => void;
   /** The gateway is gone. */
   readonly part: () => void;
 }
@@ -263,8 +266,9 @@ function createOwnWire(): OwnWire {
   let plugged = false;
   let waiting: { bytes: Uint8Array; channel: string }[] = [];
   let waitingBytes = 0;
+  let receive: (bytes: Uint8Array, channel: string) => void = () => {};
   const flush = () => {
-    for (const { bytes, channel } of waiting) if (plugged) link?.send(bytes, { channel });
+    for (const { bytes, channel } of waiting) if (plugged) link?.send(bytes, channel);
     waiting = [];
     waitingBytes = 0;
   };
@@ -283,7 +287,7 @@ function createOwnWire(): OwnWire {
       if (!plugged || link === null || clock === null) return;
       const stillMs = clock.stillForMs();
       if (stillMs === 0) {
-        link.send(bytes, { channel });
+        link.send(bytes, channel);
         return;
       }
       if (waitingBytes + bytes.length > LINE_BYTES_MAX) return;
@@ -301,6 +305,11 @@ function createOwnWire(): OwnWire {
       plugged = false;
       link?.down();
     },
-    onReceive: () => {},
+    written: (bytes, channel) => {
+      if (plugged) receive(bytes, channel);
+    },
+    onReceive: (listener) => {
+      receive = listener;
+    },
   };
 }
