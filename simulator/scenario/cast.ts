@@ -12,6 +12,8 @@ export interface CastDevice {
   readonly device: ScenarioDevice;
   readonly driver: Driver;
   readonly twin: Twin;
+  /** What its sensors see. */
+  readonly body: PatientBody;
   /** Options of its driver, as texts. */
   readonly options: Readonly<Record<string, string>>;
   /** When its cable is pulled and put back, in rising order of time. */
@@ -39,7 +41,14 @@ export function castOf(scenario: Scenario, seed: number, findDriver: (id: string
     const body = device.on === undefined ? undefined : bodies.get(device.on);
     const worn = wornBody(body ?? nobody(deviceSeed), fitPlan(fitChanges(device, body === undefined), null), deviceSeed);
     return [
-      { device, driver, options, cable: cableOf(device), twin: livingTwin(driver, worn, { options, plan: planOf(device) }) },
+      {
+        device,
+        driver,
+        options,
+        cable: cableOf(device),
+        body: worn,
+        twin: livingTwin(driver, worn, { options, plan: planOf(device) }),
+      },
     ];
   });
 }

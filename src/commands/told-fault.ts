@@ -40,9 +40,13 @@ export function tellFault({ code, facts }: Fault, io: CommandIo): void {
   else io.stderr(`${title.en} (${JSON.stringify(facts)}). ${remedy.en} ${title.zh}。${remedy.zh}`);
 }
 
-/** Tells every problem of a configuration with its place and remedy. */
-export function tellProblems(problems: readonly ConfigProblem[], io: CommandIo): void {
-  const { title, remedy } = ERRORS["config-invalid"];
+/** Tells every problem of a configuration, or of a scenario, with its place and remedy. */
+export function tellProblems(
+  problems: readonly ConfigProblem[],
+  io: CommandIo,
+  of: "config-invalid" | "scenario-invalid" = "config-invalid",
+): void {
+  const { title, remedy } = ERRORS[of];
   io.stderr(`${title.en}. ${remedy.en} ${title.zh}。${remedy.zh}`);
   for (const { path, line, problem, remedy: mend } of problems) {
     const at = line === null || path.startsWith("line ") ? path : `${path} (line ${line})`;

@@ -4,13 +4,21 @@ import type { Finding, Witness } from "../../../simulator/scenario/judge.ts";
 import { bedOf } from "../../../simulator/scenario/load.ts";
 import type { Scenario } from "../../../simulator/scenario/schema.ts";
 
-/** A scenario that was played, and what came of it. */
-export interface Played {
+/** A scenario with everybody in it. */
+export interface Script {
   readonly name: string;
   readonly scenario: Scenario;
   readonly seed: number;
+  readonly bedCount: number;
+  readonly cast: readonly CastDevice[];
+}
+
+/** A scenario that was played, and what came of it. */
+export interface Played extends Script {
   readonly findings: readonly Finding[];
   readonly witness: Witness;
+  /** Whether what the gateway says could be heard; else nothing was judged. */
+  readonly hears: boolean;
   /** How long it took in real time. */
   readonly tookMs: number;
 }
@@ -18,11 +26,7 @@ export interface Played {
 type Print = (line: string) => void;
 
 /** Who is who, and what they wear. */
-export function tellCast(
-  given: { readonly name: string; readonly scenario: Scenario; readonly seed: number; readonly cast: readonly CastDevice[] },
-  print: Print,
-): void {
-  const { name, scenario, seed, cast } = given;
+export function tellCast({ name, scenario, seed, cast }: Script, print: Print): void {
   print(`${scenario.title.en} ${scenario.title.zh} (${name}, seed ${seed}, ${durationText(scenario.lasts)})`);
   for (const [index, { id, profile }] of scenario.patients.entries()) {
     const kind = typeof profile === "string" ? profile : `child of ${profile.childYears} years`;
@@ -30,6 +34,20 @@ export function tellCast(
     print(`  ${bedOf(scenario, index)}: ${id}, ${kind}${worn.length === 0 ? "" : `: ${worn.join(", ")}`}`);
   }
   for (const { device } of cast) if (device.on === undefined) print(`  ${device.id} (${device.driver}) is on nobody 未佩戴`);
+}
+
+/** Where each device can be reached. */
+export function tellAddresses(
+  given: { readonly scenario: Scenario; readonly addresses: ReadonlyMap<string, string>; readonly hears: boolean },
+  print: Print,
+  asJson: boolean,
+): void {
+  for (const { id, driver, on } of given.scenario.devices) {
+    const address = given.addresses.get(id) ?? "";
+    print(asJson ? JSON.stringify({ kind: "device", id, driver, on: on ?? null, address }) : `  ${id} (${driver}) ${address}`);
+  }
+  if (!given.hears && !asJson)
+    print("Nothing the gateway says is heard here, so nothing is judged. 此处听不到网关的输出，因此不作判定。");
 }
 
 /** What was said and what it was worth, for people. */
@@ -46,11 +64,16 @@ export function tellPlayed(played: Played, print: Print): void {
     print(`${met ? "met 符合" : "NOT MET 不符合"}: ${expected.en}: ${said.en}`);
     print(`  ${expected.zh}：${said.zh}`);
   }
+  if (!played.hears) {
+    print(`Played in ${(tookMs / 1000).toFixed(1)} s; nothing was judged. 已运行完毕，未作判定。`);
+    return;
+  }
   const count = findings.filter(({ met }) => met).length;
   print(
     `${count} of ${findings.length} expectations met in ${(tookMs / 1000).toFixed(1)} s. 共 ${findings.length} 项期望，符合 ${count} 项。`,
   );
-  if (count < findings.length) print(`Again: vigil simulate ${name} --seed ${seed} 复现命令如左`);
+  const beds = played.bedCount === 1 ? "" : ` --beds ${played.bedCount}`;
+  if (count < findings.length) print(`Again: vigil simulate ${name} --seed ${seed}${beds} 复现命令如左`);
 }
 
 /** The same as JSON lines: every alert, every finding, and a summary. */

@@ -1,0 +1,216 @@
+import { type ByteServer, openByteServer } from "../../../simulator/links/byte-server.ts";
+import { type MqttWire, openMqttWire } from "../../../simulator/links/mqtt-wire.ts";
+import type { CastDevice } from "../../../simulator/scenario/cast.ts";
+import type { Witness } from "../../../simulator/scenario/judge.ts";
+import type { Wire, World } from "../../../simulator/scenario/world.ts";
+import type { Deed } from "../../core/act.ts";
+import type { Alert } from "../../core/alert.ts";
+import { type Fault, fault } from "../../core/errors.ts";
+import type { MqttServer } from "../../core/ports.ts";
+import type { Prediction } from "../../core/prediction.ts";
+import { assert, fail, type Result, succeed } from "../../core/result.ts";
+import type { Clock, MonotonicMs, Timer } from "../../core/time.ts";
+import { type BatchMessage, type RecordMessage, upstreamTopics } from "../../core/upstream.ts";
+import { connectMqtt, type MqttArrival } from "../../mqtt/connection.ts";
+
+/** Where a scenario's devices go, when they do not go to the gateway in this process. */
+export interface Targets {
+  /** Where serial devices listen, each as a serial device server does: the first port, or 0 for free ones. */
+  readonly tcp: { readonly host: string; readonly port: number } | null;
+  /** Where MQTT devices publish, and where the alerts of the gateway under test are heard. */
+  readonly mqtt: { readonly server: MqttServer; readonly prefix: string } | null;
+}
+
+/** Longest silence of a gateway's heartbeat. Source: SAFETY.md, rule 1. */
+const HEARTBEAT_SILENCE_MS_MAX = 30_000;
+const LISTEN_MS = 250;
+const RECONNECT_MS = 1000;
+const MS_PER_SECOND = 1000;
+
+/** A world of real links: whoever wants may be the gateway. */
+export interface OpenWorld extends World {
+  /** Where each device can be reached, by its id. */
+  readonly addresses: ReadonlyMap<string, string>;
+  /** Deeds that people must do themselves at the gateway under test. */
+  readonly onDeed: (listener: (deed: Deed) => void) => void;
+  /** Whether anything that the gateway says can be heard. */
+  readonly hears: boolean;
+}
+
+/** Opens every device's link; null of what a device needs and no target gives is a fault with its remedy. */
+export async function openOpenWorld(
+  cast: readonly CastDevice[],
+  given: { readonly targets: Targets; readonly clock: Clock },
+): Promise<Result<OpenWorld, Fault>> {
+  const { targets, clock } = given;
+  const wires = new Map<string, Wire & { readonly close: () => Promise<void> }>();
+  const addresses = new Map<string, string>();
+  const closeAll = () => Promise.all([...wires.values()].map((wire) => wire.close()));
+  for (const [index, { device, driver }] of cast.entries()) {
+    const opened = driver.link.kind === "mqtt" ? openMqtt(device.id, targets, clock) : await openTcp(index, targets);
+    if (!opened.ok) {
+      await closeAll();
+      return opened;
+    }
+    wires.set(device.id, opened.value.wire);
+    addresses.set(device.id, opened.value.address);
+  }
+  const ear = new UpstreamEar(targets, clock);
+  await ear.open();
+  let tellDeed: (deed: Deed) => void = () => {};
+  return succeed({
+    clock,
+    addresses,
+    hears: targets.mqtt !== null,
+    pass: (seconds) => clock.sleep(seconds * MS_PER_SECOND),
+    wire: (id) => {
+      const wire = wires.get(id);
+      assert(wire !== undefined, `${id} is a device of the scenario`);
+      return wire;
+    },
+    perform: async (deed) => tellDeed(deed),
+    onDeed: (listener) => {
+      tellDeed = listener;
+    },
+    openAlerts: () => [],
+    happen: async () => {},
+    witness: () => ear.witness(),
+    close: async () => {
+      await closeAll();
+      await ear.close();
+    },
+  });
+}
+
+interface Opened {
+  readonly wire: Wire & { readonly close: () => Promise<void> };
+  readonly address: string;
+}
+
+async function openTcp(index: number, { tcp }: Targets): Promise<Result<Opened, Fault>> {
+  if (tcp === null) return fail(fault("simulate-no-target", { kind: "serial", want: "--target tcp://127.0.0.1" }));
+  const opened = await openByteServer({ host: tcp.host, port: tcp.port === 0 ? 0 : tcp.port + index });
+  if (!opened.ok) return fail(fault("simulate-port-taken", { ...opened.error }));
+  return succeed({ wire: tcpWire(opened.value), address: `tcp://${opened.value.host}:${opened.value.port}` });
+}
+
+function tcpWire(server: ByteServer): Opened["wire"] {
+  return {
+    send: (bytes) => server.send(bytes),
+    plug: () => server.setPlugged(true),
+    unplug: () => server.setPlugged(false),
+    onReceive: (listener) => server.onReceive((bytes) => listener(bytes, "")),
+    close: server.close,
+  };
+}
+
+function openMqtt(id: string, { mqtt }: Targets, clock: Clock): Result<Opened, Fault> {
+  if (mqtt === null) return fail(fault("simulate-no-target", { kind: "mqtt", want: "--target mqtt://127.0.0.1:1883" }));
+  const session = { clientId: id, sessionExpirySeconds: 0, will: null };
+  const wire: MqttWire = openMqttWire({
+    clock,
+    connect: (stop) => connectMqtt(mqtt.server, session, { clock, stop, onMessage: () => {} }),
+  });
+  return succeed({ wire, address: `${mqtt.server.url} ${id}` });
+}
+
+/** Hears what a gateway says upstream, as a receiver does. */
+class UpstreamEar {
+  readonly #targets: Targets;
+  readonly #clock: Clock;
+  readonly #stop = new AbortController();
+  readonly #alerts: { atSeconds: number; alert: Alert }[] = [];
+  readonly #predictions: { atSeconds: number; prediction: Prediction }[] = [];
+  readonly #heartbeats: { atSeconds: number; what: "missed" | "back" }[] = [];
+  readonly #keys = new Set<string>();
+  readonly #startMs: MonotonicMs;
+  #running: Promise<void> = Promise.resolve();
+  #timer: Timer | null = null;
+  #heardMs: number | null = null;
+  #missing = false;
+
+  constructor(targets: Targets, clock: Clock) {
+    this.#targets = targets;
+    this.#clock = clock;
+    this.#startMs = clock.monotonic();
+  }
+
+  witness(): Witness {
+    return { alerts: this.#alerts, predictions: this.#predictions, heartbeats: this.#heartbeats };
+  }
+
+  async open(): Promise<void> {
+    if (this.#targets.mqtt === null) return;
+    this.#timer = this.#clock.every(LISTEN_MS, () => this.#listen());
+    this.#running = this.#connectAgainAndAgain();
+  }
+
+  async close(): Promise<void> {
+    this.#stop.abort();
+    this.#timer?.stop();
+    await this.#running;
+  }
+
+  async #connectAgainAndAgain(): Promise<void> {
+    const { mqtt } = this.#targets;
+    if (mqtt === null) return;
+    const topics = upstreamTopics({ prefix: mqtt.prefix, gatewayId: "+" });
+    const session = { clientId: "vigil-simulate", sessionExpirySeconds: 0, will: null };
+    while (!this.#stop.signal.aborted) {
+      const parts = { clock: this.#clock, stop: this.#stop.signal, onMessage: (arrival: MqttArrival) => this.#take(arrival) };
+      const connected = await connectMqtt(mqtt.server, session, parts);
+      if (connected.ok) {
+        await connected.value.subscribe([topics.alerts, topics.predictions, topics.heartbeat]);
+        await Promise.race([connected.value.ended, aborted(this.#stop.signal)]);
+        await connected.value.close();
+      }
+      await this.#clock.sleep(RECONNECT_MS, this.#stop.signal);
+    }
+  }
+
+  #seconds(): number {
+    return (this.#clock.monotonic() - this.#startMs) / MS_PER_SECOND;
+  }
+
+  #take({ topic, payload }: MqttArrival): void {
+    if (topic.endsWith("/heartbeat")) {
+      this.#heardMs = this.#clock.monotonic();
+      if (this.#missing) this.#heartbeats.push({ atSeconds: this.#seconds(), what: "back" });
+      this.#missing = false;
+      return;
+    }
+    const message = parseJson(payload) as RecordMessage | BatchMessage | null;
+    if (message === null) return;
+    const records = message.format === "vigil.record/1" ? [message] : message.format === "vigil.batch/1" ? message.records : [];
+    for (const { key, record } of records) {
+      // What comes again under its key was heard before.
+      if (this.#keys.has(key)) continue;
+      this.#keys.add(key);
+      const atSeconds = this.#seconds();
+      if (record.kind === "alert") this.#alerts.push({ atSeconds, alert: record });
+      if (record.kind === "prediction") this.#predictions.push({ atSeconds, prediction: record });
+    }
+  }
+
+  #listen(): void {
+    if (this.#heardMs === null || this.#missing) return;
+    if (this.#clock.monotonic() - this.#heardMs <= HEARTBEAT_SILENCE_MS_MAX) return;
+    this.#missing = true;
+    this.#heartbeats.push({ atSeconds: this.#seconds(), what: "missed" });
+  }
+}
+
+function parseJson(payload: Uint8Array): unknown {
+  try {
+    return JSON.parse(Buffer.from(payload).toString("utf8"));
+  } catch {
+    return null;
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve();
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
