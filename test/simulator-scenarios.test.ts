@@ -2,49 +2,14 @@ import { hash } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { findDriver } from "../drivers/index.ts";
 import { castOf } from "../simulator/scenario/cast.ts";
-import { type Finding, judge, type Witness } from "../simulator/scenario/judge.ts";
-import { loadScenario, parseScenario, scenarioNames } from "../simulator/scenario/load.ts";
-import { playScenario } from "../simulator/scenario/play.ts";
+import { judge, type Witness } from "../simulator/scenario/judge.ts";
+import { parseScenario, scenarioNames } from "../simulator/scenario/load.ts";
 import type { Scenario } from "../simulator/scenario/schema.ts";
-import { configOfScenario, openOwnWorld } from "../src/commands/simulate/own-gateway.ts";
 import type { Alert } from "../src/core/alert.ts";
-import type { ScoreModel } from "../src/watch/score-model.ts";
-import { loadScoreModel } from "../src/watch/score-table.ts";
+import { missed, played, SCENARIOS_FOLDER, scenarioOf } from "./support/played-scenario.ts";
 
 const SEEDS = [1, 2, 3];
 const NAMES = await scenarioNames();
-
-async function scenarioOf(name: string): Promise<Scenario> {
-  const loaded = await loadScenario(name);
-  if (!loaded.ok) throw new Error(JSON.stringify(loaded.error));
-  return loaded.value;
-}
-
-async function news2(): Promise<readonly ScoreModel[]> {
-  const model = await loadScoreModel(new URL("../models/news2", import.meta.url).pathname);
-  if (!model.ok) throw new Error("NEWS2 does not load");
-  return [model.value];
-}
-
-/** Plays a scenario against Vigil's own gateway on simulated time, links and disk. */
-async function played(scenario: Scenario, seed: number, models?: readonly ScoreModel[]) {
-  const cast = castOf(scenario, seed, findDriver);
-  const config = configOfScenario(scenario, cast);
-  if (!config.ok) throw new Error(JSON.stringify(config.error));
-  const world = await openOwnWorld(scenario, {
-    config: config.value,
-    cast,
-    models: models ?? (await news2()),
-    drivers: findDriver,
-  });
-  const findings = await playScenario(scenario, { cast, world });
-  const records = await world.records();
-  await world.close();
-  return { findings, records };
-}
-
-const missed = (findings: readonly Finding[]) =>
-  findings.filter(({ met }) => !met).map(({ expected, said }) => `${expected.en}: ${said.en}`);
 
 describe.each(NAMES)("%s", (name) => {
   test.each(SEEDS)("a good gateway does what is expected, seed %i", async (seed) => {
@@ -98,6 +63,37 @@ describe("expectations can fail: without its rule a gateway does not pass", () =
     expect(missed((await played({ ...clock, gateway: [] }, 1)).findings)).toHaveLength(1);
     const disk = await scenarioOf("disk-full");
     expect(missed((await played({ ...disk, gateway: [] }, 1)).findings)).toHaveLength(2);
+  });
+});
+
+describe("recordings", () => {
+  const playing = (file: string) => `
+title: { en: t, zh: t }
+about: { en: a, zh: a }
+lasts: 5 min
+patients: [{ id: li }]
+devices: [{ id: m, driver: serial-ivy-450c, on: li, plays: ${file}, origin: replayed }]
+expect: [{ never: "silence.device" }, { never: "fault.device-refused" }]`;
+
+  test.each([
+    ["a real monitor's bytes", "../../test/captures/ivy-450c/Ivy450C.1.data", 80],
+    ["a WFDB record through any fitting twin", "../../test/captures/wfdb/s00001-2896-10-10-00-31n.hea", 63],
+  ])("%s are played", async (_, file, heartRate) => {
+    const parsed = parseScenario(playing(file));
+    if (!parsed.ok) throw new Error(JSON.stringify(parsed.error));
+    const { findings, records } = await played(parsed.value, 1);
+    expect(missed(findings)).toEqual([]);
+    const first = records.find(
+      (record) => record.kind === "observation" && record.quantity === "heartRate" && record.content.state === "present",
+    );
+    expect(first).toMatchObject({ content: { value: heartRate }, quality: { origin: "replayed" } });
+  });
+
+  test("one that is not there is told with its device", async () => {
+    const parsed = parseScenario(playing("nowhere.hea"));
+    if (!parsed.ok) throw new Error(JSON.stringify(parsed.error));
+    const made = await castOf(parsed.value, { seed: 1, folder: SCENARIOS_FOLDER, findDriver });
+    expect(made).toMatchObject({ ok: false, error: { deviceId: "m", error: { kind: "unreadable" } } });
   });
 });
 

@@ -1,5 +1,5 @@
 import { present } from "../../src/core/observation.ts";
-import type { Driver, PatientBody, Twin } from "../../src/core/ports.ts";
+import type { PatientBody, Twin } from "../../src/core/ports.ts";
 import { QUANTITIES } from "../../src/core/quantities.ts";
 
 /** What may happen to a device as a whole; sensors are `worn.ts`. */
@@ -22,6 +22,9 @@ export interface LifePlan {
   readonly warmUpSeconds: number;
 }
 
+/** Makes a device that has just been switched on. */
+export type MakeTwin = (body: PatientBody) => Twin;
+
 /** A device on the mains that nothing happens to. */
 export const PLAIN_LIFE: LifePlan = { changes: [], everySeconds: null, batterySeconds: null, warmUpSeconds: 5 };
 
@@ -31,25 +34,17 @@ const MS_PER_SECOND = 1000;
  * The twin of a device to which things happen: it is switched off and on (and begins anew after warming up), stands still, runs empty, and
  * says something as often as its owner set it to.
  */
-export function livingTwin(
-  driver: Driver,
-  body: PatientBody,
-  given: { options: Readonly<Record<string, string>>; plan: LifePlan },
-): Twin {
-  const { plan, options } = given;
+export function livingTwin(make: MakeTwin, body: PatientBody, plan: LifePlan): Twin {
   const seen = bodyOfLife(body, plan);
-  const pace = plan.everySeconds === null ? 1 : paceOf(driver, { body, options, everySeconds: plan.everySeconds });
+  const pace = plan.everySeconds === null ? 1 : paceOf(make(body), plan.everySeconds);
   let inner: Twin | null = null;
   let onSinceMs = Number.NaN;
   const begin = (sinceMs: number) => {
     onSinceMs = sinceMs;
-    inner = driver.twin(
-      {
-        quantity: (name, atMs) => seen.quantity(name, sinceMs + atMs * pace),
-        wave: (name, atMs) => seen.wave(name, sinceMs + atMs * pace),
-      },
-      options,
-    );
+    inner = make({
+      quantity: (name, atMs) => seen.quantity(name, sinceMs + atMs * pace),
+      wave: (name, atMs) => seen.wave(name, sinceMs + atMs * pace),
+    });
   };
   return {
     due: (atMs) => {
@@ -103,15 +98,7 @@ function bodyOfLife(body: PatientBody, plan: LifePlan): PatientBody {
 }
 
 /** How much slower than its own pace a twin must be run to say something every so often. */
-function paceOf(
-  driver: Driver,
-  {
-    body,
-    options,
-    everySeconds,
-  }: { readonly body: PatientBody; readonly options: Readonly<Record<string, string>>; readonly everySeconds: number },
-): number {
-  const probe = driver.twin(body, options);
+function paceOf(probe: Twin, everySeconds: number): number {
   const first = probe.due(0).nextDueMs;
   const second = probe.due(first).nextDueMs;
   return (everySeconds * MS_PER_SECOND) / Math.max(1, second - first);

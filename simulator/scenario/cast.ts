@@ -1,10 +1,15 @@
+import { resolve } from "node:path";
 import type { Driver, PatientBody, Twin } from "../../src/core/ports.ts";
+import { fail, type Result, succeed } from "../../src/core/result.ts";
 import { type Course, createCourseLine, type Keyframe } from "../body/courses.ts";
 import { createPatient } from "../body/patient.ts";
 import { STRAIN_NAMES, type StrainName } from "../body/strain.ts";
-import { type LifePlan, livingTwin, PLAIN_LIFE } from "../devices/living-twin.ts";
+import { type LifePlan, livingTwin, type MakeTwin, PLAIN_LIFE } from "../devices/living-twin.ts";
 import { type FitChange, fitPlan, SITES, wornBody } from "../devices/worn.ts";
 import { seedOfPart } from "../random.ts";
+import { createRecordBody, type RecordBodyError } from "../recordings/record-body.ts";
+import { type RecordingError, readRecording, recordingTwin } from "../recordings/recording.ts";
+import { readWfdbRecord, type WfdbError } from "../recordings/wfdb.ts";
 import type { Scenario, ScenarioDevice, ScenarioPatient } from "./schema.ts";
 
 /** One device of a scenario, ready to be switched on. */
@@ -23,14 +28,32 @@ export interface CastDevice {
 /** Steps of the body while time is cut coarsely; finer ones would only take longer. */
 const COARSE_STEP_SECONDS = 10;
 
-/** Everybody and everything of a scenario, made from one seed. */
-export function castOf(scenario: Scenario, seed: number, findDriver: (id: string) => Driver | null): readonly CastDevice[] {
+/** Why somebody or something of a scenario cannot be made. */
+export interface CastError {
+  readonly deviceId: string;
+  readonly error: RecordingError | WfdbError | RecordBodyError;
+}
+
+/** From one message of a raw recording to the next, which has no times of its own. */
+const RAW_MESSAGE_MS = 1000;
+
+/**
+ * Everybody and everything of a scenario, made from one seed.
+ *
+ * @param given.folder  Where the recordings lie that devices play.
+ */
+export async function castOf(
+  scenario: Scenario,
+  given: { readonly seed: number; readonly folder: string; readonly findDriver: (id: string) => Driver | null },
+): Promise<Result<readonly CastDevice[], CastError>> {
+  const { seed, folder, findDriver } = given;
   const bodies = new Map<string, PatientBody>();
   for (const [index, patient] of scenario.patients.entries())
     bodies.set(patient.id, bodyOf(patient, scenario, seedOfPart(seed, index)));
-  return scenario.devices.flatMap((device, index) => {
+  const cast: CastDevice[] = [];
+  for (const [index, device] of scenario.devices.entries()) {
     const driver = findDriver(device.driver);
-    if (driver === null) return [];
+    if (driver === null) continue;
     const deviceSeed = seedOfPart(seed, 10_000 + index);
     const options = Object.fromEntries(
       Object.entries(device.options).map(([key, value]) => [
@@ -38,19 +61,37 @@ export function castOf(scenario: Scenario, seed: number, findDriver: (id: string
         typeof value === "object" ? JSON.stringify(value) : String(value),
       ]),
     );
-    const body = device.on === undefined ? undefined : bodies.get(device.on);
-    const worn = wornBody(body ?? nobody(deviceSeed), fitPlan(fitChanges(device, body === undefined), null), deviceSeed);
-    return [
-      {
-        device,
-        driver,
-        options,
-        cable: cableOf(device),
-        body: worn,
-        twin: livingTwin(driver, worn, { options, plan: planOf(device) }),
-      },
-    ];
-  });
+    const played = await playedBy(device, { driver, folder });
+    if (!played.ok) return fail({ deviceId: device.id, error: played.error });
+    const wearer = played.value?.body ?? (device.on === undefined ? undefined : bodies.get(device.on));
+    const fits = fitPlan(fitChanges(device, wearer === undefined), null);
+    const body = wornBody(wearer ?? nobody(deviceSeed), fits, deviceSeed);
+    const make = played.value?.make ?? ((worn: PatientBody) => driver.twin(worn, options));
+    cast.push({ device, driver, options, cable: cableOf(device), body, twin: livingTwin(make, body, planOf(device)) });
+  }
+  return succeed(cast);
+}
+
+/** A recording that a device plays: a body that was recorded, or the very bytes of a device. */
+interface Played {
+  readonly body?: PatientBody;
+  readonly make?: MakeTwin;
+}
+
+async function playedBy(
+  device: ScenarioDevice,
+  { driver, folder }: { readonly driver: Driver; readonly folder: string },
+): Promise<Result<Played | null, CastError["error"]>> {
+  if (device.plays === undefined) return succeed(null);
+  const file = resolve(folder, device.plays);
+  if (!file.endsWith(".hea")) {
+    const recording = await readRecording({ file, driver, messageMs: RAW_MESSAGE_MS });
+    return recording.ok ? succeed({ make: () => recordingTwin(recording.value) }) : recording;
+  }
+  const record = await readWfdbRecord(file);
+  if (!record.ok) return record;
+  const body = createRecordBody([record.value], { atEnd: "again" });
+  return body.ok ? succeed({ body: body.value }) : body;
 }
 
 function bodyOf(patient: ScenarioPatient, scenario: Scenario, seed: number): PatientBody {

@@ -18,8 +18,8 @@ export async function scenarioNames(): Promise<readonly string[]> {
     .sort();
 }
 
-/** Where a scenario lies: a name of those that come with the simulator, or a file. */
-function scenarioFile(nameOrFile: string): string {
+/** Where a scenario lies: a name of those that come with the simulator, or a file. Recordings it names lie beside it. */
+export function scenarioFile(nameOrFile: string): string {
   return /^[a-z0-9-]+$/.test(nameOrFile) ? join(SCENARIOS_FOLDER, `${nameOrFile}${ENDING}`) : nameOrFile;
 }
 

@@ -97,6 +97,8 @@ const device = z.strictObject({
   /** Whom the gateway is told it is on; the same where left out, null: nobody tells it. */
   assigned: name.nullable().optional(),
   bed: name.optional(),
+  /** What it plays in place of a body: a recording of `vigil capture`, a raw one, or the header (`.hea`) of a WFDB record; beside the scenario's file. */
+  plays: z.string().min(1).optional(),
   /** How often it says something; its kind's own pace where left out. */
   every: duration.optional(),
   options: z

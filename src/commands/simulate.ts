@@ -1,16 +1,17 @@
 import { randomInt } from "node:crypto";
 import { writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import type { Config } from "../../config/schema.ts";
 import { findDriver } from "../../drivers/index.ts";
-import { castOf } from "../../simulator/scenario/cast.ts";
+import { type CastError, castOf } from "../../simulator/scenario/cast.ts";
 import { crowdOf } from "../../simulator/scenario/crowd.ts";
 import { durationText } from "../../simulator/scenario/duration.ts";
-import { loadScenario, scenarioNames } from "../../simulator/scenario/load.ts";
+import { loadScenario, scenarioFile, scenarioNames } from "../../simulator/scenario/load.ts";
 import { playScenario } from "../../simulator/scenario/play.ts";
 import { createScaledClock } from "../../simulator/world/scaled-clock.ts";
 import { createSystemClock } from "../clock.ts";
+import { fault } from "../core/errors.ts";
 import { loadScoreModel } from "../watch/score-table.ts";
 import type { Command, CommandIo } from "./command.ts";
 import { askedOf } from "./question.ts";
@@ -163,7 +164,12 @@ async function play(name: string, playing: Playing): Promise<Played | null> {
   }
   const scenario = crowdOf(loaded.value, question.bedCount);
   const seed = question.seed ?? randomInt(SEED_MAX);
-  const cast = castOf(scenario, seed, findDriver);
+  const made = await castOf(scenario, { seed, folder: dirname(resolve(scenarioFile(name))), findDriver });
+  if (!made.ok) {
+    tellFault(fault("simulate-recording", { device: made.error.deviceId, ...recordingFacts(made.error) }), io);
+    return null;
+  }
+  const cast = made.value;
   const script: Script = { name, scenario, seed, bedCount: question.bedCount, cast };
   const config = configOfScenario(scenario, cast);
   if (!config.ok) {
@@ -179,6 +185,12 @@ async function play(name: string, playing: Playing): Promise<Played | null> {
   if (question.json) printPlayed(played, io.stdout);
   else tellPlayed(played, io.stderr);
   return played;
+}
+
+function recordingFacts({ error }: CastError): Readonly<Record<string, string | number>> {
+  return Object.fromEntries(
+    Object.entries(error).map(([key, value]) => [key, typeof value === "number" ? value : String(value)]),
+  );
 }
 
 /** Against the gateway in this process. */
