@@ -3,6 +3,9 @@ import * as z from "zod";
 import { fail, type Result, succeed } from "../src/core/result.ts";
 import { type ConfigProblem, inBoth, problemsOf } from "./problems.ts";
 
+/** One slip in YAML makes many errors further down, which nobody needs to read. */
+const SYNTAX_ERRORS_TOLD_MAX = 3;
+
 /**
  * Reads YAML that people write by a schema.
  *
@@ -22,7 +25,7 @@ export function parseYamlBy<Value>(
   const document = parseDocument(text, { prettyErrors: true, uniqueKeys: true, lineCounter: lines });
   if (document.errors.length > 0) {
     return fail(
-      document.errors.map((error) => ({
+      document.errors.slice(0, SYNTAX_ERRORS_TOLD_MAX).map((error) => ({
         path: `line ${error.linePos?.[0].line ?? 1}`,
         line: error.linePos?.[0].line ?? 1,
         problem: inBoth((error.message.split("\n")[0] ?? error.message).trim().replace(/:$/, "")),
