@@ -89,7 +89,7 @@ export const LIMITS = {
   journalPlacesMax: bound(131072, "places", "So many such places are drawn from, fewer where fewer numbers are left; `vigil verify` tells an orderly end behind which fewer or more numbers were left out than that gives."),
   journalCursorMsMax: bound(1000, "ms", "Readers' cursors are stored together, without an fsync of their own."),
   journalReadsWaitingMax: bound(1024, "requests", "The caller is wrong: the process stops and the supervisor restarts it."),
-  journalThreadEndMsMax: bound(1000, "ms", "A thread of the journal that was asked to end and does not is ended from outside, in the middle of what it does."),
+  journalThreadEndMsMax: bound(4000, "ms", "A thread of the journal that was asked to end and does not is ended from outside, in the middle of what it does."),
   journalReaderFilesMax: bound(24, "open segments", "The one unused for longest is closed."),
   journalReaderLoggedFilesMax: bound(2, "open segments with a log", "The one unused for longest is closed: on a disk that cannot be written, each is held in memory as a whole."),
   journalTrendPointsMax: bound(5000, "points", "The trend is thinned to so many."),
