@@ -129,12 +129,12 @@ lasts: 12 s
 patients: [{ id: li }]
 devices: [{ id: clip, driver: serial-nonin-df2, on: li, life: [{ at: 4 s, cable: out }, { at: 6 s, cable: in }] }]
 expect: [{ never: "*" }]`);
-    const program = stage().vigil(["simulate", file, "--target", "tcp://127.0.0.1", "--seed", "5", "--json"]);
+    const program = stage().vigil(["simulate", file, "--target", "tcp://127.0.0.1", "--speed", "3", "--seed", "5", "--json"]);
     await until("the port is told", () => program.stdout.length > 0, 15_000);
     const { address } = JSON.parse(program.stdout[0] ?? "{}") as { address: string };
     const port = Number(new URL(address).port);
     const first = await readUntilEnd(port);
-    await new Promise((resolve) => setTimeout(resolve, 2500));
+    await new Promise((resolve) => setTimeout(resolve, 900));
     const second = await readUntilEnd(port);
     expect(await program.exited).toBe(0);
     for (const bytes of [first, second]) {
@@ -162,7 +162,7 @@ devices: [{ id: watch, driver: mqtt-json, on: li, options: { mapping: { heartRat
 expect: [{ alert: limit.heartRate.high, of: li, by: 10 s }, { never: limit.heartRate.low }]`);
       const url = `mqtt://127.0.0.1:${server.port}`;
       const heard = stage().program(["mosquitto_sub", "-p", String(server.port), "-t", "devices/watch/vitals"]);
-      const program = stage().vigil(["simulate", file, "--target", url, "--seed", "5", "--json"]);
+      const program = stage().vigil(["simulate", file, "--target", url, "--speed", "2", "--seed", "5", "--json"]);
       await until("a message came", () => heard.stdout.length > 0, 15_000);
       const message = JSON.parse(heard.stdout[0] ?? "{}") as { hr: number; spo2: number };
       expect(message.hr).toBeGreaterThan(55);
