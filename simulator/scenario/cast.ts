@@ -63,7 +63,7 @@ export async function castOf(
     );
     const played = await playedBy(device, { driver, folder });
     if (!played.ok) return fail({ deviceId: device.id, error: played.error });
-    const wearer = played.value?.body ?? (device.on === undefined ? undefined : bodies.get(device.on));
+    const wearer = played.value?.body ?? wearerOf(device, bodies);
     const fits = fitPlan(fitChanges(device, wearer === undefined), null);
     const body = wornBody(wearer ?? nobody(deviceSeed), fits, deviceSeed);
     const make = played.value?.make ?? ((worn: PatientBody) => driver.twin(worn, options));
@@ -92,6 +92,18 @@ async function playedBy(
   if (!record.ok) return record;
   const body = createRecordBody([record.value], { atEnd: "again" });
   return body.ok ? succeed({ body: body.value }) : body;
+}
+
+/** The body that a device is on; another one from each moment on at which its life says so. */
+function wearerOf(device: ScenarioDevice, bodies: ReadonlyMap<string, PatientBody>): PatientBody | undefined {
+  const first = device.on === undefined ? undefined : bodies.get(device.on);
+  const changes = device.life.flatMap(({ at, on }) => {
+    const body = on === undefined ? undefined : bodies.get(on);
+    return body === undefined ? [] : [{ at, body }];
+  });
+  if (first === undefined || changes.length === 0) return first;
+  const at = (atMs: number) => changes.findLast((change) => change.at * 1000 <= atMs)?.body ?? first;
+  return { quantity: (name, atMs) => at(atMs).quantity(name, atMs), wave: (name, atMs) => at(atMs).wave(name, atMs) };
 }
 
 function bodyOf(patient: ScenarioPatient, scenario: Scenario, seed: number): PatientBody {

@@ -73,6 +73,10 @@ function problemsTogether(scenario: Scenario): readonly ConfigProblem[] {
       if (who !== undefined && who !== null && !patients.has(who))
         add(`devices.${index}.${key}`, `there is no patient ${who}`, `没有患者 ${who}`);
     }
+  for (const [index, { life }] of scenario.devices.entries())
+    for (const [entryIndex, { on }] of life.entries())
+      if (on !== undefined && !patients.has(on))
+        add(`devices.${index}.life.${entryIndex}.on`, `there is no patient ${on}`, `没有患者 ${on}`);
   for (const [index, entry] of scenario.people.entries()) {
     const device = entry.assign ?? entry.release ?? entry.confirm;
     if (device !== undefined && !devices.has(device))

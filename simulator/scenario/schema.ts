@@ -81,12 +81,15 @@ const lifeEntry = z.strictObject({
   cable: z.enum(["in", "out"]).optional(),
   /** Sends on, and every value stays as it is. */
   frozen: z.boolean().optional(),
+  /** From here on it is on another body, whoever it is assigned to. */
+  on: name.optional(),
   ...Object.fromEntries(SITES.map((site) => [site, oneOf(FITS).optional()])),
 } as {
   readonly at: typeof duration;
   readonly power: z.ZodOptional<z.ZodEnum<{ on: "on"; off: "off" }>>;
   readonly cable: z.ZodOptional<z.ZodEnum<{ in: "in"; out: "out" }>>;
   readonly frozen: z.ZodOptional<z.ZodBoolean>;
+  readonly on: z.ZodOptional<typeof name>;
 } & Readonly<Record<(typeof SITES)[number], z.ZodOptional<ReturnType<typeof oneOf<(typeof FITS)[number]>>>>>);
 
 const device = z.strictObject({
