@@ -80,6 +80,10 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     says: "patients, devices and faults by a scenario, with a verdict  按情景模拟患者、设备与故障，并给出判定",
     load: async () => (await import("./commands/simulate.ts")).simulateCommand,
   },
+  compare: {
+    says: "the simulator's patients beside real ones  将模拟患者与真实患者比较",
+    load: async () => (await import("./commands/compare.ts")).compareCommand,
+  },
   bench: {
     says: "the measured figures of the README  测量 README 中的数据",
     load: async () => (await import("./commands/bench.ts")).benchCommand,

@@ -23,7 +23,7 @@ const PERSON: Constitution = {
   glucoseMmolPerL: 5.4,
   perfusionIndexPercent: 3.2,
 };
-const STILL = { temperatureCelsius: 0, shuntFraction: 0, heartRestShare: 0 };
+const STILL = { temperatureCelsius: 0, shuntFraction: 0, shuntFactor: 1, heartRestShare: 0 };
 const REST = Object.fromEntries(STRAIN_NAMES.map((name) => [name, STRAINS[name].rest])) as Record<StrainName, number>;
 
 /** The body after so many minutes of a strain that began at once. */

@@ -1,6 +1,6 @@
 import { seedOfPart } from "../random.ts";
 import type { CourseLine } from "./courses.ts";
-import { createWandering, type Wandering } from "./noise.ts";
+import { createWandering, normalAt, type Swing, type Wandering } from "./noise.ts";
 import { type BodyMemory, type BodyMoment, type Constitution, createPhysiology, type Drift, restingBody } from "./physiology.ts";
 import type { Profile } from "./profile.ts";
 import { hasPulse } from "./rhythm.ts";
@@ -67,7 +67,8 @@ export function createBodyHistory(given: {
     const day = dayShare(given.clockSecondsAtStart + seconds);
     return {
       temperatureCelsius: wander.temperature(seconds) - profile.dayTemperatureCelsius * Math.cos(2 * Math.PI * (day - 5 / 24)),
-      shuntFraction: Math.max(-0.9 * person.shuntFraction, wander.shunt(seconds)),
+      shuntFraction: wander.shunt(seconds),
+      shuntFactor: Math.exp(wander.shuntLogarithm(seconds)),
       heartRestShare: profile.nightHeartShare * nightAt(day),
     };
   };
@@ -144,17 +145,28 @@ function livingMoment(
 const SETTLING_STEPS = 360;
 const SETTLING_SECONDS = 10;
 
-type Wanderings = Readonly<Record<"heart" | "breath" | "pressure" | "pulse" | "shunt" | "temperature", Wandering>>;
+type WanderingName = "heart" | "breath" | "pressure" | "pulse" | "shunt" | "shuntLogarithm" | "temperature";
+type Wanderings = Readonly<Record<WanderingName, Wandering>>;
 
 function wanderings(profile: Profile, seed: number): Wanderings {
   const { within } = profile;
+  /** How far this person's values go beside the profile's, for each quantity by its own lot. */
+  const restlessness = (part: number) => Math.exp(profile.restlessnessSpread * normalAt(seedOfPart(seed, 20), part));
+  const wandering = (swings: readonly Swing[], part: number) => {
+    const factor = restlessness(part);
+    return createWandering(
+      swings.map(({ deviation, periodSeconds }) => ({ deviation: deviation * factor, periodSeconds })),
+      seedOfPart(seed, part),
+    );
+  };
   return {
-    heart: createWandering(within.heartRateBpm, seedOfPart(seed, 1)),
-    breath: createWandering(within.respiratoryRatePerMin, seedOfPart(seed, 2)),
-    pressure: createWandering(within.meanPressureMmhg, seedOfPart(seed, 3)),
-    pulse: createWandering(within.pulsePressureMmhg, seedOfPart(seed, 4)),
-    shunt: createWandering(within.shuntFraction, seedOfPart(seed, 5)),
-    temperature: createWandering(within.temperatureCelsius, seedOfPart(seed, 6)),
+    heart: wandering(within.heartRateBpm, 1),
+    breath: wandering(within.respiratoryRatePerMin, 2),
+    pressure: wandering(within.meanPressureMmhg, 3),
+    pulse: wandering(within.pulsePressureMmhg, 4),
+    shunt: wandering(within.shuntFraction, 5),
+    temperature: wandering(within.temperatureCelsius, 6),
+    shuntLogarithm: wandering(within.shuntLogarithm, 7),
   };
 }
 

@@ -33,6 +33,8 @@ const SINUS_ARRHYTHMIA_BEATS = 0.025;
 const BREATHING_PRESSURE_MMHG = 2;
 /** Lead I sees the heart's axis of about 50 degrees at 0, lead II at 60 degrees. */
 const LEAD_I_SHARE = 0.65;
+/** No pulse is higher than this beside the mean: the diastolic pressure would be less than half of it, as with a valve that leaks. */
+const PULSE_OF_MEAN_MAX = 1.4;
 /** Below this perfusion an oximeter finds no pulse. */
 const PERFUSION_PERCENT_MIN = 0.15;
 /** From this perfusion on its wave fills the screen. */
@@ -123,9 +125,13 @@ function createBody(options: PatientOptions): Body {
 function constitutionOf(profile: Profile, seed: number): Constitution {
   let drawn = 0;
   /** Within two and a half spreads, so that no seed gives somebody who could not be. */
-  const draw = ({ mean, spread }: Usual) => {
+  const draw = ({ mean, spread, shape }: Usual) => {
     drawn += 1;
-    return mean + spread * Math.max(-2.5, Math.min(2.5, normalAt(seedOfPart(seed, 20), drawn)));
+    const spreads = Math.max(-2.5, Math.min(2.5, normalAt(seedOfPart(seed, 20), drawn)));
+    if (shape === "normal") return mean + spread * spreads;
+    // A log-normal number has this mean and this spread.
+    const variance = Math.log1p((spread / mean) ** 2);
+    return mean * Math.exp(Math.sqrt(variance) * spreads - variance / 2);
   };
   const ageYears = Math.max(0, draw(profile.ageYears));
   const heartRateBpm = draw(profile.heartRateBpm);
@@ -196,7 +202,7 @@ function ecgAt({ course, history, phase, beatLine }: Body, seconds: number): num
 /** Systolic, mean and diastolic; where the mean lies between them is the shape of the pulse. */
 function pressuresAt({ history, artery }: Body, seconds: number) {
   const mean = history.at("meanPressureMmhg", seconds);
-  const pulse = Math.min(history.at("pulsePressureMmhg", seconds), mean);
+  const pulse = Math.min(history.at("pulsePressureMmhg", seconds), PULSE_OF_MEAN_MAX * mean);
   const diastolic = mean - artery.mean * pulse;
   return { mean, diastolic, systolic: diastolic + pulse };
 }

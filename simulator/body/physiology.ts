@@ -20,6 +20,8 @@ export interface Constitution {
 export interface Drift {
   readonly temperatureCelsius: number;
   readonly shuntFraction: number;
+  /** What the whole shunt is multiplied by; 1 changes nothing. */
+  readonly shuntFactor: number;
   /** Share by which the heart goes slower, as in sleep. */
   readonly heartRestShare: number;
 }
@@ -197,7 +199,7 @@ export function createPhysiology(person: Constitution): {
   };
 
   const saturationOf = (memory: BodyMemory, strains: Strains, drift: Drift, output: number): number => {
-    const shunt = clamp(person.shuntFraction + drift.shuntFraction + strains.shuntFraction, 0, 0.8);
+    const shunt = clamp((person.shuntFraction + strains.shuntFraction) * drift.shuntFactor + drift.shuntFraction, 0, 0.8);
     const used = 0.25 * (memory.metabolism / Math.max(0.25, output));
     const passed = saturationAt(memory.alveolarOxygenMmhg) - (shunt / (1 - shunt)) * Math.min(used, 0.45);
     return clamp(passed, 0.25, 1);
