@@ -1,7 +1,8 @@
 import { resolve } from "node:path";
 import type { Driver, PatientBody, Twin } from "../../src/core/ports.ts";
 import { fail, type Result, succeed } from "../../src/core/result.ts";
-import { type Course, createCourseLine, type Keyframe } from "../body/courses.ts";
+import { type Course, type CourseLine, createCourseLine, type Keyframe } from "../body/courses.ts";
+import { createDayLife, type DayLife, roomBody } from "../body/day.ts";
 import { createPatient } from "../body/patient.ts";
 import { STRAIN_NAMES, type StrainName } from "../body/strain.ts";
 import { type LifePlan, livingTwin, type MakeTwin, PLAIN_LIFE } from "../devices/living-twin.ts";
@@ -48,8 +49,13 @@ export async function castOf(
 ): Promise<Result<readonly CastDevice[], CastError>> {
   const { seed, folder, findDriver } = given;
   const bodies = new Map<string, PatientBody>();
-  for (const [index, patient] of scenario.patients.entries())
-    bodies.set(patient.id, bodyOf(patient, scenario, seedOfPart(seed, index)));
+  const lives = new Map<string, DayLife>();
+  for (const [index, patient] of scenario.patients.entries()) {
+    const patientSeed = seedOfPart(seed, index);
+    const life = patient.atHome ? createDayLife(seedOfPart(patientSeed, 30), clockSecondsAtStart(scenario)) : null;
+    if (life !== null) lives.set(patient.id, life);
+    bodies.set(patient.id, bodyOf(patient, scenario, { seed: patientSeed, life }));
+  }
   const cast: CastDevice[] = [];
   for (const [index, device] of scenario.devices.entries()) {
     const driver = findDriver(device.driver);
@@ -63,7 +69,9 @@ export async function castOf(
     );
     const played = await playedBy(device, { driver, folder });
     if (!played.ok) return fail({ deviceId: device.id, error: played.error });
-    const wearer = played.value?.body ?? wearerOf(device, bodies);
+    const life = lives.get(device.on ?? "");
+    const roomSeen = device.room === undefined || life === undefined ? undefined : roomBody(life, device.room, deviceSeed);
+    const wearer = played.value?.body ?? roomSeen ?? wearerOf(device, bodies);
     const fits = fitPlan(fitChanges(device, wearer === undefined), null);
     const body = wornBody(wearer ?? nobody(deviceSeed), fits, deviceSeed);
     const make = played.value?.make ?? ((worn: PatientBody) => driver.twin(worn, options));
@@ -106,16 +114,36 @@ function wearerOf(device: ScenarioDevice, bodies: ReadonlyMap<string, PatientBod
   return { quantity: (name, atMs) => at(atMs).quantity(name, atMs), wave: (name, atMs) => at(atMs).wave(name, atMs) };
 }
 
-function bodyOf(patient: ScenarioPatient, scenario: Scenario, seed: number): PatientBody {
-  const [hours = 0, minutes = 0] = scenario.startsAt.split(":").map(Number);
+function clockSecondsAtStart({ startsAt }: Scenario): number {
+  const [hours = 0, minutes = 0] = startsAt.split(":").map(Number);
+  return hours * 3600 + minutes * 60;
+}
+
+function bodyOf(
+  patient: ScenarioPatient,
+  scenario: Scenario,
+  { seed, life }: { readonly seed: number; readonly life: DayLife | null },
+): PatientBody {
+  const course = createCourseLine(courseOf(patient));
   return createPatient({
-    course: createCourseLine(courseOf(patient)),
+    course: life === null ? course : livedCourse(course, life),
     seed,
     profile: patient.profile,
     arterialLine: patient.arterialLine,
-    clockSecondsAtStart: hours * 3600 + minutes * 60,
+    clockSecondsAtStart: clockSecondsAtStart(scenario),
     stepSeconds: scenario.grain > 1 ? COARSE_STEP_SECONDS : 1,
   });
+}
+
+/** A course with the work of a day at home added. */
+function livedCourse(course: CourseLine, life: DayLife): CourseLine {
+  return {
+    ...course,
+    strainsAt: (seconds) => {
+      const strains = course.strainsAt(seconds);
+      return { ...strains, exertion: Math.min(1, strains.exertion + life.at(seconds).exertion) };
+    },
+  };
 }
 
 function courseOf(patient: ScenarioPatient): Course {

@@ -1,3 +1,4 @@
+import { ROOMS } from "../body/day.ts";
 import { PROFILES } from "../body/profile.ts";
 import { RHYTHMS } from "../body/rhythm.ts";
 import { STRAIN_NAMES, STRAINS } from "../body/strain.ts";
@@ -47,6 +48,8 @@ export async function scenariosPage(): Promise<string> {
     `Rhythms 心律: ${list(RHYTHMS)}.`,
     "",
     `Profiles 人群: ${list(Object.keys(PROFILES))}, or a child 或儿童 \`{ childYears: 4 }\`.`,
+    "",
+    `Rooms 房间 (of a patient with \`atHome: true\`): ${list(ROOMS)}.`,
     "",
     `Sensors 传感器部位: ${list(SITES)}; how they sit 佩戴状态: ${list(FITS)}.`,
     "",

@@ -73,6 +73,13 @@ function problemsTogether(scenario: Scenario): readonly ConfigProblem[] {
       if (who !== undefined && who !== null && !patients.has(who))
         add(`devices.${index}.${key}`, `there is no patient ${who}`, `没有患者 ${who}`);
     }
+  for (const [index, { room, on }] of scenario.devices.entries())
+    if (room !== undefined && scenario.patients.find(({ id }) => id === on)?.atHome !== true)
+      add(
+        `devices.${index}.room`,
+        "is in the home of nobody: `on` must name a patient with `atHome: true`",
+        "不在任何人家中：on 须为 atHome: true 的患者",
+      );
   for (const [index, { life }] of scenario.devices.entries())
     for (const [entryIndex, { on }] of life.entries())
       if (on !== undefined && !patients.has(on))

@@ -1,6 +1,7 @@
 import * as z from "zod";
 import { DRIVERS } from "../../drivers/index.ts";
 import { QUANTITY_NAMES } from "../../src/core/quantities.ts";
+import { ROOMS } from "../body/day.ts";
 import { PROFILES } from "../body/profile.ts";
 import { RHYTHMS } from "../body/rhythm.ts";
 import { STRAIN_NAMES, STRAINS } from "../body/strain.ts";
@@ -61,6 +62,8 @@ const patient = z.strictObject({
   /** True: admitted as a person and not as a demonstration, so that data which is not measured must not alarm for them. */
   real: z.boolean().default(false),
   arterialLine: z.boolean().default(false),
+  /** Lives at home by day and night: rooms, sleep, meals, walks, each with its bodily work. */
+  atHome: z.boolean().default(false),
   course: z.array(courseEntry).default([]),
 });
 
@@ -97,6 +100,8 @@ const device = z.strictObject({
   driver: z.enum(DRIVERS.map((driver) => driver.id) as [string, ...string[]]),
   /** Whose body it is on; left out: it lies on a table. */
   on: name.optional(),
+  /** A room of the home of whoever it is `on`: a sensor there, worn by nobody. */
+  room: oneOf(ROOMS).optional(),
   /** Whom the gateway is told it is on; the same where left out, null: nobody tells it. */
   assigned: name.nullable().optional(),
   bed: name.optional(),
