@@ -25,6 +25,8 @@ const FIELDS = [
 /** The name of something that is known of the body at each step. */
 export type BodyField = (typeof FIELDS)[number];
 
+const PLACES = Object.fromEntries(FIELDS.map((field, place) => [field, place])) as Readonly<Record<BodyField, number>>;
+
 /** Steps that are kept; what is older is reckoned again from the beginning. */
 const STEPS_KEPT = 512;
 const HEART_RATE_MAX = 260;
@@ -104,7 +106,7 @@ export function createBodyHistory(given: {
       const index = Math.floor(position);
       if (index <= newest - STEPS_KEPT) begin();
       while (newest < index + 1) step();
-      const place = FIELDS.indexOf(field);
+      const place = PLACES[field];
       const low = ring[(index % STEPS_KEPT) * FIELDS.length + place] ?? 0;
       const high = ring[((index + 1) % STEPS_KEPT) * FIELDS.length + place] ?? 0;
       return low + (position - index) * (high - low);
