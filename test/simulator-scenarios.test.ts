@@ -1,6 +1,7 @@
 import { hash } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { findDriver } from "../drivers/index.ts";
+import { NO_FAULTS } from "../simulator/links/link-faults.ts";
 import { castOf } from "../simulator/scenario/cast.ts";
 import { type Finding, judge, type Witness } from "../simulator/scenario/judge.ts";
 import { loadScenario, parseScenario, scenarioNames } from "../simulator/scenario/load.ts";
@@ -294,6 +295,8 @@ describe("a scenario that is wrong", () => {
     const parsed = parseScenario(GOOD);
     expect(parsed.ok && parsed.value.lasts).toBe(5400);
     expect(parsed.ok && parsed.value.patients[0]?.course[0]).toEqual({ at: 600, pain: 0.5 });
+    const noisy = parseScenario(GOOD.replace("on: li }", "on: li, badLink: { burstEveryBytes: 500, wrongParity: true } }"));
+    expect(noisy.ok && noisy.value.devices[0]?.badLink).toEqual({ ...NO_FAULTS, burstEveryBytes: 500, wrongParity: true });
   });
 
   test.each([
@@ -304,6 +307,18 @@ describe("a scenario that is wrong", () => {
     ["a patient that is nobody", GOOD.replace("on: li", "on: lo"), "devices.0.on", "there is no patient lo"],
     ["after the end", GOOD.replace("at: 10 min", "at: 2 h"), "patients.0.course.0", "is after the end"],
     ["an alert that is never due", GOOD.replace('{ never: "*" }', "{ alert: x }"), "expect.0", ""],
+    [
+      "a burst between messages",
+      GOOD.replace("driver: serial-ivy-450c", "driver: mqtt-zigbee2mqtt, badLink: { burstEveryBytes: 500 }"),
+      "devices.0.badLink.burstEveryBytes",
+      "sends whole messages",
+    ],
+    [
+      "away for how long, and never",
+      GOOD.replace("serial-ivy-450c,", "serial-ivy-450c, badLink: { flapForMs: 500 },"),
+      "devices.0.badLink.flapForMs",
+      "not how often",
+    ],
     [
       "two deeds in one",
       GOOD.replace("expect:", "people: [{ at: 1 s, release: m, oxygen: true }]\nexpect:"),
