@@ -1,12 +1,12 @@
 import { hash } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { findDriver } from "../drivers/index.ts";
-import { NO_FAULTS } from "../simulator/links/link-faults.ts";
+import { type LinkFaults, NO_FAULTS } from "../simulator/links/link-faults.ts";
 import { castOf } from "../simulator/scenario/cast.ts";
 import { type Finding, judge, type Witness } from "../simulator/scenario/judge.ts";
 import { loadScenario, parseScenario, scenarioNames } from "../simulator/scenario/load.ts";
 import { playScenario } from "../simulator/scenario/play.ts";
-import type { Scenario } from "../simulator/scenario/schema.ts";
+import type { Scenario, ScenarioDevice } from "../simulator/scenario/schema.ts";
 import { configOfScenario, openOwnWorld } from "../src/commands/simulate/own-gateway.ts";
 import type { Alert } from "../src/core/alert.ts";
 import type { ScoreModel } from "../src/watch/score-model.ts";
@@ -68,6 +68,10 @@ describe("the same seed", () => {
   );
 });
 
+function withLink(scenario: Scenario, badLink: LinkFaults, life: ScenarioDevice["life"]): Scenario {
+  return { ...scenario, devices: scenario.devices.map((device) => ({ ...device, badLink, life })) };
+}
+
 describe("expectations can fail: without its rule a gateway does not pass", () => {
   /** Ends of a ward's limits that nothing reaches: the rule is there and never holds. */
   const withoutLimits = (scenario: Scenario, quantities: readonly string[]): Scenario => ({
@@ -89,6 +93,27 @@ describe("expectations can fail: without its rule a gateway does not pass", () =
     const scenario = await scenarioOf("device-never-comes-back");
     const patient = { ...scenario, devices: scenario.devices.map((device) => ({ ...device, silenceSeconds: 86_400 })) };
     expect(missed((await played(patient, 1)).findings)).toHaveLength(1);
+  });
+
+  test("so much noise that nothing can be read: the fall is not told, and the noise is", async () => {
+    const scenario = await scenarioOf("noisy-line");
+    const drowned = { ...NO_FAULTS, flipEveryBytes: 8 };
+    const devices = scenario.devices.map((device) => ({ ...device, badLink: drowned }));
+    const { findings } = await played({ ...scenario, devices }, 1);
+    expect(missed(findings).map((text) => text.split(" ")[0])).toEqual(["fault.link-down", "limit.oxygenSaturation.low"]);
+  });
+
+  test("a connection that stays half-open: nothing is heard until the device is switched on again", async () => {
+    const scenario = await scenarioOf("noisy-line");
+    const silent = { ...NO_FAULTS, halfOpenEveryBytes: 20_000 };
+    const playedWith = async (life: ScenarioDevice["life"]) =>
+      missed((await played(withLink(scenario, silent, life), 1)).findings).map((text) => text.split(" ")[0]);
+    expect(await playedWith([])).toEqual(["fault.link-down", "fault.device-refused", "limit.oxygenSaturation.low"]);
+    const switched: ScenarioDevice["life"] = [
+      { at: 960, power: "off" },
+      { at: 990, power: "on" },
+    ];
+    expect(await playedWith(switched)).toEqual(["fault.link-down", "fault.device-refused"]);
   });
 
   test("a supervisor that never listens, a clock that is believed, a disk that is not asked: each shows", async () => {

@@ -16,6 +16,8 @@ export interface CastDevice {
   readonly options: Readonly<Record<string, string>>;
   /** When its cable is pulled and put back, in rising order of time. */
   readonly cable: readonly { readonly atSeconds: number; readonly in: boolean }[];
+  /** When its link is bad, where it is. */
+  readonly linkSeed: number;
 }
 
 /** Steps of the body while time is cut coarsely; finer ones would only take longer. */
@@ -38,9 +40,8 @@ export function castOf(scenario: Scenario, seed: number, findDriver: (id: string
     );
     const body = device.on === undefined ? undefined : bodies.get(device.on);
     const worn = wornBody(body ?? nobody(deviceSeed), fitPlan(fitChanges(device, body === undefined), null), deviceSeed);
-    return [
-      { device, driver, options, cable: cableOf(device), twin: livingTwin(driver, worn, { options, plan: planOf(device) }) },
-    ];
+    const twin = livingTwin(driver, worn, { options, plan: planOf(device) });
+    return [{ device, driver, options, cable: cableOf(device), twin, linkSeed: seedOfPart(seed, 20_000 + index) }];
   });
 }
 
