@@ -97,10 +97,16 @@ describe("expectations can fail: without its rule a gateway does not pass", () =
 
   test("so much noise that nothing can be read: the fall is not told, and the noise is", async () => {
     const scenario = await scenarioOf("noisy-line");
-    const drowned = { ...NO_FAULTS, flipEveryBytes: 8 };
-    const devices = scenario.devices.map((device) => ({ ...device, badLink: drowned }));
-    const { findings } = await played({ ...scenario, devices }, 1);
+    const { findings } = await played(withLink(scenario, { ...NO_FAULTS, flipEveryBytes: 8 }, []), 1);
     expect(missed(findings).map((text) => text.split(" ")[0])).toEqual(["fault.link-down", "limit.oxygenSaturation.low"]);
+  });
+
+  test("a line that is only cut into single bytes: all is read, and the fall is told", async () => {
+    const scenario = await scenarioOf("noisy-line");
+    const { findings, records } = await played(withLink(scenario, { ...NO_FAULTS, splitEveryBytes: 1 }, []), 1);
+    expect(missed(findings).map((text) => text.split(" ")[0])).toEqual(["fault.link-down", "fault.device-refused"]);
+    // Three packets of two values a second, for half an hour; the first and the last may be cut off.
+    expect(records.filter(({ kind }) => kind === "observation").length).toBeGreaterThan(3 * 2 * 1800 - 20);
   });
 
   test("a connection that stays half-open: nothing is heard until the device is switched on again", async () => {

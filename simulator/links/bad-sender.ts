@@ -71,6 +71,15 @@ export function createBadSender(options: BadSenderOptions): BadSender {
   return new SeededSender(options);
 }
 
+/** What stands before a device's carrier: a bad sender where the device has a bad link, or nothing. */
+export function badSenderOf(
+  parts: { readonly clock: Clock; readonly badLink?: BadLinkPlan | undefined },
+  carrier: Carrier,
+): BadSender | null {
+  const { clock, badLink } = parts;
+  return badLink === undefined ? null : createBadSender({ ...badLink, clock, carrier, backAfterMs: AWAY_MS });
+}
+
 /** Takes a connection away by the clock and brings it back, for as long as it runs. */
 export function startFlapping(
   options: BadLinkPlan & { readonly clock: Clock; readonly leave: () => void; readonly comeBack: () => void },
@@ -91,6 +100,9 @@ export function startFlapping(
   stay();
   return { stop: () => timer.stop() };
 }
+
+/** When the end of a connection is done: right behind what went before it. */
+const AT_ONCE = { delayMs: 0, apartMs: 0 };
 
 /** An act that waits for its time. */
 interface WaitingAct {
@@ -126,13 +138,13 @@ class SeededSender implements BadSender {
     }
     const acts = this.#line.pass(bytes, channel);
     const moreBytes = acts.reduce((sum, act) => sum + lengthOf(act), 0);
-    const fits = this.#waitingBytes + moreBytes <= LIMITS.simulatedHeldBytesMax.value;
+    const fits = this.#waiting.length === 0 || this.#waitingBytes + moreBytes <= LIMITS.simulatedHeldBytesMax.value;
     if (!fits) this.#bytesDropped += moreBytes;
     const { clock, faults } = this.#options;
     for (const act of fits ? acts : acts.filter(({ kind }) => kind !== "forward")) {
-      const delayMs = act.kind === "forward" ? act.delayMs : 0;
-      const lineMs = lineMsOf(faults, lengthOf(act));
-      this.#lastDueMs = dueMsOf({ nowMs: clock.monotonic(), lastDueMs: this.#lastDueMs, delayMs, lineMs });
+      const { delayMs, apartMs } = act.kind === "forward" ? act : AT_ONCE;
+      const of = { delayMs, apartMs, lineMs: lineMsOf(faults, lengthOf(act)) };
+      this.#lastDueMs = dueMsOf({ nowMs: clock.monotonic(), lastDueMs: this.#lastDueMs, ...of });
       this.#waiting.push({ act, dueMs: this.#lastDueMs });
       this.#waitingBytes += lengthOf(act);
     }

@@ -12,7 +12,7 @@ import { createRandom, seedOfPart } from "../random.ts";
 export interface LinkFaults {
   /** Each send is late by an even share of this; none overtakes another. */
   readonly delayMsMax: number;
-  /** From one cut into separate sends to the next. */
+  /** From one cut into separate sends to the next; they arrive `APART_MS` apart, about the time of a byte at 9600 baud. */
   readonly splitEveryBytes: number | null;
   /** From one send that is held back and joined with the next to another. */
   readonly mergeEveryBytes: number | null;
@@ -60,12 +60,21 @@ export const NO_FAULTS: LinkFaults = {
 
 /** How long a connection that was lost is away where nothing else is said: about what a device needs to connect again. */
 export const AWAY_MS = 2000;
+/** How long after one another the pieces of what was sent at once arrive at least; nearer ones would be joined again on their way. */
+const APART_MS = 1;
 /** The longest stretch of random bytes: 16 ms of a line at 9600 baud, a switched motor beside the cable. */
 const BURST_BYTES_MAX = 16;
 
 /** What a bad link does with a send. */
 export type LinkAct =
-  | { readonly kind: "forward"; readonly bytes: Uint8Array; readonly channel: string; readonly delayMs: number }
+  | {
+      readonly kind: "forward";
+      readonly bytes: Uint8Array;
+      readonly channel: string;
+      readonly delayMs: number;
+      /** How long after what went before it arrives at least. */
+      readonly apartMs: number;
+    }
   | { readonly kind: "drop" }
   | { readonly kind: "half-open" };
 
@@ -133,9 +142,10 @@ class SeededLine implements FaultLine {
   readonly pass = (bytes: Uint8Array, channel = ""): readonly LinkAct[] => {
     if (this.#ended) return [];
     const hurt = this.#hurt(bytes, channel);
-    const forwarded = this.#arrange(hurt).map(
-      (piece): LinkAct => ({ kind: "forward", ...piece, delayMs: this.#faults.delayMsMax * this.#randomDelay() }),
-    );
+    const forwarded = this.#arrange(hurt).map((piece, index): LinkAct => {
+      const delayMs = this.#faults.delayMsMax * this.#randomDelay();
+      return { kind: "forward", ...piece, delayMs, apartMs: index === 0 ? 0 : APART_MS };
+    });
     if (hurt.end === null) return forwarded;
     this.#ended = true;
     return [...forwarded, { kind: hurt.end }];
@@ -230,9 +240,10 @@ export function dueMsOf(act: {
   readonly nowMs: number;
   readonly lastDueMs: number;
   readonly delayMs: number;
+  readonly apartMs: number;
   readonly lineMs: number;
 }): number {
-  return Math.max(act.nowMs + act.delayMs, act.lastDueMs) + act.lineMs;
+  return Math.max(act.nowMs + act.delayMs, act.lastDueMs + act.apartMs) + act.lineMs;
 }
 
 /** How long a line of that speed needs for so many bytes. */
