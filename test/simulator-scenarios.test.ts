@@ -1,10 +1,11 @@
 import { hash } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { findDriver } from "../drivers/index.ts";
+import { type LinkFaults, NO_FAULTS } from "../simulator/links/link-faults.ts";
 import { castOf } from "../simulator/scenario/cast.ts";
 import { judge, type Witness } from "../simulator/scenario/judge.ts";
 import { parseScenario, scenarioNames } from "../simulator/scenario/load.ts";
-import type { Scenario } from "../simulator/scenario/schema.ts";
+import type { Scenario, ScenarioDevice } from "../simulator/scenario/schema.ts";
 import type { Alert } from "../src/core/alert.ts";
 import { missed, played, SCENARIOS_FOLDER, scenarioOf } from "./support/played-scenario.ts";
 
@@ -32,6 +33,10 @@ describe("the same seed", () => {
   );
 });
 
+function withLink(scenario: Scenario, badLink: LinkFaults, life: ScenarioDevice["life"]): Scenario {
+  return { ...scenario, devices: scenario.devices.map((device) => ({ ...device, badLink, life })) };
+}
+
 describe("expectations can fail: without its rule a gateway does not pass", () => {
   /** Ends of a ward's limits that nothing reaches: the rule is there and never holds. */
   const withoutLimits = (scenario: Scenario, quantities: readonly string[]): Scenario => ({
@@ -53,6 +58,33 @@ describe("expectations can fail: without its rule a gateway does not pass", () =
     const scenario = await scenarioOf("device-never-comes-back");
     const patient = { ...scenario, devices: scenario.devices.map((device) => ({ ...device, silenceSeconds: 86_400 })) };
     expect(missed((await played(patient, 1)).findings)).toHaveLength(1);
+  });
+
+  test("so much noise that nothing can be read: the fall is not told, and the noise is", async () => {
+    const scenario = await scenarioOf("noisy-line");
+    const { findings } = await played(withLink(scenario, { ...NO_FAULTS, flipEveryBytes: 8 }, []), 1);
+    expect(missed(findings).map((text) => text.split(" ")[0])).toEqual(["fault.link-down", "limit.oxygenSaturation.low"]);
+  });
+
+  test("a line that is only cut into single bytes: all is read, and the fall is told", async () => {
+    const scenario = await scenarioOf("noisy-line");
+    const { findings, records } = await played(withLink(scenario, { ...NO_FAULTS, splitEveryBytes: 1 }, []), 1);
+    expect(missed(findings).map((text) => text.split(" ")[0])).toEqual(["fault.link-down", "fault.device-refused"]);
+    // Three packets of two values a second, for half an hour; the first and the last may be cut off.
+    expect(records.filter(({ kind }) => kind === "observation").length).toBeGreaterThan(3 * 2 * 1800 - 20);
+  });
+
+  test("a connection that stays half-open: nothing is heard until the device is switched on again", async () => {
+    const scenario = await scenarioOf("noisy-line");
+    const silent = { ...NO_FAULTS, halfOpenEveryBytes: 20_000 };
+    const playedWith = async (life: ScenarioDevice["life"]) =>
+      missed((await played(withLink(scenario, silent, life), 1)).findings).map((text) => text.split(" ")[0]);
+    expect(await playedWith([])).toEqual(["fault.link-down", "fault.device-refused", "limit.oxygenSaturation.low"]);
+    const switched: ScenarioDevice["life"] = [
+      { at: 960, power: "off" },
+      { at: 990, power: "on" },
+    ];
+    expect(await playedWith(switched)).toEqual(["fault.link-down", "fault.device-refused"]);
   });
 
   test("a supervisor that never listens, a clock that is believed, a disk that is not asked: each shows", async () => {
@@ -290,6 +322,8 @@ describe("a scenario that is wrong", () => {
     const parsed = parseScenario(GOOD);
     expect(parsed.ok && parsed.value.lasts).toBe(5400);
     expect(parsed.ok && parsed.value.patients[0]?.course[0]).toEqual({ at: 600, pain: 0.5 });
+    const noisy = parseScenario(GOOD.replace("on: li }", "on: li, badLink: { burstEveryBytes: 500, wrongParity: true } }"));
+    expect(noisy.ok && noisy.value.devices[0]?.badLink).toEqual({ ...NO_FAULTS, burstEveryBytes: 500, wrongParity: true });
   });
 
   test.each([
@@ -300,6 +334,18 @@ describe("a scenario that is wrong", () => {
     ["a patient that is nobody", GOOD.replace("on: li", "on: lo"), "devices.0.on", "there is no patient lo"],
     ["after the end", GOOD.replace("at: 10 min", "at: 2 h"), "patients.0.course.0", "is after the end"],
     ["an alert that is never due", GOOD.replace('{ never: "*" }', "{ alert: x }"), "expect.0", ""],
+    [
+      "a burst between messages",
+      GOOD.replace("driver: serial-ivy-450c", "driver: mqtt-zigbee2mqtt, badLink: { burstEveryBytes: 500 }"),
+      "devices.0.badLink.burstEveryBytes",
+      "sends whole messages",
+    ],
+    [
+      "away for how long, and never",
+      GOOD.replace("serial-ivy-450c,", "serial-ivy-450c, badLink: { flapForMs: 500 },"),
+      "devices.0.badLink.flapForMs",
+      "not how often",
+    ],
     [
       "two deeds in one",
       GOOD.replace("expect:", "people: [{ at: 1 s, release: m, oxygen: true }]\nexpect:"),

@@ -1,7 +1,8 @@
 import { createServer, type Server, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, describe, expect, test } from "vitest";
-import { NO_FAULTS, openBadLink } from "../simulator/links/bad-link.ts";
+import { openBadLink } from "../simulator/links/bad-link.ts";
+import { NO_FAULTS } from "../simulator/links/link-faults.ts";
 import { createRandom } from "../simulator/random.ts";
 import { createSimulatedClock } from "../simulator/world/simulated-clock.ts";
 import { createSystemClock } from "../src/clock.ts";

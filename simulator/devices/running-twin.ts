@@ -1,5 +1,6 @@
 import type { Twin } from "../../src/core/ports.ts";
 import type { Clock } from "../../src/core/time.ts";
+import type { BadLinkPlan } from "../links/bad-sender.ts";
 import type { Timetable } from "./timetable.ts";
 
 /** What a simulated device has sent and what became of it. */
@@ -7,7 +8,7 @@ export interface DeviceStats {
   readonly messagesSent: number;
   /** Bytes the twin made. */
   readonly bytesSent: number;
-  /** Bytes that a client who was connected did not get because it was too slow. */
+  /** Bytes that a client who was connected did not get because it, or a line that is slow on purpose, was too slow. */
   readonly bytesDropped: number;
   /** Bytes the host wrote to the device. */
   readonly bytesReceived: number;
@@ -23,6 +24,8 @@ export interface DeviceParts {
   readonly onSent?: OnSent | undefined;
   /** The twin is switched on this much later, so that the devices of a ward do not all speak at once; 0 where it is not said. */
   readonly startAfterMs?: number;
+  /** How bad the link is, for what carries the bytes; as good as it can be where it is not said. */
+  readonly badLink?: BadLinkPlan | undefined;
 }
 
 /** A twin that is switched on: its time is the time since then. */

@@ -3,6 +3,7 @@ import { LIMITS } from "../../src/core/limits.ts";
 import type { Twin } from "../../src/core/ports.ts";
 import { fail, type Result, succeed } from "../../src/core/result.ts";
 import { type DeviceParts, type DeviceStats, runTwin } from "../devices/running-twin.ts";
+import { badSenderOf } from "./bad-sender.ts";
 
 /** A simulated serial device server: one device, reached by TCP. */
 export interface DeviceServer {
@@ -25,6 +26,8 @@ export interface PortError {
 /**
  * Listens on a port and gives every client what the twin sends, from the moment it connects, as a serial device server does:
  * the device goes on whether somebody listens or not, and a client that is too slow loses bytes. What clients write reaches the twin.
+ * With a bad link all clients share its faults: a drop resets them all, and while it is away whoever connects is closed at once. Half-open
+ * is over with the next client after all have gone.
  *
  * @param port  0 takes a free one.
  */
@@ -37,22 +40,27 @@ export async function openDeviceServer(
   const server = createServer({ noDelay: true });
   const listening = await listen(server, { host, port: options.port ?? 0 });
   if (!listening.ok) return listening;
-  const running = runTwin(options.twin, {
-    ...options,
-    send: (bytes) => {
-      for (const client of clients) {
-        if (client.writableLength + bytes.length <= LIMITS.simulatedQueueBytesMax.value) client.write(bytes);
-        else bytesDropped += bytes.length;
-      }
-    },
-  });
+  const send = (bytes: Uint8Array) => {
+    for (const client of clients) {
+      if (client.writableLength + bytes.length <= LIMITS.simulatedQueueBytesMax.value) client.write(bytes);
+      else bytesDropped += bytes.length;
+    }
+  };
+  const drop = () => {
+    for (const client of clients) client.resetAndDestroy();
+  };
+  const bad = badSenderOf(options, { send, drop, restore: () => {} });
+  const running = runTwin(options.twin, { ...options, send: bad?.send ?? send });
   server.on("connection", (client) => {
-    if (clients.size >= LIMITS.simulatedClientsMax.value) {
+    if (clients.size >= LIMITS.simulatedClientsMax.value || bad?.isThere() === false) {
       client.destroy();
       return;
     }
+    if (clients.size === 0) bad?.begin();
     clients.add(client);
-    client.on("data", (bytes: Uint8Array) => running.receive(bytes));
+    client.on("data", (bytes: Uint8Array) => {
+      if (bad?.isHalfOpen() !== true) running.receive(bytes);
+    });
     // A connection that breaks is an everyday thing for a device server; "close" follows.
     client.on("error", () => {});
     client.on("close", () => clients.delete(client));
@@ -60,10 +68,11 @@ export async function openDeviceServer(
   return succeed({
     host,
     port: listening.value,
-    stats: () => ({ ...running.stats(), bytesDropped }),
+    stats: () => ({ ...running.stats(), bytesDropped: bytesDropped + (bad?.stats().bytesDropped ?? 0) }),
     clientCount: () => clients.size,
     close: () => {
       running.stop();
+      bad?.stop();
       for (const client of clients) client.destroy();
       return new Promise((resolve) => server.close(() => resolve()));
     },

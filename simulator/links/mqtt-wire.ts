@@ -48,8 +48,7 @@ export function openMqttWire(parts: {
         bytesDropped += bytes.length;
         return;
       }
-      const payload = Buffer.from(bytes).toString("utf8");
-      void connection.publish({ topic: channel, payload, retain: false, urgent: false, properties: null });
+      void connection.publish({ topic: channel, payload: bytes, retain: false, urgent: false, properties: null });
     },
     plug: () => {
       if (stop !== null) return;

@@ -9,6 +9,7 @@ import type { Twin } from "../../src/core/ports.ts";
 import { fail, type Result, succeed } from "../../src/core/result.ts";
 import type { Clock } from "../../src/core/time.ts";
 import { type DeviceParts, type DeviceStats, runTwin } from "../devices/running-twin.ts";
+import { badSenderOf } from "./bad-sender.ts";
 
 /** How long socat may take to make the terminal. */
 const OPEN_MS_MAX = 5000;
@@ -32,7 +33,8 @@ export type PseudoTerminalError =
 
 /**
  * Makes a pseudo terminal with socat (Debian package `socat`) and lets the twin send into it.
- * Baud rate and parity are accepted and have no effect, as on any pseudo terminal.
+ * Baud rate and parity are accepted and have no effect, as on any pseudo terminal. A serial line has no connection that could be lost: where
+ * a bad link drops it, nothing comes for that time.
  *
  * @param path  Where the port shall appear; a new temporary folder where it is not said.
  */
@@ -57,21 +59,23 @@ export async function openPseudoTerminal(
     return fail(absent ? { kind: "socat-absent" } : { kind: "not-made", path, waitedMs: OPEN_MS_MAX });
   }
   let bytesDropped = 0;
-  const running = runTwin(options.twin, {
-    ...options,
-    send: (bytes) => {
-      if (child.stdin.writable && child.stdin.writableLength + bytes.length <= LIMITS.simulatedQueueBytesMax.value) {
-        child.stdin.write(bytes);
-      } else bytesDropped += bytes.length;
-    },
+  const send = (bytes: Uint8Array) => {
+    if (child.stdin.writable && child.stdin.writableLength + bytes.length <= LIMITS.simulatedQueueBytesMax.value) {
+      child.stdin.write(bytes);
+    } else bytesDropped += bytes.length;
+  };
+  const bad = badSenderOf(options, { send, drop: () => {}, restore: () => {} });
+  const running = runTwin(options.twin, { ...options, send: bad?.send ?? send });
+  child.stdout.on("data", (bytes: Uint8Array) => {
+    if (bad === null || (bad.isThere() && !bad.isHalfOpen())) running.receive(bytes);
   });
-  child.stdout.on("data", (bytes: Uint8Array) => running.receive(bytes));
   return succeed({
     path,
     processId: child.pid ?? 0,
-    stats: () => ({ ...running.stats(), bytesDropped }),
+    stats: () => ({ ...running.stats(), bytesDropped: bytesDropped + (bad?.stats().bytesDropped ?? 0) }),
     close: async () => {
       running.stop();
+      bad?.stop();
       child.kill();
       await gone;
       await made.close();

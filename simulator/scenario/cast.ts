@@ -24,6 +24,8 @@ export interface CastDevice {
   readonly options: Readonly<Record<string, string>>;
   /** When its cable is pulled and put back, in rising order of time. */
   readonly cable: readonly { readonly atSeconds: number; readonly in: boolean }[];
+  /** When its link is bad, where it is. */
+  readonly linkSeed: number;
 }
 
 /** Steps of the body while time is cut coarsely; finer ones would only take longer. */
@@ -75,7 +77,8 @@ export async function castOf(
     const fits = fitPlan(fitChanges(device, wearer === undefined), null);
     const body = wornBody(wearer ?? nobody(deviceSeed), fits, deviceSeed);
     const make = played.value?.make ?? ((worn: PatientBody) => driver.twin(worn, options));
-    cast.push({ device, driver, options, cable: cableOf(device), body, twin: livingTwin(make, body, planOf(device)) });
+    const twin = livingTwin(make, body, planOf(device));
+    cast.push({ device, driver, options, cable: cableOf(device), body, twin, linkSeed: seedOfPart(seed, 20_000 + index) });
   }
   return succeed(cast);
 }

@@ -2,7 +2,9 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { ConfigProblem } from "../../config/problems.ts";
 import { parseYamlBy } from "../../config/yaml.ts";
+import { findDriver } from "../../drivers/index.ts";
 import { fail, type Result, succeed } from "../../src/core/result.ts";
+import { unfitFaults } from "../links/link-faults.ts";
 import { SCENARIO_GUIDE, type Scenario, scenarioSchema } from "./schema.ts";
 
 /** Where the scenarios lie that come with the simulator. */
@@ -48,7 +50,7 @@ export async function loadScenario(nameOrFile: string): Promise<Result<Scenario,
 export function parseScenario(text: string): Result<Scenario, readonly ConfigProblem[]> {
   const parsed = parseYamlBy(text, scenarioSchema, { guide: SCENARIO_GUIDE });
   if (!parsed.ok) return parsed;
-  const problems = problemsTogether(parsed.value);
+  const problems = [...problemsTogether(parsed.value), ...linkProblems(parsed.value)];
   return problems.length === 0 ? succeed(parsed.value) : fail(problems);
 }
 
@@ -105,6 +107,17 @@ function problemsTogether(scenario: Scenario): readonly ConfigProblem[] {
       if (at > scenario.lasts) add(`${path}.${index}`, "is after the end of the scenario", "晚于情景结束时间");
     }
   return problems;
+}
+
+/** Faults that a device's link cannot have. */
+function linkProblems(scenario: Scenario): readonly ConfigProblem[] {
+  return scenario.devices.flatMap(({ driver, badLink }, index) => {
+    if (badLink === undefined) return [];
+    const carries = findDriver(driver)?.link.kind === "mqtt" ? "messages" : "bytes";
+    return unfitFaults(badLink, carries).map(({ fault, problem, remedy }) => {
+      return { path: `devices.${index}.badLink.${fault}`, line: null, problem, remedy };
+    });
+  });
 }
 
 /** The bed of each patient, in their order. */

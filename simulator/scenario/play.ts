@@ -3,10 +3,11 @@ import { bedId, deviceId, patientId } from "../../src/core/ids.ts";
 import { runTwin } from "../devices/running-twin.ts";
 import { createTimetable } from "../devices/timetable.ts";
 import type { CastDevice } from "./cast.ts";
+import { type DeviceWire, deviceWire } from "./device-wire.ts";
 import { type Finding, judge, rulePattern } from "./judge.ts";
 import { bedOf } from "./load.ts";
 import type { Scenario } from "./schema.ts";
-import type { Wire, World } from "./world.ts";
+import type { World } from "./world.ts";
 
 /** Something that happens at a moment of the script. */
 interface Cue {
@@ -35,9 +36,10 @@ export async function playScenario(
   const { cast, world, stop, stepSeconds = Number.POSITIVE_INFINITY, onStep = () => {} } = given;
   await admitAll(scenario, world);
   const timetable = createTimetable(world.clock);
-  const wires = new Map<string, Wire>();
-  const running = cast.map(({ device, twin }, index) => {
-    const wire = keeping(world.wire(device.id), device.keepsMessages ?? 0);
+  const wires = new Map<string, DeviceWire>();
+  const running = cast.map((member, index) => {
+    const { device, twin } = member;
+    const wire = deviceWire(world.wire(device.id), member, world.clock);
     wires.set(device.id, wire);
     wire.plug();
     const started = runTwin(twin, {
@@ -66,31 +68,8 @@ export async function playScenario(
   await passTo(scenario.lasts);
   timetable.stop();
   for (const each of running) each.stop();
+  for (const wire of wires.values()) wire.stop();
   return judge(scenario, world.witness());
-}
-
-/** A wire of a device with a memory: what it says while the cable is out it says again when it is in, up to so many messages. */
-function keeping(wire: Wire, messagesMax: number): Wire {
-  if (messagesMax === 0) return wire;
-  const kept: { readonly bytes: Uint8Array; readonly channel: string }[] = [];
-  let out = false;
-  return {
-    ...wire,
-    send: (bytes, channel) => {
-      if (!out) return wire.send(bytes, channel);
-      kept.push({ bytes, channel });
-      if (kept.length > messagesMax) kept.shift();
-    },
-    plug: () => {
-      out = false;
-      wire.plug();
-      for (const { bytes, channel } of kept.splice(0)) wire.send(bytes, channel);
-    },
-    unplug: () => {
-      out = true;
-      wire.unplug();
-    },
-  };
 }
 
 async function admitAll(scenario: Scenario, world: World): Promise<void> {
@@ -111,14 +90,14 @@ async function admitAll(scenario: Scenario, world: World): Promise<void> {
   }
 }
 
-/** Everything that is to happen, in order; of the same moment cables first, then the gateway, then people. */
+/** Everything that is to happen, in order; of the same moment cables and switches first, then the gateway, then people. */
 function cuesOf(
   scenario: Scenario,
   {
     cast,
     world,
     wires,
-  }: { readonly cast: readonly CastDevice[]; readonly world: World; readonly wires: ReadonlyMap<string, Wire> },
+  }: { readonly cast: readonly CastDevice[]; readonly world: World; readonly wires: ReadonlyMap<string, DeviceWire> },
 ): readonly Cue[] {
   const cables = cast.flatMap(({ device, cable }) =>
     cable.map(
@@ -128,9 +107,14 @@ function cuesOf(
       }),
     ),
   );
+  const switches = scenario.devices.flatMap(({ id, life }) =>
+    life.flatMap(({ at, power }): readonly Cue[] =>
+      power === "on" ? [{ atSeconds: at, happen: () => wires.get(id)?.switchOn() }] : [],
+    ),
+  );
   const moments = scenario.gateway.map((moment): Cue => ({ atSeconds: moment.at, happen: () => world.happen(moment) }));
   const deeds = scenario.people.map((entry): Cue => ({ atSeconds: entry.at, happen: () => doAll(deedsOf(entry, world), world) }));
-  return [...cables, ...moments, ...deeds].sort((first, second) => first.atSeconds - second.atSeconds);
+  return [...cables, ...switches, ...moments, ...deeds].sort((first, second) => first.atSeconds - second.atSeconds);
 }
 
 async function doAll(deeds: readonly Deed[], world: World): Promise<void> {

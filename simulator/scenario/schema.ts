@@ -67,14 +67,24 @@ const patient = z.strictObject({
   course: z.array(courseEntry).default([]),
 });
 
-/** How bad a link is; see `links/bad-link.ts`. Means are in bytes. */
+const everyBytes = z.number().positive().nullable().default(null);
+
+/** How bad a link is; see `links/link-faults.ts`. Means are in bytes; what is left out never happens. */
 const faults = z.strictObject({
-  splitEveryBytes: z.number().positive().optional(),
-  mergeEveryBytes: z.number().positive().optional(),
-  flipEveryBytes: z.number().positive().optional(),
-  dropEveryBytes: z.number().positive().optional(),
-  halfOpenEveryBytes: z.number().positive().optional(),
-  delayMsMax: z.number().min(0).max(60_000).optional(),
+  delayMsMax: z.number().min(0).max(60_000).default(0),
+  splitEveryBytes: everyBytes,
+  mergeEveryBytes: everyBytes,
+  flipEveryBytes: everyBytes,
+  burstEveryBytes: everyBytes,
+  wrongParity: z.boolean().default(false),
+  duplicateEveryBytes: everyBytes,
+  reorderEveryBytes: everyBytes,
+  truncateEveryBytes: everyBytes,
+  dropEveryBytes: everyBytes,
+  halfOpenEveryBytes: everyBytes,
+  slowBytesPerSecond: z.number().min(1).nullable().default(null),
+  flapEveryMs: z.number().min(1000).nullable().default(null),
+  flapForMs: z.number().min(1).max(3_600_000).nullable().default(null),
 });
 
 /** What happens to a device. `cable: out` and `power: off` last until they are undone. */

@@ -20,7 +20,7 @@ export interface MqttSession {
 /** A message to send with QoS 1. */
 export interface MqttMessage {
   readonly topic: string;
-  readonly payload: string;
+  readonly payload: string | Uint8Array;
   readonly retain: boolean;
   /** True for alerts: these may take the places kept for them. */
   readonly urgent: boolean;
@@ -70,6 +70,8 @@ export interface MqttConnection {
   readonly ended: Promise<Fault>;
   /** Says good-bye (so that the will stays unsaid), at most a quarter of a second, then cuts. */
   readonly close: () => Promise<void>;
+  /** Cuts without a good-bye, as a device that loses its network. */
+  readonly cut: () => void;
 }
 
 /** What a connection needs from outside. */
@@ -339,6 +341,8 @@ class Connection implements MqttConnection {
     this.end(fault("upstream-unreachable", { address: this.#address, reason: "closed" }));
   };
 
+  readonly cut = (): void => this.end(fault("upstream-unreachable", { address: this.#address, reason: "cut" }));
+
   /** Ends the connection for a reason; everything under way or waiting fails as lost. The first reason stays. */
   end(reason: Fault): void {
     if (this.#fault !== null) return;
@@ -381,7 +385,8 @@ class Connection implements MqttConnection {
               userProperties: { ...properties.userProperties },
             },
           };
-    this.#client.publish(topic, payload, { qos: 1, retain, ...more }, (error) => {
+    const whole = typeof payload === "string" ? payload : Buffer.from(payload);
+    this.#client.publish(topic, whole, { qos: 1, retain, ...more }, (error) => {
       const timer = this.#underWay.get(job);
       if (timer === undefined) return;
       timer.stop();
