@@ -132,7 +132,7 @@ class SeededSender implements BadSender {
   }
 
   readonly send = (bytes: Uint8Array, channel: string): void => {
-    if (this.#state !== "open") {
+    if (this.#state !== "open" || this.#line.hasEnded()) {
       this.#bytesVanished += bytes.length;
       return;
     }
@@ -142,6 +142,7 @@ class SeededSender implements BadSender {
     if (!fits) this.#bytesDropped += moreBytes;
     const { clock, faults } = this.#options;
     for (const act of fits ? acts : acts.filter(({ kind }) => kind !== "forward")) {
+      if (act.kind !== "forward") this.#bytesVanished += act.lostBytes;
       const { delayMs, apartMs } = act.kind === "forward" ? act : AT_ONCE;
       const of = { delayMs, apartMs, lineMs: lineMsOf(faults, lengthOf(act)) };
       this.#lastDueMs = dueMsOf({ nowMs: clock.monotonic(), lastDueMs: this.#lastDueMs, ...of });

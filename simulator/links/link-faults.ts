@@ -75,11 +75,16 @@ export type LinkAct =
       /** How long after what went before it arrives at least. */
       readonly apartMs: number;
     }
-  | { readonly kind: "drop" }
-  | { readonly kind: "half-open" };
+  | {
+      readonly kind: "drop" | "half-open";
+      /** Bytes of the send it fell into that did not come through. */
+      readonly lostBytes: number;
+    };
 
 /** The faults of one connection, laid down by its seed over the bytes that pass. */
 export interface FaultLine {
+  /** True after `drop` or `half-open`. */
+  readonly hasEnded: () => boolean;
   /** Takes a send in and says what comes out. After `drop` or `half-open` nothing more does. */
   readonly pass: (bytes: Uint8Array, channel?: string) => readonly LinkAct[];
   /** Bytes of the one send that waits for the next, to be joined with it or to change places; at most `simulatedHeldBytesMax`. */
@@ -102,7 +107,7 @@ interface HurtSend {
   readonly pieces: readonly Piece[];
   /** Marks of whole sends that stood somewhere in it. */
   readonly befell: ReadonlySet<Mark>;
-  readonly end: "drop" | "half-open" | null;
+  readonly end: Exclude<LinkAct, { kind: "forward" }> | null;
 }
 
 /** What stands at one byte of a connection. */
@@ -148,8 +153,10 @@ class SeededLine implements FaultLine {
     });
     if (hurt.end === null) return forwarded;
     this.#ended = true;
-    return [...forwarded, { kind: hurt.end }];
+    return [...forwarded, hurt.end];
   };
+
+  readonly hasEnded = (): boolean => this.#ended;
 
   readonly heldBytes = (): number => lengthOf(this.#held?.pieces ?? []);
 
@@ -158,7 +165,7 @@ class SeededLine implements FaultLine {
     const befell = new Set<Mark>();
     const pieces: number[][] = [[]];
     let end: HurtSend["end"] = null;
-    for (const original of bytes) {
+    for (const [index, original] of bytes.entries()) {
       let byte = this.#faults.wrongParity ? withEvenParity(original) : original;
       let burst: readonly number[] = [];
       for (const { mark, isAt } of this.#marks) {
@@ -166,7 +173,7 @@ class SeededLine implements FaultLine {
         if (mark === "flip") byte ^= 1 << Math.floor(this.#randomBit() * 8);
         else if (mark === "burst") burst = this.#burst();
         else if (mark === "split") pieces.push([]);
-        else if (mark === "drop" || mark === "half-open") end ??= mark;
+        else if (mark === "drop" || mark === "half-open") end ??= { kind: mark, lostBytes: bytes.length - index };
         else befell.add(mark);
       }
       this.#position += 1;
