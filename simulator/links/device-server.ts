@@ -2,7 +2,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import { LIMITS } from "../../src/core/limits.ts";
 import type { Twin } from "../../src/core/ports.ts";
 import { fail, type Result, succeed } from "../../src/core/result.ts";
-import { type DeviceParts, type DeviceStats, runTwin } from "../devices/running-twin.ts";
+import { type DeviceParts, type DeviceStats, type RunningTwin, runTwin } from "../devices/running-twin.ts";
 
 /** A simulated serial device server: one device, reached by TCP. */
 export interface DeviceServer {
@@ -10,6 +10,11 @@ export interface DeviceServer {
   readonly port: number;
   readonly stats: () => DeviceStats;
   readonly clientCount: () => number;
+  /**
+   * Pulls its cable (false), so that every connection ends and a new one is refused, or plugs it in again at the same port. The device goes on.
+   * Fails where another program has taken the port meanwhile.
+   */
+  readonly setPlugged: (plugged: boolean) => Promise<Result<void, PortError>>;
   /** Ends every connection and frees the port. */
   readonly close: () => Promise<void>;
 }
@@ -34,9 +39,9 @@ export async function openDeviceServer(
   const host = options.host ?? "127.0.0.1";
   const clients = new Set<Socket>();
   let bytesDropped = 0;
-  const server = createServer({ noDelay: true });
-  const listening = await listen(server, { host, port: options.port ?? 0 });
-  if (!listening.ok) return listening;
+  const opened = await listening({ host, port: options.port ?? 0 });
+  if (!opened.ok) return opened;
+  const { port } = opened.value;
   const running = runTwin(options.twin, {
     ...options,
     send: (bytes) => {
@@ -46,28 +51,60 @@ export async function openDeviceServer(
       }
     },
   });
-  server.on("connection", (client) => {
-    if (clients.size >= LIMITS.simulatedClientsMax.value) {
-      client.destroy();
-      return;
-    }
-    clients.add(client);
-    client.on("data", (bytes: Uint8Array) => running.receive(bytes));
-    // A connection that breaks is an everyday thing for a device server; "close" follows.
-    client.on("error", () => {});
-    client.on("close", () => clients.delete(client));
-  });
+  const take = (client: Socket) => takeClient(client, clients, running);
+  let server: Server | null = opened.value.server.on("connection", take);
+  const pull = (): Promise<void> => {
+    const pulled = server;
+    server = null;
+    for (const client of clients) client.destroy();
+    return new Promise((resolve) => (pulled === null ? resolve() : pulled.close(() => resolve())));
+  };
+  const plugIn = async (): Promise<Result<void, PortError>> => {
+    if (server !== null) return succeed(undefined);
+    const again = await listening({ host, port });
+    if (!again.ok) return again;
+    server = again.value.server.on("connection", take);
+    return succeed(undefined);
+  };
+  let before: Promise<unknown> = Promise.resolve();
+  // One after the other, however quickly they are asked for.
+  const next = <Value>(work: () => Promise<Value>): Promise<Value> => {
+    const done = before.then(work);
+    before = done;
+    return done;
+  };
   return succeed({
     host,
-    port: listening.value,
+    port,
     stats: () => ({ ...running.stats(), bytesDropped }),
     clientCount: () => clients.size,
+    setPlugged: (plugged) => next(plugged ? plugIn : async () => succeed(await pull())),
     close: () => {
       running.stop();
-      for (const client of clients) client.destroy();
-      return new Promise((resolve) => server.close(() => resolve()));
+      return next(pull);
     },
   });
+}
+
+function takeClient(client: Socket, clients: Set<Socket>, running: RunningTwin): void {
+  if (clients.size >= LIMITS.simulatedClientsMax.value) {
+    client.destroy();
+    return;
+  }
+  clients.add(client);
+  client.on("data", (bytes: Uint8Array) => running.receive(bytes));
+  // A connection that breaks is an everyday thing for a device server; "close" follows.
+  client.on("error", () => {});
+  client.on("close", () => clients.delete(client));
+}
+
+async function listening(at: {
+  readonly host: string;
+  readonly port: number;
+}): Promise<Result<{ readonly server: Server; readonly port: number }, PortError>> {
+  const server = createServer({ noDelay: true });
+  const port = await listen(server, at);
+  return port.ok ? succeed({ server, port: port.value }) : port;
 }
 
 /** Starts listening and says the port. */

@@ -10,6 +10,8 @@ export type MqttDeviceConnection = Pick<ReceiverConnection, "publish" | "ended" 
 /** A simulated device that sends by MQTT. */
 export interface MqttDevice {
   readonly stats: () => DeviceStats;
+  /** Takes it out of reach (false), so that its connection ends and it gets no new one, or back. */
+  readonly setInReach: (inReach: boolean) => Promise<void>;
   /** Switches it off and ends its connection. */
   readonly close: () => Promise<void>;
 }
@@ -33,6 +35,7 @@ export function startMqttDevice(
   const stop = new AbortController();
   let connection: MqttDeviceConnection | null = null;
   let bytesDropped = 0;
+  let isInReach = true;
   const running = runTwin(options.twin, {
     ...options,
     send: (bytes) => {
@@ -46,9 +49,11 @@ export function startMqttDevice(
   });
   const stayConnected = async () => {
     while (!stop.signal.aborted) {
-      const opened = await connect(stop.signal);
-      if (opened.ok) {
-        connection = opened.value;
+      const opened = isInReach ? await connect(stop.signal) : null;
+      if (opened?.ok === true) {
+        // It may have been taken away while it connected.
+        if (isInReach) connection = opened.value;
+        else await opened.value.close();
         await opened.value.ended;
         connection = null;
       }
@@ -58,6 +63,10 @@ export function startMqttDevice(
   const connected = stayConnected();
   return {
     stats: () => ({ ...running.stats(), bytesDropped }),
+    setInReach: async (inReach) => {
+      isInReach = inReach;
+      if (!inReach) await connection?.close();
+    },
     close: async () => {
       running.stop();
       stop.abort();
