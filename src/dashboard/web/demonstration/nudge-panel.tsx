@@ -1,4 +1,3 @@
-import { useState } from "preact/hooks";
 import type { NudgeChoice, NudgedDeviceView, NudgeName, NudgeView } from "../../../core/demonstration.ts";
 import type { BedView } from "../../../core/stream.ts";
 import type { PageState, PageView } from "../state/page-state.ts";
@@ -20,13 +19,10 @@ interface Props {
 export function NudgePanel({ state, view, bed }: Props) {
   const { language } = view;
   const { value, refusal, askNow } = useAsked({ clock: state.clock, everyMs: askMs, about: bed.bedId, ask: askNudges });
-  const [isBusy, setBusy] = useState(false);
   const devices = (value ?? []).filter(({ bedId }) => bedId === bed.bedId);
   if (devices.length === 0 && refusal === undefined) return null;
   const choose = async (nudge: Parameters<typeof sendNudge>[0]) => {
-    setBusy(true);
     const sent = await sendNudge(nudge);
-    setBusy(false);
     if (!sent.ok) state.tell(say(language, "notDoneBecause", { reason: refusalWords(language, sent.error).text }), true);
     askNow();
   };
@@ -48,7 +44,6 @@ export function NudgePanel({ state, view, bed }: Props) {
           view={view}
           device={device}
           title={bed.devices.find(({ deviceId }) => deviceId === device.deviceId)?.title[language] ?? device.deviceId}
-          isBusy={isBusy}
           onChosen={(name, choice) => void choose({ deviceId: device.deviceId, name, choice })}
         />
       ))}
@@ -60,14 +55,13 @@ function DeviceNudges(props: {
   readonly view: PageView;
   readonly device: NudgedDeviceView;
   readonly title: string;
-  readonly isBusy: boolean;
   readonly onChosen: (name: NudgeName, choice: NudgeChoice) => void;
 }) {
-  const { view, device, title, isBusy, onChosen } = props;
+  const { view, device, title, onChosen } = props;
   const patient = device.nudges.filter(({ name }) => name === "patient");
   const rest = device.nudges.filter(({ name }) => name !== "patient");
   const row = (nudge: NudgeView) => (
-    <NudgeRow key={nudge.name} view={view} deviceId={device.deviceId} nudge={nudge} isBusy={isBusy} onChosen={onChosen} />
+    <NudgeRow key={nudge.name} view={view} deviceId={device.deviceId} nudge={nudge} onChosen={onChosen} />
   );
   return (
     <>
@@ -82,15 +76,14 @@ function NudgeRow(props: {
   readonly view: PageView;
   readonly deviceId: string;
   readonly nudge: NudgeView;
-  readonly isBusy: boolean;
   readonly onChosen: (name: NudgeName, choice: NudgeChoice) => void;
 }) {
-  const { view, deviceId, nudge, isBusy, onChosen } = props;
+  const { view, deviceId, nudge, onChosen } = props;
   const { language, nowMs } = view;
   const { name, choices, now, sinceMs } = nudge;
   const labelId = `nudge-${deviceId}-${name}`;
   return (
-    <div class={`nudge nudge--${name}`} data-nudge={`${deviceId} ${name}`}>
+    <div class={`nudge nudge--${name}${now === choices[0] ? "" : " nudge--changed"}`} data-nudge={`${deviceId} ${name}`}>
       <p class="nudge__label">
         <b id={labelId}>{say(language, `nudge.${name}`)}</b>{" "}
         <span class="nudge__since">
@@ -107,7 +100,6 @@ function NudgeRow(props: {
             class="choice-button"
             data-choice={choice}
             aria-pressed={now === choice}
-            disabled={isBusy}
             onClick={() => onChosen(name, choice)}
           >
             {choiceText(language, name, choice)}
