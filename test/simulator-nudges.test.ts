@@ -68,7 +68,7 @@ describe("a course that is left", () => {
     expect(SECONDS.slice(0, 230).map((at) => line.strainsAt(at))).toEqual(before);
     expect(line.strainsAt(230).bloodLossFraction).toBeCloseTo(line.strainsAt(229.999).bloodLossFraction, 4);
     expect(line.rhythmAt(231)).toBe("sinus");
-    expect(line.strainsAt(250).bloodLossFraction).toBe(0);
+    expect(line.strainsAt(240).bloodLossFraction).toBe(0);
   });
 
   test("made well it rests whatever its course had planned, and by itself it goes on where its course is by then", () => {
@@ -208,6 +208,57 @@ describe("a device that somebody tampers with", () => {
       // Two seconds, five of warming up, and then one message a second.
       expect(await sentIn(20_000)).toBeGreaterThanOrEqual(11);
     });
+  });
+});
+
+describe("what befalls a patient is said by the monitor's own bytes", () => {
+  /** Seconds until the twin says something that fits, in at most so many; the same twin goes on from there. */
+  function watcher({ twin }: NudgedTwin) {
+    const session = monitor.open({});
+    let atMs = 0;
+    return (fits: (read: (quantity: string) => number | null, alarms: readonly string[]) => boolean, secondsMax: number) => {
+      const sinceMs = atMs;
+      for (; atMs - sinceMs <= secondsMax * 1000; atMs += 250)
+        for (const { bytes } of twin.due(atMs).bytesToSend)
+          for (const emission of session.feed(bytes, "", monotonicMs(atMs))) {
+            if (emission.kind !== "message") continue;
+            const read = (quantity: string) => {
+              const found = emission.readings.find((reading) => reading.quantity === quantity);
+              return found?.kind === "present" ? found.value : null;
+            };
+            const alarms = emission.alarms.filter(({ active }) => active).map(({ code }) => code);
+            if (fits(read, alarms)) return (atMs - sinceMs) / 1000;
+          }
+      return null;
+    };
+  }
+
+  test.each([
+    ["breathing-fails", 60, "oxygenSaturation", 88],
+    ["bleeding", 150, "arterialSystolicPressure", 90],
+  ] as const)("%s within %d s, and when made well again it passes", (choice, secondsMax, quantity, low) => {
+    const device = createNudgedTwin(monitor, ward);
+    const until = watcher(device);
+    expect(
+      until((read) => (read(quantity) ?? low) < low, 60),
+      "not before",
+    ).toBe(null);
+    device.patient.apply(choice);
+    expect(until((read) => (read(quantity) ?? low) < low, secondsMax)).not.toBe(null);
+    device.patient.apply("well");
+    expect(until((read) => (read(quantity) ?? 0) > low + 3, 90)).not.toBe(null);
+  });
+
+  test("a heart that stops is the monitor's own alarm within 12 s, and no pulse; made well again it beats", () => {
+    const device = createNudgedTwin(monitor, ward);
+    const until = watcher(device);
+    const isAlarm = (_: unknown, alarms: readonly string[]) => alarms.includes("ventricular-fibrillation");
+    expect(until(isAlarm, 30), "not before").toBe(null);
+    device.patient.apply("heart-stops");
+    expect(until(isAlarm, 12)).not.toBe(null);
+    expect(until((read) => read("pulseRate") === null, 5)).not.toBe(null);
+    device.patient.apply("well");
+    expect(until((read, alarms) => alarms.length === 0 && (read("pulseRate") ?? 0) > 40, 60)).not.toBe(null);
   });
 });
 

@@ -16,7 +16,7 @@ export interface CourseNudge {
 /** What a person may do to a patient of the demonstration. Times are invented: quick enough to be looked at. */
 export const PATIENT_NUDGES: Readonly<Partial<Record<NudgeChoice, CourseNudge>>> = {
   "by-itself": { strains: null, overSeconds: 20 },
-  well: { strains: {}, rhythm: "sinus", overSeconds: 20 },
+  well: { strains: {}, rhythm: "sinus", overSeconds: 10 },
   "breathing-fails": { strains: { shuntFraction: 0.42, lungStiffness: 1, pain: 1 }, rhythm: "sinus", overSeconds: 20 },
   bleeding: { strains: { bloodLossFraction: 0.47, pain: 0.3 }, rhythm: "sinus", overSeconds: 60 },
   "heart-stops": { strains: {}, rhythm: "ventricular-fibrillation", overSeconds: 1 },
