@@ -53,6 +53,7 @@ function withAbsolutePaths(config: Config, folder: string): Config {
             mllp: { ...config.admissions.mllp, tls: withAbsoluteFiles(config.admissions.mllp.tls, absolute) },
           },
         }),
+    ...(config.demonstration === undefined ? {} : { demonstration: withAbsoluteFiles(config.demonstration, absolute) }),
     upstreams: config.upstreams.map((entry) => withAbsoluteFiles(entry, absolute)),
     mqttServers: config.mqttServers.map((entry) => withAbsoluteFiles(entry, absolute)),
     ...(ownBroker === undefined

@@ -3,6 +3,7 @@ import { admissions } from "./settings/admissions.ts";
 import { assignment, bed } from "./settings/beds.ts";
 import { broker } from "./settings/broker.ts";
 import { dashboard } from "./settings/dashboard.ts";
+import { demonstration } from "./settings/demonstration.ts";
 import { device } from "./settings/devices.ts";
 import { filePath, name } from "./settings/fields.ts";
 import { journal } from "./settings/journal.ts";
@@ -80,6 +81,7 @@ export const configSchema = z
       })
       .prefault({}),
     admissions: admissions.optional(),
+    demonstration: demonstration.optional(),
     upstreams: z.array(upstream).default([]),
   })
   .superRefine(checkTogether);

@@ -26,6 +26,7 @@ const checkable = z.object({
           id: z.string().catch(""),
           bed: z.string().optional().catch(undefined),
           driver: z.string().catch(""),
+          origin: z.string().optional().catch(undefined),
           expected: z.array(z.string()).optional().catch(undefined),
           link: z.object({ kind: z.string(), server: z.string().optional().catch(undefined) }).catch({ kind: "" }),
           options: z.record(z.string(), z.unknown()).optional().catch(undefined),
@@ -34,6 +35,7 @@ const checkable = z.object({
     )
     .catch([]),
   admissions: checkableAdmissions,
+  demonstration: z.object({}).loose().optional().catch({}),
   upstreams: z.array(checkableAccess).catch([]),
   mqttServers: z.array(checkableAccess).catch([]),
   broker: z.object({}).loose().optional().catch({}),
@@ -90,6 +92,7 @@ export function checkTogether(config: Checkable, context: Refinement): void {
   });
   checkLinks(config, complain);
   checkAdmissions(config.admissions, bedIds, complain);
+  checkDemonstration(config, complain);
   checkAccess("upstreams", config.upstreams, complain);
   checkAccess("mqttServers", config.mqttServers, complain);
   const loopback = ["127.0.0.1", "::1", "localhost"].includes(config.dashboard.host);
@@ -101,6 +104,18 @@ export function checkTogether(config: Checkable, context: Refinement): void {
 }
 
 type Complain = (path: (string | number)[], message: string) => void;
+
+/** Whether anybody could be measured where devices may be tampered with; a device whose origin is left out measures. */
+function checkDemonstration({ demonstration, devices }: Checkable, complain: Complain): void {
+  if (demonstration === undefined) return;
+  devices.forEach(({ id, origin = "measured" }, index) => {
+    if (origin !== "measured") return;
+    complain(
+      ["devices", index, "origin"],
+      `${id} measures, and a demonstration must not; set simulated or replayed where that is true, else take the section demonstration out | ${id} 为实测设备，演示中不允许；若确为模拟或回放请设为 simulated 或 replayed，否则请删除 demonstration 一节`,
+    );
+  });
+}
 
 /** Whether each device's link is one its driver can be reached by, and leads somewhere. */
 function checkLinks(config: Checkable, complain: Complain): void {
@@ -156,6 +171,7 @@ interface Checkable {
     readonly id: string;
     readonly bed?: string | undefined;
     readonly driver: string;
+    readonly origin?: string | undefined;
     readonly expected?: readonly string[] | undefined;
     readonly link: { readonly kind: string; readonly server?: string | undefined };
     readonly options?: Readonly<Record<string, unknown>> | undefined;
@@ -172,6 +188,7 @@ interface Checkable {
   }[];
   readonly mqttServers: Checkable["upstreams"];
   readonly broker?: object | undefined;
+  readonly demonstration?: object | undefined;
   readonly dashboard: { readonly host: string; readonly signIn: boolean };
 }
 
@@ -188,8 +205,24 @@ export function problemsTogether(given: unknown, told: z.ZodError): readonly Con
 }
 
 /** What nobody should overlook in a configuration that is valid. */
-export function configWarnings({ dashboard }: Pick<Config, "dashboard">): readonly ConfigProblem[] {
+export function configWarnings({
+  dashboard,
+  demonstration,
+}: Pick<Config, "dashboard" | "demonstration">): readonly ConfigProblem[] {
   const warnings: ConfigProblem[] = [];
+  if (demonstration !== undefined)
+    warnings.push({
+      path: "demonstration",
+      line: null,
+      problem: {
+        en: "this is a demonstration: whoever is signed in may make its simulated patients worse and pull its devices' cables",
+        zh: "此为演示：任何登录者都可让模拟患者恶化、拔掉设备线缆",
+      },
+      remedy: {
+        en: "Take the section out wherever anybody is watched.",
+        zh: "用于监测任何人时，请删除此节。",
+      },
+    });
   const isHereOnly = /^(localhost|::1|\[::1\]|127\..*)$/.test(dashboard.host);
   if (dashboard.enabled && dashboard.tls === "none" && !isHereOnly)
     warnings.push({

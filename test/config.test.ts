@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { parseConfig } from "../config/load.ts";
+import { configWarnings } from "../config/together.ts";
 import { checkCommand } from "../src/commands/check.ts";
 import { collectingIo } from "./support/collecting-io.ts";
 
@@ -112,6 +113,19 @@ describe("the configuration", () => {
       "devices.0.link.port",
       "65535",
     ],
+    [
+      "a demonstration with a device that measures",
+      `${GOOD}demonstration: { socketFile: nudge.sock }\n`,
+      "devices.0.origin",
+      "monitor-1 measures, and a demonstration must not",
+    ],
+    [
+      "the same, where something else is wrong too",
+      `${GOOD.replace("id: ward-3", "id: Ward 3")}demonstration: { socketFile: nudge.sock }\n`,
+      "devices.0.origin",
+      "monitor-1 measures",
+    ],
+    ["a demonstration without its socket", `${GOOD}demonstration: {}\n`, "demonstration.socketFile", "is missing"],
     ["YAML that is none", "gateway: [", "line 1", ""],
     ["an empty file", "", "gateway", ""],
   ])("%s is refused with its place and a remedy", (_name, text, path, problem) => {
@@ -198,6 +212,24 @@ devices:
 
   test.each(["config/ward.example.yaml", "config/demo.yaml"])("%s is valid", async (file) => {
     expect(problemsOf(await readFile(join(import.meta.dirname, "..", file), "utf8"))).toEqual([]);
+  });
+});
+
+describe("the section of the demonstration", () => {
+  const DEMONSTRATION = `${GOOD.replace("bed: bed-1, link", "bed: bed-1, origin: simulated, link")}demonstration: { socketFile: nudge.sock }\n`;
+
+  test("is accepted where nothing measures, with its path made absolute, and nobody overlooks it", () => {
+    const parsed = parseConfig(DEMONSTRATION, "/etc/vigil");
+    expect(parsed).toMatchObject({ ok: true, value: { demonstration: { socketFile: "/etc/vigil/nudge.sock" } } });
+    const warned = parsed.ok ? configWarnings(parsed.value) : [];
+    expect(warned.map(({ path }) => path)).toEqual(["demonstration"]);
+    expect(warned[0]?.remedy.zh).toContain("请删除");
+  });
+
+  test("is in no configuration that is not told so", () => {
+    const parsed = parseConfig(GOOD, "/etc/vigil");
+    expect(parsed.ok && parsed.value.demonstration).toBe(undefined);
+    expect(parsed.ok && configWarnings(parsed.value)).toEqual([]);
   });
 });
 

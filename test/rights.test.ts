@@ -9,13 +9,15 @@ import { parseConfig } from "../config/load.ts";
 import { createSimulatedClock } from "../simulator/world/simulated-clock.ts";
 import { createSystemClock } from "../src/clock.ts";
 import type { Deed, Role } from "../src/core/act.ts";
-import { patientId } from "../src/core/ids.ts";
+import { bedId, deviceId, patientId } from "../src/core/ids.ts";
 import { LIMITS } from "../src/core/limits.ts";
+import { succeed } from "../src/core/result.ts";
 import { DEED_RIGHTS, ROUTE_RIGHTS } from "../src/core/rights.ts";
 import type { Clock } from "../src/core/time.ts";
 import { type Dashboard, startDashboard } from "../src/dashboard/server/dashboard.ts";
 import type { DashboardOptions } from "../src/dashboard/server/dashboard-options.ts";
 import { createSignInGate } from "../src/dashboard/server/sessions.ts";
+import type { DemonstrationSource } from "../src/dashboard/server/source.ts";
 import { createSettingsDesk } from "../src/gateway/settings-desk.ts";
 import { deviceDetail } from "./support/scripted-devices.ts";
 import { bedView, createScriptedWard, deviceView, limitAlert, type ScriptedWard } from "./support/scripted-ward.ts";
@@ -41,6 +43,18 @@ function settingsOf(configFile: string) {
   return createSettingsDesk({ ...parts, restart: null });
 }
 
+const nudged: string[] = [];
+/** A simulated device in each bed. */
+const demonstration: DemonstrationSource = {
+  devices: async () =>
+    succeed(["1", "2"].map((n) => ({ deviceId: deviceId(`twin-${n}`), bedId: bedId(`bed-${n}`), nudges: [] }))),
+  nudge: async (nudge) => {
+    nudged.push(nudge.deviceId);
+    return succeed(undefined);
+  },
+  bedOf: (id) => bedId(`bed-${id.slice("twin-".length)}`),
+};
+
 async function startPage(
   dataFolder: string,
   more: Partial<DashboardOptions> & { readonly clock?: Clock; readonly ward?: ScriptedWard } = {},
@@ -49,7 +63,10 @@ async function startPage(
   const webFolder = join(folder, "web");
   const started = await startDashboard(
     { host: "127.0.0.1", port: 0, dataFolder: join(folder, dataFolder), webFolder, signIn: true, ...options },
-    { clock, source: own.source, perform: own.perform, random: randomBytes, settings: settingsOf(join(folder, "ward.yaml")) },
+    {
+      ...{ clock, source: own.source, perform: own.perform, random: randomBytes, demonstration },
+      settings: settingsOf(join(folder, "ward.yaml")),
+    },
   );
   if (!started.ok) throw new Error(JSON.stringify(started.error));
   open.push(started.value);
@@ -173,6 +190,7 @@ const REQUESTS: Readonly<Record<string, string>> = {
   readers: "/api/readers",
   records: "/api/records",
   settings: "/api/settings",
+  demonstration: "/api/demonstration",
 };
 
 // biome-ignore format: one row a line, so that it reads as the table it is.
@@ -201,6 +219,7 @@ const ROUTE_TABLE: readonly (readonly [request: string, nurse: number, engineer:
   ["readers",                  403, 200, 200, 200, 403],
   ["records",                  403, 403, 200, 200, 403],
   ["settings",                 403, 200, 403, 200, 403],
+  ["demonstration",            200, 200, 200, 200, 200],
 ];
 
 describe("who may read what", () => {
@@ -236,6 +255,22 @@ describe("who may read what", () => {
       expect(body).not.toContain("W. L.");
     }
     expect((await curl(page, "/api/device?id=monitor-8", ["-H", `cookie: ${cookies.nurse}`])).status).toBe(404);
+  });
+
+  test("everybody changes the demonstration; a family only what is in their patient's bed, and is told of nothing else", async () => {
+    const statusesOf = async (id: string) => {
+      const body = { deviceId: id, name: "cable", choice: "out" };
+      const path = "/api/demonstration/nudge";
+      const statuses = await Promise.all(ROLES.map(async (role) => (await post(page, path, body, cookies[role])).status));
+      for (const who of ["nobody", "forged", "signedOut"] as const)
+        expect((await post(page, path, body, cookies[who])).status, who).toBe(401);
+      return statuses;
+    };
+    expect(await statusesOf("twin-1")).toEqual([200, 200, 200, 200, 200]);
+    expect(await statusesOf("twin-2")).toEqual([200, 200, 200, 200, 403]);
+    expect(nudged.filter((id) => id === "twin-2")).toHaveLength(4);
+    const { body } = await curl(page, "/api/demonstration", ["-H", `cookie: ${cookies.family}`]);
+    expect(JSON.parse(body).devices.map((device: { readonly deviceId: string }) => device.deviceId)).toEqual(["twin-1"]);
   });
 
   test("a preview is for engineers and administrators, and asks for whole questions", async () => {

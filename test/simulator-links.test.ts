@@ -337,14 +337,16 @@ describe("a bad sender", () => {
 });
 
 /** The wire of a scenario's one device, which this is said of, and what the other end sees. */
-function wireOf(deviceText: string) {
+async function wireOf(deviceText: string) {
   const scenario = parseScenario(`
 title: { en: t, zh: t }
 about: { en: a, zh: a }
 lasts: 1 h
 devices: [{ id: m, driver: serial-nonin-df2, ${deviceText} }]
 expect: [{ never: "*" }]`);
-  const [member] = scenario.ok ? castOf(scenario.value, 1, () => noninDf2) : [];
+  if (!scenario.ok) throw new Error(JSON.stringify(scenario.error));
+  const cast = await castOf(scenario.value, { seed: 1, folder: "", findDriver: () => noninDf2 });
+  const [member] = cast.ok ? cast.value : [];
   if (member === undefined) throw new Error("no device");
   const clock = createSimulatedClock();
   const seen: (string | number)[] = [];
@@ -372,7 +374,7 @@ describe("a scenario's wire", () => {
       ["", ["in", 1, "out", "in"]],
       ["keepsMessages: 1,", ["in", 1, "out", "in", 3]],
     ] as const) {
-      const { clock, seen, wire } = wireOf(`${more} badLink: { dropEveryBytes: 0.001 }`);
+      const { clock, seen, wire } = await wireOf(`${more} badLink: { dropEveryBytes: 0.001 }`);
       wire.plug();
       wire.send(Uint8Array.of(1, 1), "");
       for (const byte of [2, 3]) wire.send(Uint8Array.of(byte), "");
@@ -381,8 +383,8 @@ describe("a scenario's wire", () => {
     }
   });
 
-  test("half-open: nothing passes either way until the device is switched on again, or its cable put in anew", () => {
-    const { seen, wire, received, write } = wireOf("badLink: { halfOpenEveryBytes: 0.001 }");
+  test("half-open: nothing passes either way until the device is switched on again, or its cable put in anew", async () => {
+    const { seen, wire, received, write } = await wireOf("badLink: { halfOpenEveryBytes: 0.001 }");
     wire.plug();
     write(11);
     wire.send(Uint8Array.of(1, 1), "");
@@ -400,7 +402,7 @@ describe("a scenario's wire", () => {
   });
 
   test("while the line is away a cable that is put in stays without a connection, and one that is out stays out", async () => {
-    const { clock, seen, wire } = wireOf("badLink: { dropEveryBytes: 0.001 }");
+    const { clock, seen, wire } = await wireOf("badLink: { dropEveryBytes: 0.001 }");
     wire.plug();
     wire.send(Uint8Array.of(1, 1), "");
     await clock.advance(500);

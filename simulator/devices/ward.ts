@@ -3,13 +3,14 @@ import { fail, type Result, succeed } from "../../src/core/result.ts";
 import type { Clock } from "../../src/core/time.ts";
 import { COURSES, type CourseName } from "../body/courses.ts";
 import { createPatient } from "../body/patient.ts";
-import { type DeviceServer, openDeviceServer, type PortError } from "../links/device-server.ts";
+import type { PortError } from "../links/byte-server.ts";
+import { type DeviceServer, openDeviceServer } from "../links/device-server.ts";
 import { type RecordingError, readRecording, recordingTwin } from "../recordings/recording.ts";
 import type { DeviceStats } from "./running-twin.ts";
 import { createTimetable } from "./timetable.ts";
 import { type FitAt, wornBody } from "./worn.ts";
 
-/** One device of a simulated ward, as plain data. */
+/** One device of a simulated ward. */
 export type WardDevice =
   | {
       readonly kind: "patient";
@@ -21,6 +22,14 @@ export type WardDevice =
       readonly fitAt?: FitAt;
       readonly driverOptions?: Readonly<Record<string, string>>;
       /** Where it listens on the loopback interface; 0 or left out takes a free port. */
+      readonly port?: number;
+    }
+  | {
+      /** A twin that is made already, such as one that can be nudged. */
+      readonly kind: "made";
+      readonly name: string;
+      readonly driverId: string;
+      readonly twin: Twin;
       readonly port?: number;
     }
   | {
@@ -42,6 +51,7 @@ export interface WardPort {
   readonly port: number;
   readonly stats: () => DeviceStats;
   readonly clientCount: () => number;
+  readonly setPlugged: DeviceServer["setPlugged"];
 }
 
 /** A simulated ward. */
@@ -110,6 +120,7 @@ export async function openWard(
       port: server.port,
       stats: server.stats,
       clientCount: server.clientCount,
+      setPlugged: server.setPlugged,
     })),
     close,
   });
@@ -125,6 +136,8 @@ async function twinOf(device: WardDevice, drivers: readonly Driver[]): Promise<R
       const worn = device.fitAt === undefined ? body : wornBody(body, device.fitAt, device.seed);
       return succeed(driver.twin(worn, device.driverOptions ?? {}));
     }
+    case "made":
+      return succeed(device.twin);
     case "recording": {
       const recording = await readRecording({ file: device.file, driver, messageMs: device.messageMs ?? 1000 });
       return recording.ok ? succeed(recordingTwin(recording.value)) : fail({ kind: "recording", name, error: recording.error });

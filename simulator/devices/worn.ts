@@ -45,6 +45,11 @@ const SITE_OF_QUANTITY: Readonly<Partial<Record<QuantityName, Site>>> = {
   endTidalCarbonDioxide: "airway",
 };
 
+/** Where a quantity is measured; null where no sensor that can come off does. */
+export function siteOf(quantity: QuantityName): Site | null {
+  return SITE_OF_QUANTITY[quantity] ?? null;
+}
+
 const SITE_OF_WAVE: Readonly<Record<WaveformName, Site>> = {
   ecgLeadI: "chest",
   ecgLeadII: "chest",

@@ -4,7 +4,7 @@ import { type Result, succeed } from "../../src/core/result.ts";
 import type { Clock } from "../../src/core/time.ts";
 import { seedOfPart } from "../random.ts";
 import { type BadLinkPlan, type BadSender, createBadSender, startFlapping } from "./bad-sender.ts";
-import { listen, type PortError } from "./device-server.ts";
+import { listen, type PortError } from "./byte-server.ts";
 import { NO_FAULTS } from "./link-faults.ts";
 
 /** A proxy between a host and a device that behaves badly, for tests. */

@@ -25,6 +25,7 @@ import { pagesFolder } from "../dashboard/server/pages-build.ts";
 import type { SettingsSource } from "../dashboard/server/source.ts";
 import { type Gateway, startGateway } from "../gateway/assembly.ts";
 import { type ControlSocket, openControlSocket } from "../gateway/control-socket.ts";
+import { createDemonstrationDesk } from "../gateway/demonstration-desk.ts";
 import { createDeviceBroker, type DeviceBroker } from "../gateway/device-broker.ts";
 import { embeddedTopics } from "../gateway/link-spec.ts";
 import { type OperationsMeter, startOperationsMeter } from "../gateway/operations.ts";
@@ -538,7 +539,10 @@ function servePage(
   const webFolder = pagesFolder(PROJECT_ROOT);
   const options = { host, port, tls, signIn, sessionMinutes, idleMinutes, metricsTokenFile, dataFolder, webFolder };
   const { source, perform, setFault } = gateway;
-  const served = { clock, source, perform, setFault, settings, random: randomBytes, operations: meter.view };
+  const socketFile = config.demonstration?.socketFile;
+  const demonstration =
+    socketFile === undefined ? {} : { demonstration: createDemonstrationDesk({ socketFile, clock, picture: source.picture }) };
+  const served = { clock, source, perform, setFault, settings, random: randomBytes, operations: meter.view, ...demonstration };
   return startWithRetries({
     clock,
     start: () =>

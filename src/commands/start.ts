@@ -16,7 +16,8 @@ import { askGateway } from "../gateway/control-socket.ts";
 import type { SupervisorEvent } from "../supervisor/supervisor-event.ts";
 import { CONTROL_SOCKET_NAME } from "./ask.ts";
 import type { Command, CommandIo } from "./command.ts";
-import { type GatewayBroker, MQTT_DEVICES, type WorldOpened } from "./demo-world.ts";
+import { type GatewayBroker, MQTT_DEVICES } from "./demo-devices.ts";
+import type { WorldOpened } from "./demo-world.ts";
 import { MAIN_FILE, runSupervised, stopOnSignal } from "./run.ts";
 import { tellFault } from "./told-fault.ts";
 
@@ -142,6 +143,7 @@ async function writeConfig(
       link:
         device.link.kind === "tcp" ? { kind: "tcp", host: "127.0.0.1", port: opened.devicePorts[device.id] ?? 1 } : device.link,
     })),
+    demonstration: { socketFile: opened.socketFile },
     upstreams: loaded.value.upstreams.map((upstream) =>
       upstream.kind === "mqtt" ? { ...upstream, url: `mqtt://127.0.0.1:${opened.brokerPort}`, passwordFile } : upstream,
     ),

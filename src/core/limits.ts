@@ -63,6 +63,7 @@ export const LIMITS = {
   simulatedClientsMax: bound(16, "clients per simulated device server", "The next client is closed at once."),
   simulatedQueueBytesMax: bound(65536, "bytes per client", "As a serial server does, the simulated one drops what does not fit, and counts it."),
   simulatedHeldBytesMax: bound(65536, "bytes per link that is bad on purpose", "A further send is lost whole, and counted; one larger than this waits alone."),
+  simulatedNudgesMax: bound(1000, "changes per simulated device", "In the demonstration no further change is made to that device until it is started again: what was stays as it was, so each one is kept."),
   simulatedRecordingBytesMax: bound(67108864, "bytes", "The recording is refused."),
   journalQueueRecordsMax: bound(25000, "records", "Ten seconds at 2,500 records/s. The oldest observations are dropped and a loss is recorded; alerts, acts, receipts and losses stay."),
   journalKeptRecordsMax: bound(20000, "records", "Alerts, acts, receipts and losses that wait for a disk; beyond it the process stops and the supervisor restarts it."),

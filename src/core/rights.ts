@@ -47,6 +47,8 @@ export const ROUTE_RIGHTS: Readonly<Record<string, "anyone" | readonly Role[]>> 
   "POST /api/settings/save": WITH_THE_EQUIPMENT,
   "POST /api/settings/restart": WITH_THE_EQUIPMENT,
   "POST /api/acts": STAFF,
+  "GET /api/demonstration": EVERYBODY,
+  "POST /api/demonstration/nudge": EVERYBODY,
   "POST /api/active": EVERYBODY,
 };
 

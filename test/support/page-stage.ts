@@ -11,7 +11,7 @@ import { patientId } from "../../src/core/ids.ts";
 import { type Dashboard, startDashboard } from "../../src/dashboard/server/dashboard.ts";
 import type { DashboardOptions } from "../../src/dashboard/server/dashboard-options.ts";
 import { buildPages, pagesAreStale, pagesFolder } from "../../src/dashboard/server/pages-build.ts";
-import type { SettingsSource } from "../../src/dashboard/server/source.ts";
+import type { DemonstrationSource, SettingsSource } from "../../src/dashboard/server/source.ts";
 import type { PageTls } from "../../src/dashboard/server/tls/page-certificate.ts";
 import { bedView, createScriptedWard, type ScriptedWard } from "./scripted-ward.ts";
 
@@ -71,6 +71,8 @@ export type OpenStage = (
     readonly idleMinutes?: DashboardOptions["idleMinutes"];
     /** The configuration's desk, asked for at each `serve`; left out: the pages have none. */
     readonly settings?: () => SettingsSource;
+    /** The demonstration's devices; left out: this is none. */
+    readonly demonstration?: DemonstrationSource;
     /** How the pages are encrypted; the windows then ask nobody about the certificate. */
     readonly tls?: PageTls;
   },
@@ -154,6 +156,7 @@ async function openStage(
         perform: ward.perform,
         random: randomBytes,
         ...(more.settings === undefined ? {} : { settings: more.settings() }),
+        ...(more.demonstration === undefined ? {} : { demonstration: more.demonstration }),
       },
     );
     if (!started.ok) throw new Error(JSON.stringify(started.error));

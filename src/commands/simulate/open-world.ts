@@ -1,5 +1,5 @@
 import { type ByteServer, openByteServer } from "../../../simulator/links/byte-server.ts";
-import { type MqttWire, openMqttWire } from "../../../simulator/links/mqtt-wire.ts";
+import { openMqttWire } from "../../../simulator/links/mqtt-wire.ts";
 import type { CastDevice } from "../../../simulator/scenario/cast.ts";
 import type { Witness } from "../../../simulator/scenario/judge.ts";
 import type { Wire, World } from "../../../simulator/scenario/world.ts";
@@ -97,8 +97,8 @@ async function openTcp(index: number, { tcp }: Targets): Promise<Result<Opened, 
 function tcpWire(server: ByteServer): Opened["wire"] {
   return {
     send: (bytes) => server.send(bytes),
-    plug: () => server.setPlugged(true),
-    unplug: () => server.setPlugged(false),
+    plug: () => void server.setPlugged(true),
+    unplug: () => void server.setPlugged(false),
     onReceive: (listener) => server.onReceive((bytes) => listener(bytes, "")),
     close: server.close,
   };
@@ -107,10 +107,17 @@ function tcpWire(server: ByteServer): Opened["wire"] {
 function openMqtt(id: string, { mqtt }: Targets, clock: Clock): Result<Opened, Fault> {
   if (mqtt === null) return fail(fault("simulate-no-target", { kind: "mqtt", want: "--target mqtt://127.0.0.1:1883" }));
   const session = { clientId: id, sessionExpirySeconds: 0, will: null };
-  const wire: MqttWire = openMqttWire({
+  const mqttWire = openMqttWire({
     clock,
     connect: (stop) => connectMqtt(mqtt.server, session, { clock, stop, onMessage: () => {} }),
   });
+  const wire: Opened["wire"] = {
+    send: mqttWire.send,
+    plug: () => void mqttWire.setInReach(true),
+    unplug: () => void mqttWire.setInReach(false),
+    onReceive: () => {},
+    close: mqttWire.close,
+  };
   return succeed({ wire, address: `${mqtt.server.url} ${id}` });
 }
 

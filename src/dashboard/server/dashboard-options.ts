@@ -3,7 +3,7 @@ import type { Fault } from "../../core/errors.ts";
 import type { OperationsView } from "../../core/operations.ts";
 import type { PerformAct } from "../../core/ports.ts";
 import type { Clock } from "../../core/time.ts";
-import type { DashboardSource, SettingsSource } from "./source.ts";
+import type { DashboardSource, DemonstrationSource, SettingsSource } from "./source.ts";
 import type { PageTls } from "./tls/page-certificate.ts";
 
 /** Where and how the page is served. */
@@ -39,6 +39,8 @@ export interface DashboardParts {
   readonly operations?: () => OperationsView;
   /** The configuration; left out: the pages do not show it. */
   readonly settings?: SettingsSource;
+  /** The demonstration's devices; left out wherever this is none: there is no route to them then. */
+  readonly demonstration?: DemonstrationSource;
   /** Begins a technical alert, or ends it with null; left out: nobody is told of a certificate's trouble. */
   readonly setFault?: (slot: string, reason: Fault | null) => void;
 }

@@ -14,6 +14,7 @@ import { createLiveStream } from "./live-stream.ts";
 import { createRefusalBook } from "./refusal-book.ts";
 import { cookieValue, hostIsAllowed, isLoopback, postIsOurs, SECURITY_HEADERS } from "./request-guard.ts";
 import { addActs } from "./routes/acts.ts";
+import { addDemonstration } from "./routes/demonstration.ts";
 import { addDevices } from "./routes/devices.ts";
 import { addHistory } from "./routes/history.ts";
 import { addLive } from "./routes/live.ts";
@@ -158,6 +159,7 @@ async function addRoutes(app: FastifyInstance, room: Room, users: Dashboard["use
   addRecords(app, room);
   addSettings(app, room);
   addOperations(app, room);
+  addDemonstration(app, room);
   await app.register(fastifyStatic, { root: room.options.webFolder, index: "index.html", setHeaders: setCaching });
 }
 

@@ -1,4 +1,5 @@
 import type { Act, Role } from "../../core/act.ts";
+import type { Nudge, NudgedDeviceView } from "../../core/demonstration.ts";
 import type { AdoptPreview, CandidatesView, DeviceDetailView, DevicesView } from "../../core/device-view.ts";
 import type { Fault } from "../../core/errors.ts";
 import type { AlertHistory, PatientEvents, ScoreHistory } from "../../core/history-view.ts";
@@ -82,6 +83,16 @@ export interface SettingsSource {
   readonly save: (text: string, baseHash: string) => Promise<Result<SettingsSaved, Fault>>;
   /** Has the gateway end in good order and start anew; resolves when that is on its way. */
   readonly restart: () => Promise<Result<void, Fault>>;
+}
+
+/** The simulated devices of the demonstration, which a person may tamper with. None of them throws. */
+export interface DemonstrationSource {
+  /** Those that can be tampered with now; the fault `demonstration-gone` where they do not answer. */
+  readonly devices: () => Promise<Result<readonly NudgedDeviceView[], Fault>>;
+  /** Faults `demonstration-gone` and `nudge-refused`. */
+  readonly nudge: (nudge: Nudge) => Promise<Result<void, Fault>>;
+  /** Where such a device is; null where there is none of that name. */
+  readonly bedOf: (deviceId: DeviceId) => BedId | null;
 }
 
 /**

@@ -15,6 +15,7 @@ import "./devices/devices.css";
 import "./past/past.css";
 import "./records/records.css";
 import "./settings/settings.css";
+import "./demonstration/demonstration.css";
 import "./style/density.css";
 import "./wall/small-tiles.css";
 import "./style/narrow.css";

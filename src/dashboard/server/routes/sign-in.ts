@@ -38,7 +38,8 @@ export function addSignIn(app: FastifyInstance, room: Room): void {
     const sessionId = cookieValue(request.headers.cookie, room.cookieName());
     // Asking does not count as use: a page may ask by itself.
     const idle = sessionId === null || !room.options.signIn ? null : room.sessions.idleOf(sessionId);
-    return reply.send({ ok: true, ...who, signIn: room.options.signIn, firstAccountNeeded, idle });
+    const demonstration = room.parts.demonstration !== undefined;
+    return reply.send({ ok: true, ...who, signIn: room.options.signIn, firstAccountNeeded, idle, demonstration });
   });
 
   // Whoever sees the page uses it; that a POST was made is what counts (`guard` in dashboard.ts).

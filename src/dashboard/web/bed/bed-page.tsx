@@ -2,6 +2,7 @@ import { useEffect, useState } from "preact/hooks";
 import type { Consciousness } from "../../../core/act.ts";
 import type { BedView, EntryView, PictureView } from "../../../core/stream.ts";
 import { AlertRow } from "../alerts/alert-row.tsx";
+import { NudgePanel } from "../demonstration/nudge-panel.tsx";
 import { BedEvents } from "../past/bed-events.tsx";
 import { BedDevices } from "../people/bed-devices.tsx";
 import { LimitsPanel } from "../people/limits-panel.tsx";
@@ -72,6 +73,7 @@ export function BedPage({
           <BedNumbers view={view} bed={bed} />
         )}
       </div>
+      {view.session?.demonstration === true && <NudgePanel state={state} view={view} bed={bed} />}
       <div class="bed__panels">
         <section class="panel">
           <h2>{say(view.language, "score")}</h2>

@@ -17,6 +17,8 @@ export interface Session {
   readonly firstAccountNeeded: boolean;
   /** How long it may be unused; null where it does not end for that. */
   readonly idle: Idle | null;
+  /** True where devices are simulated and may be tampered with. */
+  readonly demonstration: boolean;
 }
 
 /** Why a request brought nothing: the gateway's own texts with its code and facts, or null where it did not answer. */
@@ -55,13 +57,14 @@ export function createGatewayDoor(): GatewayDoor {
     session: async () => {
       const answer = await ask("api/session");
       if (!answer.ok) return answer;
-      const { user, role, signIn, firstAccountNeeded, idle } = answer.value;
+      const { user, role, signIn, firstAccountNeeded, idle, demonstration } = answer.value;
       return succeed({
         user: typeof user === "string" ? user : null,
         role: ROLES.find((known) => known === role) ?? null,
         signIn: signIn === true,
         firstAccountNeeded: firstAccountNeeded === true,
         idle: isIdle(idle) ? idle : null,
+        demonstration: demonstration === true,
       });
     },
     signIn: (name, password) => post("api/sign-in", { name, password }),

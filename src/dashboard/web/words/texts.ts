@@ -1,5 +1,6 @@
 import type { Text } from "../../../core/quantities.ts";
 import { STILL_ON_PATIENT_TEXTS } from "../alerts/still-on-patient-texts.ts";
+import { DEMONSTRATION_TEXTS } from "../demonstration/texts.ts";
 import { DEVICES_TEXTS } from "../devices/texts.ts";
 import { IDLE_TEXTS } from "../frame/idle-texts.ts";
 import { PAST_TEXTS } from "../past/texts.ts";
@@ -208,6 +209,7 @@ export const TEXTS = {
   ...WALL_TEXTS,
   ...STILL_ON_PATIENT_TEXTS,
   ...IDLE_TEXTS,
+  ...DEMONSTRATION_TEXTS,
 } as const satisfies Record<string, Text>;
 
 /** The name of a text. */
