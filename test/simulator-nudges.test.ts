@@ -271,7 +271,7 @@ describe("the desk of nudges", () => {
         {
           name: "clip",
           nudgeables: [
-            { name: "fingerClip", choices: ["on", "loose", "off"], apply: (choice) => void applied.push(choice) },
+            { name: "fingerClip", choices: ["on", "loose", "off"], apply: (choice) => succeed(void applied.push(choice)) },
             {
               name: "cable",
               choices: ["in", "out"],
@@ -308,6 +308,18 @@ describe("the desk of nudges", () => {
     expect(await desk.nudge(nudge("cable", "out"))).toEqual(succeed(undefined));
     expect(await desk.nudge(nudge("cable", "in"))).toEqual(fail("nudge-port-taken"));
     expect(desk.devices()[0]?.nudges[1]).toMatchObject({ now: "out" });
+  });
+
+  test("every choice of a real twin is taken, and holds then", async () => {
+    const device = createNudgedTwin(monitor, { ...ward, course: "deterioration", fitAt: fitPlan([], null) });
+    const all = [device.patient, ...device.nudgeables];
+    const desk = createNudgeDesk([{ name: "monitor", nudgeables: all }], { wall: () => wallMs(7000) });
+    for (const { name, choices } of all)
+      for (const choice of choices.toReversed()) {
+        expect(await desk.nudge(nudge(name, choice, "monitor")), `${name} ${choice}`).toEqual(succeed(undefined));
+        const now = desk.devices()[0]?.nudges.find((view) => view.name === name);
+        expect(now, `${name} ${choice}`).toMatchObject({ now: choice, sinceMs: 7000 });
+      }
   });
 
   test("changes of a device are bounded, because each one is kept", async () => {

@@ -5,7 +5,7 @@ import { assert, fail, type Result, succeed } from "../../src/core/result.ts";
 import type { WallMs } from "../../src/core/time.ts";
 import type { Nudgeable } from "./nudged-device.ts";
 
-/** A cable or a radio: unlike the rest it may fail to come back. */
+/** A cable or a radio, which takes its time. */
 export interface NudgeableLink extends Omit<Nudgeable, "apply"> {
   readonly apply: (choice: NudgeChoice) => Promise<Result<void, NudgeRefusal>>;
 }
@@ -35,7 +35,7 @@ export function createNudgeDesk(
       if (device.nudgedCount >= LIMITS.simulatedNudgesMax.value) return fail("nudge-too-many");
       device.nudgedCount += 1;
       const applied = await place.nudgeable.apply(choice);
-      if (applied !== undefined && !applied.ok) return applied;
+      if (!applied.ok) return applied;
       place.view = { ...place.view, now: choice, sinceMs: wall() };
       return succeed(undefined);
     },

@@ -1,6 +1,7 @@
-import type { NudgeChoice, NudgeName } from "../../src/core/demonstration.ts";
+import type { NudgeChoice, NudgeName, NudgeRefusal } from "../../src/core/demonstration.ts";
 import type { Driver, Twin } from "../../src/core/ports.ts";
 import type { QuantityName } from "../../src/core/quantities.ts";
+import { fail, type Result, succeed } from "../../src/core/result.ts";
 import { COURSES, type CourseName } from "../body/courses.ts";
 import { createNudgedCourse, PATIENT_NUDGES } from "../body/nudged-course.ts";
 import { createPatient } from "../body/patient.ts";
@@ -19,7 +20,7 @@ export interface Nudgeable {
   readonly name: NudgeName;
   /** The one that holds at first comes first. */
   readonly choices: readonly NudgeChoice[];
-  readonly apply: (choice: NudgeChoice) => void;
+  readonly apply: (choice: NudgeChoice) => Result<void, NudgeRefusal>;
 }
 
 /** A simulated device that a person may tamper with while it runs; all of it goes through the body and the sensors, none into a value. */
@@ -58,7 +59,7 @@ export function createNudgedTwin(
   const sensor = (name: NudgeName, site: Site, choices: readonly NudgeChoice[]): Nudgeable => ({
     name,
     choices,
-    apply: (choice) => fit.nudge({ atSeconds: beginSeconds(), site, fit: FITS.find((one) => one === choice) ?? null }),
+    apply: (choice) => succeed(fit.nudge({ atSeconds: beginSeconds(), site, fit: FITS.find((one) => one === choice) ?? null })),
   });
   const clipChoices = ["on", "loose", "off"] as const;
   const sites = new Set(given.measures.map(siteOf));
@@ -76,7 +77,7 @@ export function createNudgedTwin(
       choices: patientChoices(given.course),
       apply: (choice) => {
         const nudge = PATIENT_NUDGES[choice];
-        if (nudge !== undefined) course.nudge(beginSeconds(), nudge);
+        return nudge === undefined ? fail("nudge-unknown-choice") : succeed(course.nudge(beginSeconds(), nudge));
       },
     },
     nudgeables: [
@@ -88,7 +89,10 @@ export function createNudgedTwin(
       {
         name: "power",
         choices: ["on", "off"],
-        apply: (choice) => powerChanges.push({ atSeconds: beginSeconds(), power: choice === "off" ? "off" : "on" }),
+        apply: (choice) => {
+          powerChanges.push({ atSeconds: beginSeconds(), power: choice === "off" ? "off" : "on" });
+          return succeed(undefined);
+        },
       },
     ],
   };

@@ -140,7 +140,11 @@ function patientOf({ name, seed }: SimulatedDevice, all: readonly MadeDevice[]):
   const [first] = same;
   if (first?.name !== name) return [];
   const apply: Nudgeable["apply"] = (choice) => {
-    for (const { made } of same) made.patient.apply(choice);
+    for (const { made } of same) {
+      const applied = made.patient.apply(choice);
+      if (!applied.ok) return applied;
+    }
+    return succeed(undefined);
   };
   return [{ ...first.made.patient, apply }];
 }

@@ -29,16 +29,17 @@ test("what a person changes on the page goes through the simulated body, or its 
     30_000,
   );
   const page = await makeFirstAccount(link);
-  const bed = async (id: string): Promise<PictureView["beds"][number] | undefined> => {
+  const picture = async (): Promise<PictureView | null> => {
     const answer = await askGateway(join(folder, "control.sock"), { name: "picture", body: null }, createSystemClock());
-    return answer.ok ? (answer.value as PictureView).beds.find(({ bedId }) => bedId === id) : undefined;
+    return answer.ok ? (answer.value as PictureView) : null;
   };
-  const alarms = async () => {
-    const answer = await askGateway(join(folder, "control.sock"), { name: "picture", body: null }, createSystemClock());
-    if (!answer.ok) return null;
-    const { alerts } = answer.value as PictureView;
-    return alerts.some(({ rule, subject }) => rule === SATURATION && subject.patientId === "demo-stable");
-  };
+  const linkOf = async (bed: number) => (await picture())?.beds[bed]?.devices[0]?.link;
+  const hasAlert = async (rule: string, about: { readonly patientId?: string; readonly deviceId?: string }) =>
+    (await picture())?.alerts.some(
+      (alert) => alert.rule === rule && Object.entries(about).every(([field, id]) => alert.subject[field as "patientId"] === id),
+    );
+  const alarms = () => hasAlert(SATURATION, { patientId: "demo-stable" });
+  const isMissed = () => hasAlert("silence.device", { deviceId: "clip-3" });
   const nudge = async (deviceId: string, name: string, choice: string) => {
     const answer = await page.post("/api/demonstration/nudge", { deviceId, name, choice });
     expect(answer.status, JSON.stringify(answer.body)).toBe(200);
@@ -48,18 +49,24 @@ test("what a person changes on the page goes through the simulated body, or its 
   expect((await stat(socketFile ?? "")).mode & 0o777).toBe(0o600);
 
   await until("the stable patient is measured", async () =>
-    (await bed("bed-4"))?.numbers.some(({ quantity, content }) => quantity === "oxygenSaturation" && content.state === "present"),
+    (await picture())?.beds[3]?.numbers.some(
+      ({ quantity, content }) => quantity === "oxygenSaturation" && content.state === "present",
+    ),
   );
-  await until("the recording is read", async () => (await bed("bed-1"))?.devices[0]?.link === "up");
+  await until("the recording is read", async () => (await linkOf(0)) === "up");
   expect(await alarms()).toBe(false);
   await nudge("monitor-4", "patient", "breathing-fails");
   await nudge("ivy-recorded", "cable", "out");
-  await until("the pulled cable is noticed", async () => (await bed("bed-1"))?.devices[0]?.link === "down", LINK_MS_MAX);
+  await nudge("clip-3", "power", "off");
+  await until("the pulled cable is noticed", async () => (await linkOf(0)) === "down", LINK_MS_MAX);
+  await until("the clip that is switched off is missed", isMissed, LINK_MS_MAX);
   await until("the patient who was well alarms", alarms, WORSE_MS_MAX);
 
   await nudge("monitor-4", "patient", "well");
   await nudge("ivy-recorded", "cable", "in");
-  await until("the cable is found again", async () => (await bed("bed-1"))?.devices[0]?.link === "up", LINK_MS_MAX);
+  await nudge("clip-3", "power", "on");
+  await until("the cable is found again", async () => (await linkOf(0)) === "up", LINK_MS_MAX);
+  await until("the clip is heard again", async () => (await isMissed()) === false, LINK_MS_MAX);
   await until("the patient who is well again alarms no more", async () => (await alarms()) === false, WELL_MS_MAX);
 
   // Nothing but the cable can be changed of a recording.
@@ -69,4 +76,6 @@ test("what a person changes on the page goes through the simulated body, or its 
   );
   const refused = await page.post("/api/demonstration/nudge", { deviceId: "ivy-recorded", name: "patient", choice: "bleeding" });
   expect(refused.status).toBe(409);
+  demo.signalGroup("SIGINT");
+  await demo.exited;
 });
