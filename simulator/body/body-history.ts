@@ -31,6 +31,8 @@ const PLACES = Object.fromEntries(FIELDS.map((field, place) => [field, place])) 
 const STEPS_KEPT = 512;
 const HEART_RATE_MAX = 260;
 const HEART_RATE_LEAST = 18;
+/** A body without a pulse gasps for about so long. */
+const LAST_BREATHS_SECONDS = 40;
 /** Where pressure and carbon dioxide come to rest when the heart stands still. */
 const STILL_PRESSURE_MMHG = 14;
 const STILL_CARBON_DIOXIDE_MMHG = 8;
@@ -64,6 +66,8 @@ export function createBodyHistory(given: {
   let newest = -1;
   let beats = 0;
   let breaths = 0;
+  /** For how long the heart has stood still. */
+  let stillSeconds = 0;
 
   const driftAt = (seconds: number): Drift => {
     const day = dayShare(given.clockSecondsAtStart + seconds);
@@ -79,6 +83,7 @@ export function createBodyHistory(given: {
     newest = -1;
     beats = 0;
     breaths = 0;
+    stillSeconds = 0;
     // What a course lays on at its very start has been there for some time.
     const strains = course.strainsAt(0);
     const drift = driftAt(0);
@@ -92,7 +97,9 @@ export function createBodyHistory(given: {
     const drift = driftAt(seconds);
     if (newest > 0) physiology.advance(memory, { strains, drift, stepSeconds });
     const moment = physiology.moment(memory, strains, drift);
-    const now = livingMoment(moment, wander, { seconds, beating: hasPulse(course.rhythmAt(seconds)) });
+    const beating = hasPulse(course.rhythmAt(seconds));
+    stillSeconds = beating ? 0 : stillSeconds + stepSeconds;
+    const now = livingMoment(moment, wander, { seconds, beating, stillSeconds });
     const offset = (newest % STEPS_KEPT) * FIELDS.length;
     for (const [place, field] of FIELDS.entries())
       ring[offset + place] = field === "beats" ? beats : field === "breaths" ? breaths : now[field];
@@ -118,7 +125,7 @@ export function createBodyHistory(given: {
 function livingMoment(
   moment: BodyMoment,
   wander: Wanderings,
-  { seconds, beating }: { readonly seconds: number; readonly beating: boolean },
+  { seconds, beating, stillSeconds }: { readonly seconds: number; readonly beating: boolean; readonly stillSeconds: number },
 ): BodyMoment {
   const breathing = moment.respiratoryRatePerMin;
   const respiratoryRatePerMin =
@@ -126,7 +133,8 @@ function livingMoment(
   if (!beating)
     return {
       ...moment,
-      respiratoryRatePerMin,
+      respiratoryRatePerMin:
+        stillSeconds > LAST_BREATHS_SECONDS ? 0 : respiratoryRatePerMin * (1 - stillSeconds / LAST_BREATHS_SECONDS),
       heartRateBpm: 0,
       meanPressureMmhg: STILL_PRESSURE_MMHG,
       pulsePressureMmhg: 0,
