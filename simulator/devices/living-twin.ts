@@ -20,13 +20,28 @@ export interface LifePlan {
   readonly batterySeconds: number | null;
   /** How long it takes from being switched on again to its first message. */
   readonly warmUpSeconds: number;
+  readonly clock: DeviceClock;
+}
+
+/** A device's own clock, which goes on while the device is off. */
+export interface DeviceClock {
+  /** What it shows at the beginning, in milliseconds since a twin's zero; what a device without a clock ignores. */
+  readonly startMs: number;
+  /** How much faster (below 0: slower) than the true time it goes, in parts per million. */
+  readonly driftPpm: number;
 }
 
 /** Makes a device that has just been switched on. */
 export type MakeTwin = (body: PatientBody) => Twin;
 
 /** A device on the mains that nothing happens to. */
-export const PLAIN_LIFE: LifePlan = { changes: [], everySeconds: null, batterySeconds: null, warmUpSeconds: 5 };
+export const PLAIN_LIFE: LifePlan = {
+  changes: [],
+  everySeconds: null,
+  batterySeconds: null,
+  warmUpSeconds: 5,
+  clock: { startMs: 0, driftPpm: 0 },
+};
 
 const MS_PER_SECOND = 1000;
 
@@ -36,15 +51,23 @@ const MS_PER_SECOND = 1000;
  */
 export function livingTwin(make: MakeTwin, body: PatientBody, plan: LifePlan): Twin {
   const seen = bodyOfLife(body, plan);
-  const pace = plan.everySeconds === null ? 1 : paceOf(make(body), plan.everySeconds);
+  const rate = 1 + plan.clock.driftPpm * 1e-6;
+  /** The device's time at a moment of the world, and back. */
+  const deviceMs = (atMs: number) => plan.clock.startMs + atMs * rate;
+  const worldMs = (deviceClockMs: number) => (deviceClockMs - plan.clock.startMs) / rate;
+  const everyMs = plan.everySeconds === null ? null : plan.everySeconds * MS_PER_SECOND;
   let inner: Twin | null = null;
   let onSinceMs = Number.NaN;
+  let nextWordMs = 0;
   const begin = (sinceMs: number) => {
     onSinceMs = sinceMs;
+    nextWordMs = sinceMs;
     inner = make({
-      quantity: (name, atMs) => seen.quantity(name, sinceMs + atMs * pace),
-      wave: (name, atMs) => seen.wave(name, sinceMs + atMs * pace),
+      quantity: (name, atMs) => seen.quantity(name, worldMs(atMs)),
+      wave: (name, atMs) => seen.wave(name, worldMs(atMs)),
     });
+    // What it would have said before it was switched on was never said.
+    if (deviceMs(sinceMs) >= 1) inner.due(deviceMs(sinceMs) - 1);
   };
   return {
     due: (atMs) => {
@@ -55,11 +78,19 @@ export function livingTwin(make: MakeTwin, body: PatientBody, plan: LifePlan): T
       }
       if (inner === null || onSinceMs !== sinceMs) begin(sinceMs);
       if (atMs < sinceMs || inner === null) return { bytesToSend: [], nextDueMs: sinceMs };
-      const due = inner.due((atMs - sinceMs) / pace);
-      return { bytesToSend: due.bytesToSend, nextDueMs: Math.min(untilMs, sinceMs + due.nextDueMs * pace) };
+      if (everyMs !== null && atMs < nextWordMs) return { bytesToSend: [], nextDueMs: Math.min(untilMs, nextWordMs) };
+      const due = inner.due(deviceMs(atMs));
+      if (everyMs === null) return { bytesToSend: due.bytesToSend, nextDueMs: Math.min(untilMs, worldMs(due.nextDueMs)) };
+      nextWordMs = sinceMs + (Math.floor((atMs - sinceMs) / everyMs) + 1) * everyMs;
+      return { bytesToSend: lastWords(due.bytesToSend), nextDueMs: Math.min(untilMs, nextWordMs) };
     },
     receive: (bytes, channel) => inner?.receive(bytes, channel),
   };
+}
+
+/** Of each channel the last message: what a device says that speaks seldom. */
+function lastWords(messages: ReturnType<Twin["due"]>["bytesToSend"]): ReturnType<Twin["due"]>["bytesToSend"] {
+  return [...new Map(messages.map((message) => [message.channel, message])).values()];
 }
 
 /** Whether a device is on at a moment, since when it sends (warm-up included), and until when that holds. */
@@ -95,11 +126,4 @@ function bodyOfLife(body: PatientBody, plan: LifePlan): PatientBody {
     },
     wave: (name, atMs) => body.wave(name, shown(atMs)),
   };
-}
-
-/** How much slower than its own pace a twin must be run to say something every so often. */
-function paceOf(probe: Twin, everySeconds: number): number {
-  const first = probe.due(0).nextDueMs;
-  const second = probe.due(first).nextDueMs;
-  return (everySeconds * MS_PER_SECOND) / Math.max(1, second - first);
 }

@@ -77,7 +77,7 @@ export async function castOf(
     const fits = fitPlan(fitChanges(device, wearer === undefined), null);
     const body = wornBody(wearer ?? nobody(deviceSeed), fits, deviceSeed);
     const make = played.value?.make ?? ((worn: PatientBody) => driver.twin(worn, options));
-    const twin = livingTwin(make, body, planOf(device));
+    const twin = livingTwin(make, body, planOf(device, scenario));
     cast.push({ device, driver, options, cable: cableOf(device), body, twin, linkSeed: seedOfPart(seed, 20_000 + index) });
   }
   return succeed(cast);
@@ -176,12 +176,16 @@ function fitChanges(device: ScenarioDevice, onTable: boolean): readonly FitChang
   );
 }
 
-function planOf(device: ScenarioDevice): LifePlan {
+function planOf(device: ScenarioDevice, scenario: Scenario): LifePlan {
+  const { clockAhead = 0, clockBehind = 0, clockDriftPpm = 0 } = device;
+  // A twin's zero is midnight of the scenario's first day; a recording has its own times.
+  const startSeconds = device.plays === undefined ? clockSecondsAtStart(scenario) + clockAhead - clockBehind : 0;
   return {
     ...PLAIN_LIFE,
     changes: device.life.map(({ at, power, frozen }) => ({ atSeconds: at, power, frozen })),
     everySeconds: device.every ?? null,
     batterySeconds: device.batteryLasts ?? null,
+    clock: { startMs: Math.max(0, startSeconds) * 1000, driftPpm: clockDriftPpm },
   };
 }
 

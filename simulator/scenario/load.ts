@@ -75,6 +75,14 @@ function problemsTogether(scenario: Scenario): readonly ConfigProblem[] {
       if (who !== undefined && who !== null && !patients.has(who))
         add(`devices.${index}.${key}`, `there is no patient ${who}`, `没有患者 ${who}`);
     }
+  const [hours = 0, minutes = 0] = scenario.startsAt.split(":").map(Number);
+  for (const [index, { clockBehind }] of scenario.devices.entries())
+    if ((clockBehind ?? 0) > (hours * 60 + minutes) * 60)
+      add(
+        `devices.${index}.clockBehind`,
+        "would be before the scenario's first day; begin later (startsAt)",
+        "早于情景首日，请推迟 startsAt",
+      );
   for (const [index, { room, on }] of scenario.devices.entries())
     if (room !== undefined && scenario.patients.find(({ id }) => id === on)?.atHome !== true)
       add(

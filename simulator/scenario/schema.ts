@@ -127,6 +127,10 @@ const device = z.strictObject({
   quantitySilenceSeconds: z.number().min(5).max(86_400).optional(),
   expected: z.array(quantity).optional(),
   personal: z.boolean().optional(),
+  /** How its own clock is wrong, where it has one; right where nothing is said. */
+  clockAhead: duration.optional(),
+  clockBehind: duration.optional(),
+  clockDriftPpm: z.number().min(-1000).max(1000).optional(),
   /** Full at the start, empty after so long, and then off. */
   batteryLasts: duration.optional(),
   badLink: faults.optional(),

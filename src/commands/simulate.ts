@@ -182,6 +182,10 @@ async function play(name: string, playing: Playing): Promise<Played | null> {
       ? await playHere(script, playing, config.value)
       : await playOutside(script, { ...playing, targets: question.targets });
   if (played === null) return null;
+  if (playing.stop.aborted) {
+    io.stderr("Interrupted; nothing was judged. 已中断，未作判定。");
+    return null;
+  }
   if (question.json) printPlayed(played, io.stdout);
   else tellPlayed(played, io.stderr);
   return played;
