@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createConnection } from "node:net";
 import { tmpdir } from "node:os";
@@ -10,6 +11,10 @@ import { collectingIo } from "./support/collecting-io.ts";
 import { type Mosquitto, mosquittoIsMissing, prepareMosquitto } from "./support/mosquitto.ts";
 import { type Stage, stageOfEachTest } from "./support/stage.ts";
 import { until } from "./support/until.ts";
+
+/** Debian's package `socat`. */
+const socatIsMissing = !existsSync("/usr/bin/socat");
+if (socatIsMissing) process.stderr.write("SKIPPED: a simulated serial port (install Debian's package `socat`)\n");
 
 let folder = "";
 beforeEach(async () => {
@@ -89,6 +94,8 @@ describe("vigil simulate, in this process", () => {
     [["x", "--speed", "2"], 2],
     [["x", "--target", "http://127.0.0.1"], 2],
     [["x", "--target", "tcp://127.0.0.1", "--target", "tcp://127.0.0.1"], 2],
+    [["x", "--target", "tcp://127.0.0.1", "--target", "pty:/tmp"], 2],
+    [["x", "--target", "pty:"], 2],
     [["x", "--target", "tcp://127.0.0.1", "--records", "f"], 2],
     [["x", "--target", "tcp://127.0.0.1", "--speed", "101"], 2],
     [["x", "--nonsense"], 2],
@@ -145,6 +152,29 @@ expect: [{ never: "*" }]`);
       expect(saturation).toMatchObject({ kind: "present" });
     }
   }, 40_000);
+
+  test.skipIf(socatIsMissing)(
+    "a serial port of this machine: what a program reads there is the device's bytes; its path goes at the end",
+    async () => {
+      const file = await scenarioFile(`
+lasts: 9 s
+patients: [{ id: li }]
+devices: [{ id: clip, driver: serial-nonin-df2, on: li }]
+expect: [{ never: "*" }]`);
+      const program = stage().vigil(["simulate", file, "--target", `pty:${folder}`, "--speed", "3", "--seed", "5", "--json"]);
+      await until("the port is told", () => program.stdout.length > 0, 15_000);
+      const { address } = JSON.parse(program.stdout[0] ?? "{}") as { address: string };
+      expect(address).toBe(join(folder, "clip"));
+      const reader = stage().program(["timeout", "2", "socat", "-u", `${address},raw,echo=0`, `CREATE:${join(folder, "read")}`]);
+      await reader.exited;
+      const bytes = await readFile(join(folder, "read"));
+      const emissions = findDriver("serial-nonin-df2")?.open({}).feed(bytes, "", monotonicMs(0)) ?? [];
+      expect(emissions.filter(({ kind }) => kind === "message").length).toBeGreaterThan(3);
+      expect(await program.exited).toBe(0);
+      expect(existsSync(address)).toBe(false);
+    },
+    40_000,
+  );
 
   describe.skipIf(mosquittoIsMissing)("against mosquitto", () => {
     let server: Mosquitto;

@@ -55,6 +55,7 @@ Plays a scenario: a name that --list shows, or a YAML file; \`all\` for every on
 Without --target against the gateway in this process, on simulated time, links and disk: hours pass in seconds, and the same seed gives the
 same records. With it over real links, for any gateway that reads them:
   --target tcp://HOST[:PORT]            serial devices listen, as behind a serial device server, from PORT on (free ports where left out)
+  --target pty:FOLDER                   instead: each serial device is a serial port in this folder (Debian package socat)
   --target mqtt://HOST:PORT[/PREFIX]    MQTT devices publish; alerts of the gateway are heard below PREFIX (vigil), and judged
   --username NAME --password-file FILE  for that MQTT server
   --speed X       so many times as fast as life, with real links only (1)

@@ -1,4 +1,6 @@
+import { join } from "node:path";
 import { type ByteServer, openByteServer } from "../../../simulator/links/byte-server.ts";
+import { openByteTerminal } from "../../../simulator/links/byte-terminal.ts";
 import { openMqttWire } from "../../../simulator/links/mqtt-wire.ts";
 import type { CastDevice } from "../../../simulator/scenario/cast.ts";
 import type { Witness } from "../../../simulator/scenario/judge.ts";
@@ -17,6 +19,8 @@ import { connectMqtt, type MqttArrival } from "../../mqtt/connection.ts";
 export interface Targets {
   /** Where serial devices listen, each as a serial device server does: the first port, or 0 for free ones. */
   readonly tcp: { readonly host: string; readonly port: number } | null;
+  /** Where serial devices appear as serial ports of this machine: a folder, in which each has its name. */
+  readonly terminals: { readonly folder: string } | null;
   /** Where MQTT devices publish, and where the alerts of the gateway under test are heard. */
   readonly mqtt: { readonly server: MqttServer; readonly prefix: string } | null;
 }
@@ -47,7 +51,12 @@ export async function openOpenWorld(
   const addresses = new Map<string, string>();
   const closeAll = () => Promise.all([...wires.values()].map((wire) => wire.close()));
   for (const [index, { device, driver }] of cast.entries()) {
-    const opened = driver.link.kind === "mqtt" ? openMqtt(device.id, targets, clock) : await openTcp(index, targets);
+    const opened =
+      driver.link.kind === "mqtt"
+        ? openMqtt(device.id, targets, clock)
+        : targets.terminals !== null
+          ? await openTerminal(join(targets.terminals.folder, device.id), clock)
+          : await openTcp(index, targets);
     if (!opened.ok) {
       await closeAll();
       return opened;
@@ -97,6 +106,30 @@ async function openTcp(index: number, { tcp }: Targets): Promise<Result<Opened, 
   const opened = await openByteServer({ host: tcp.host, port: tcp.port === 0 ? 0 : tcp.port + index });
   if (!opened.ok) return fail(fault("simulate-port-taken", { ...opened.error }));
   return succeed({ wire: tcpWire(opened.value), address: `tcp://${opened.value.host}:${opened.value.port}` });
+}
+
+async function openTerminal(path: string, clock: Clock): Promise<Result<Opened, Fault>> {
+  const opened = await openByteTerminal({ clock, path });
+  if (!opened.ok) return fail(fault("simulate-no-terminal", { ...opened.error }));
+  const terminal = opened.value;
+  let plugged = false;
+  const wire: Opened["wire"] = {
+    send: (bytes) => {
+      if (plugged) terminal.send(bytes);
+    },
+    plug: () => {
+      plugged = true;
+    },
+    unplug: () => {
+      plugged = false;
+    },
+    onReceive: (listener) =>
+      terminal.onReceive((bytes) => {
+        if (plugged) listener(bytes, "");
+      }),
+    close: terminal.close,
+  };
+  return succeed({ wire, address: terminal.path });
 }
 
 function tcpWire(server: ByteServer): Opened["wire"] {

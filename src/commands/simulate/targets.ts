@@ -1,28 +1,34 @@
+import { resolve } from "node:path";
 import type { Targets } from "./open-world.ts";
 
 const MQTT_PORT = 1883;
 const PREFIX = "vigil";
+const TERMINALS = "pty:";
 
 /**
  * Where simulated devices go.
  *
- * @param urls  `tcp://HOST[:PORT]` and `mqtt://HOST[:PORT][/PREFIX]` (or `mqtts`), each at most once.
+ * @param urls  `tcp://HOST[:PORT]` or `pty:FOLDER`, and `mqtt://HOST[:PORT][/PREFIX]` (or `mqtts`), each at most once.
  * @throws      An error with a text for people, where one is none of these.
  */
 export function targetsOf(
   urls: readonly string[],
   account: { readonly username: string | undefined; readonly passwordFile: string | undefined },
 ): Targets {
-  let targets: Targets = { tcp: null, mqtt: null };
+  let targets: Targets = { tcp: null, terminals: null, mqtt: null };
   for (const text of urls) {
+    if (text.startsWith(TERMINALS) && text.length > TERMINALS.length && targets.terminals === null && targets.tcp === null) {
+      targets = { ...targets, terminals: { folder: resolve(text.slice(TERMINALS.length)) } };
+      continue;
+    }
     const url = URL.canParse(text) ? new URL(text) : null;
     const protocol = url?.protocol ?? "";
     const wrong = new Error(
-      `${text} is no target; write tcp://HOST[:PORT] or mqtt://HOST[:PORT][/PREFIX], each once 目标格式错误，请写 tcp://主机[:端口] 或 mqtt://主机[:端口][/前缀]，各一次`,
+      `${text} is no target; write tcp://HOST[:PORT] or pty:FOLDER, and mqtt://HOST[:PORT][/PREFIX] 目标格式错误，请写 tcp://主机[:端口] 或 pty:目录，以及 mqtt://主机[:端口][/前缀]`,
     );
     if (url === null || url.hostname === "") throw wrong;
     const path = url.pathname.replace(/^\/+|\/+$/g, "");
-    if (protocol === "tcp:" && targets.tcp === null && path === "")
+    if (protocol === "tcp:" && targets.tcp === null && targets.terminals === null && path === "")
       targets = { ...targets, tcp: { host: url.hostname, port: Number(url.port) } };
     else if ((protocol === "mqtt:" || protocol === "mqtts:") && targets.mqtt === null) {
       const server = {
