@@ -472,7 +472,8 @@ describe("kill -9", () => {
     const reader = await connectKeeping(first, "screen", screen);
     await reader.client.subscribeAsync(["devices/monitor/a", "devices/monitor/+", "devices/monitor/b"], { qos: 1 });
     await reader.client.unsubscribeAsync("devices/monitor/+");
-    await pause(300);
+    // A busy machine takes its time to write them.
+    await pause(1000);
     await first.kill();
     const second = await startProcess();
     const options = { username: "monitor", password: monitor, clientId: "monitor", protocolVersion: 4 } as const;
