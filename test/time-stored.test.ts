@@ -240,6 +240,36 @@ describe("a device that may keep messages without a word of it", () => {
     for (let index = 0; index < 50; index++) expect(say(NOON_S - 7200 + index, 1 + index / 100)).toContain("late");
   });
 
+  test.each([
+    ["the hour of daylight saving", NOON_S + 60 - HOUR_S],
+    ["a minute", NOON_S],
+    ["all its years with its battery", 946_684_800],
+  ])("a clock that goes back by %s is believed when it has gone on as ours for half a minute, and no sooner", (_, from) => {
+    const say = keeper();
+    for (let second = 0; second < 60; second++) expect(say(NOON_S + second, second)).toEqual([]);
+    for (let second = 60; second < 90; second++) expect(say(from + second - 60, second), `${second}`).toContain("late");
+    for (let second = 90; second < 400; second++) expect(say(from + second - 60, second), `${second}`).toEqual([]);
+  });
+
+  test("a clock that is seldom heard needs three messages after it went back", () => {
+    const say = keeper();
+    for (let index = 0; index < 5; index++) expect(say(NOON_S + index * 300, index * 300)).toEqual([]);
+    for (const [index, flags] of [["late"], ["late"], [], [], []].entries()) {
+      const second = (index + 5) * 300;
+      expect(say(NOON_S + second - HOUR_S, second)).toEqual(flags);
+    }
+  });
+
+  test("what was stored is never now while live messages come between, nor when it comes twice as fast as it was measured", () => {
+    const say = keeper();
+    for (let second = 0; second < 60; second++) expect(say(NOON_S + second, second)).toEqual([]);
+    for (let second = 60; second < 200; second++) {
+      expect(say(NOON_S + second - 600, second)).toContain("late");
+      expect(say(NOON_S + second, second + 0.5)).toEqual([]);
+    }
+    for (let second = 200; second < 500; second++) expect(say(NOON_S - 7200 + 2 * second, second)).toContain("late");
+  });
+
   test("a message without a time is now: nothing says otherwise", () => {
     expect(keeper()(null, 0)).toEqual([]);
   });

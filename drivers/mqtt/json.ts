@@ -1,6 +1,15 @@
 import { LIMITS } from "../../src/core/limits.ts";
 import { type Absence, absent, present, type QualityFlag, type Reading } from "../../src/core/observation.ts";
-import type { DecodeError, DeviceAlarm, Driver, DriverSession, Emission, PatientBody, Twin } from "../../src/core/ports.ts";
+import type {
+  DecodeError,
+  DeviceAlarm,
+  Driver,
+  DriverSession,
+  Emission,
+  PatientBody,
+  Twin,
+  TwinTraits,
+} from "../../src/core/ports.ts";
 import { isQuantityName, QUANTITIES, QUANTITY_NAMES, type QuantityName } from "../../src/core/quantities.ts";
 import { assert } from "../../src/core/result.ts";
 import { RELEASED_AT_MS, type WallMs } from "../../src/core/time.ts";
@@ -321,8 +330,8 @@ function plainValue(reading: Reading): Json {
   return reading.why === "not-available" && reading.flags.length === 0 ? null : { absent: reading.why, ...flags };
 }
 
-/** The message that says these readings, by the settings; times are written where the settings name one. */
-function messageOf(settings: JsonSettings, readings: readonly Reading[], atMs: number): Json {
+/** The message that says these readings, by the settings; the device's time is written where the settings name one. */
+function messageOf(settings: JsonSettings, readings: readonly Reading[], deviceClockMs: number): Json {
   let message: Json = {};
   const put = (path: JsonPath, value: Json) => {
     message = withValueAt(message, path, value);
@@ -337,12 +346,12 @@ function messageOf(settings: JsonSettings, readings: readonly Reading[], atMs: n
   const onBody = readings.filter(({ quantity }) => !NOT_ON_THE_BODY.has(quantity));
   const isOff = onBody.length > 0 && onBody.every((reading) => reading.kind === "absent" && reading.why === "sensor-off");
   if (settings.contact !== null && isOff) put(settings.contact.path, settings.contact.example);
-  if (settings.time?.required === true) put(settings.time.path, settings.time.format.write(RELEASED_AT_MS + atMs));
+  if (settings.time?.required === true) put(settings.time.path, settings.time.format.write(deviceClockMs));
   return settings.each === null ? message : withValueAt(undefined, settings.each, [message]);
 }
 
 function encode(readings: readonly Reading[], options: Readonly<Record<string, string>> = {}): Uint8Array {
-  return new TextEncoder().encode(JSON.stringify(messageOf(settingsOf(options), readings, 0)));
+  return new TextEncoder().encode(JSON.stringify(messageOf(settingsOf(options), readings, RELEASED_AT_MS)));
 }
 
 /** As a device shows it: in whole steps of its quantity. */
@@ -353,7 +362,8 @@ function inSteps(reading: Reading): Reading {
 }
 
 /** Once a second all that the body has, or all that is mapped, by one message. */
-function createTwin(body: PatientBody, options: Readonly<Record<string, string>>): Twin {
+function createTwin(body: PatientBody, options: Readonly<Record<string, string>>, traits: TwinTraits = {}): Twin {
+  const { clockAtZeroMs = RELEASED_AT_MS } = traits;
   const settings = settingsOf(options);
   const measured = QUANTITY_NAMES.filter((name) => {
     const reading = body.quantity(name, 0);
@@ -368,7 +378,7 @@ function createTwin(body: PatientBody, options: Readonly<Record<string, string>>
       nextMs = Math.max(nextMs, (Math.floor(atMs / TWIN_PERIOD_MS) - TWIN_MESSAGES_MAX + 1) * TWIN_PERIOD_MS);
       for (; nextMs <= atMs; nextMs += TWIN_PERIOD_MS) {
         const readings = measured.map((name) => inSteps(body.quantity(name, nextMs)));
-        const bytes = new TextEncoder().encode(JSON.stringify(messageOf(settings, readings, nextMs)));
+        const bytes = new TextEncoder().encode(JSON.stringify(messageOf(settings, readings, clockAtZeroMs + nextMs)));
         bytesToSend.push({ channel, bytes });
       }
       return { bytesToSend, nextDueMs: nextMs };

@@ -10,6 +10,7 @@ import type {
   OptionProblem,
   PatientBody,
   Twin,
+  TwinTraits,
 } from "../../src/core/ports.ts";
 import type { QuantityName } from "../../src/core/quantities.ts";
 import { RELEASED_AT_MS, type WallMs } from "../../src/core/time.ts";
@@ -365,7 +366,7 @@ function twinValue(field: Field, reading: Reading, settings: Settings): Json {
 function twinState(
   body: PatientBody,
   options: Readonly<Record<string, string>>,
-  report: { readonly atMs: number; readonly number: number },
+  report: { readonly atMs: number; readonly number: number; readonly traits: TwinTraits },
 ): Json {
   const kind = TWIN_KINDS.find((name) => name === options["twin"]) ?? "motion";
   const settings = settingsOf(options);
@@ -379,11 +380,18 @@ function twinState(
     ...Object.fromEntries(entries),
     ...(kind === "sos" ? { action: isPressed ? action : null } : {}),
     linkquality: 112,
-    last_seen: new Date(RELEASED_AT_MS + report.atMs).toISOString(),
+    ...lastSeen(report.atMs, report.traits),
   };
 }
 
-function createTwin(body: PatientBody, options: Readonly<Record<string, string>>): Twin {
+/** How its bridge dates a report. Source: zigbee2mqtt.io guide, `last_seen` of the advanced settings. */
+function lastSeen(atMs: number, { clockAtZeroMs = RELEASED_AT_MS, variant }: TwinTraits): JsonObject {
+  const seenMs = clockAtZeroMs + atMs;
+  if (variant === "no-last-seen") return {};
+  return { last_seen: variant === "epoch-last-seen" ? Math.round(seenMs) : new Date(seenMs).toISOString() };
+}
+
+function createTwin(body: PatientBody, options: Readonly<Record<string, string>>, traits: TwinTraits = {}): Twin {
   const channel = `${options["base"] ?? USUAL_BASE}/%d`;
   let nextMs = 0;
   return {
@@ -391,7 +399,7 @@ function createTwin(body: PatientBody, options: Readonly<Record<string, string>>
       const bytesToSend: { channel: string; bytes: Uint8Array }[] = [];
       nextMs = Math.max(nextMs, (Math.floor(atMs / TWIN_PERIOD_MS) - TWIN_MESSAGES_MAX + 1) * TWIN_PERIOD_MS);
       for (; nextMs <= atMs; nextMs += TWIN_PERIOD_MS) {
-        const state = twinState(body, options, { atMs: nextMs, number: nextMs / TWIN_PERIOD_MS });
+        const state = twinState(body, options, { atMs: nextMs, number: nextMs / TWIN_PERIOD_MS, traits });
         bytesToSend.push({ channel, bytes: new TextEncoder().encode(JSON.stringify(state)) });
       }
       return { bytesToSend, nextDueMs: nextMs };
@@ -497,6 +505,10 @@ export const mqttZigbee2mqtt: Driver = {
   checkOptions,
   open: (options) => new ZigbeeSession(settingsOf(options)),
   encode: null,
+  variants: {
+    "no-last-seen": { en: "Its bridge dates nothing, as it is set up by default", zh: "网桥不提供时间（默认设置）" },
+    "epoch-last-seen": { en: "Its bridge dates by milliseconds since 1970", zh: "网桥以 1970 年起的毫秒数标注时间" },
+  },
   twin: createTwin,
   vectors: VECTORS,
 };

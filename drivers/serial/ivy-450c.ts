@@ -10,6 +10,7 @@ import type {
   Emission,
   PatientBody,
   Twin,
+  TwinTraits,
   WaveSamples,
 } from "../../src/core/ports.ts";
 import { QUANTITIES, type QuantityName, type WaveformName } from "../../src/core/quantities.ts";
@@ -562,8 +563,28 @@ function withAlarms(lines: Lines, body: PatientBody, endMs: number): Lines {
   return told;
 }
 
+/** How monitors of this kind differ; the gateway must read them all. */
+const VARIANTS = {
+  fahrenheit: { en: "Temperatures in Fahrenheit", zh: "体温以华氏度显示" },
+  "no-capnography": { en: "Without carbon dioxide: its line is not sent", zh: "无二氧化碳模块：不发送该行" },
+};
+
+/** The lines as this variant of the monitor sends them. */
+function asVariant(lines: Lines, variant: string | undefined): Lines {
+  const told = new Map(lines);
+  if (variant === "no-capnography") told.delete("ETCO2");
+  const temperature = lines.get("T1");
+  if (variant === "fahrenheit" && temperature !== undefined)
+    told.set("T1", { ...temperature, values: temperature.values.map(inFahrenheit) });
+  return told;
+}
+
+function inFahrenheit(celsius: string): string {
+  return celsius === "" ? "" : ((Number(celsius) * 9) / 5 + 32).toFixed(1);
+}
+
 /** Sends one message at the end of each second. A host that did not ask for over ten seconds has lost what is older. */
-function createTwin(body: PatientBody): Twin {
+function createTwin(body: PatientBody, { variant }: TwinTraits = {}): Twin {
   let sentCount = 0;
   return {
     due: (atMs) => {
@@ -577,7 +598,7 @@ function createTwin(body: PatientBody): Twin {
           body,
           endMs,
         );
-        bytesToSend.push({ channel: "", bytes: formatMessage(samplesOf(body, endMs), lines) });
+        bytesToSend.push({ channel: "", bytes: formatMessage(samplesOf(body, endMs), asVariant(lines, variant)) });
       }
       return { bytesToSend, nextDueMs: (sentCount + 1) * MESSAGE_MS };
     },
@@ -705,6 +726,7 @@ export const ivy450c: Driver = {
   optionNames: [],
   open: () => new IvySession(),
   encode,
-  twin: (body) => createTwin(body),
+  variants: VARIANTS,
+  twin: (body, _options, traits) => createTwin(body, traits),
   vectors: VECTORS,
 };

@@ -23,16 +23,16 @@ export interface LifePlan {
   readonly clock: DeviceClock;
 }
 
-/** A device's own clock, which goes on while the device is off. */
+/** The time that a device lives by, which goes on while the device is off. */
 export interface DeviceClock {
-  /** What it shows at the beginning, in milliseconds since a twin's zero; what a device without a clock ignores. */
+  /** How long after a twin's zero it begins, in milliseconds. */
   readonly startMs: number;
   /** How much faster (below 0: slower) than the true time it goes, in parts per million. */
   readonly driftPpm: number;
 }
 
-/** Makes a device that has just been switched on. */
-export type MakeTwin = (body: PatientBody) => Twin;
+/** Makes a device that has just been switched on, so many milliseconds after its zero by its own time. */
+export type MakeTwin = (body: PatientBody, onSinceMs: number) => Twin;
 
 /** A device on the mains that nothing happens to. */
 export const PLAIN_LIFE: LifePlan = {
@@ -62,10 +62,11 @@ export function livingTwin(make: MakeTwin, body: PatientBody, plan: LifePlan): T
   const begin = (sinceMs: number) => {
     onSinceMs = sinceMs;
     nextWordMs = sinceMs;
-    inner = make({
+    const seenByClock: PatientBody = {
       quantity: (name, atMs) => seen.quantity(name, worldMs(atMs)),
       wave: (name, atMs) => seen.wave(name, worldMs(atMs)),
-    });
+    };
+    inner = make(seenByClock, deviceMs(sinceMs));
     // What it would have said before it was switched on was never said.
     if (deviceMs(sinceMs) >= 1) inner.due(deviceMs(sinceMs) - 1);
   };

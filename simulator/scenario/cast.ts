@@ -1,11 +1,13 @@
 import { resolve } from "node:path";
 import type { Driver, PatientBody, Twin } from "../../src/core/ports.ts";
 import { fail, type Result, succeed } from "../../src/core/result.ts";
+import { RELEASED_AT_MS } from "../../src/core/time.ts";
 import { type Course, type CourseLine, createCourseLine, type Keyframe } from "../body/courses.ts";
 import { createDayLife, type DayLife, roomBody } from "../body/day.ts";
 import { createPatient } from "../body/patient.ts";
 import { STRAIN_NAMES, type StrainName } from "../body/strain.ts";
 import { type LifePlan, livingTwin, type MakeTwin, PLAIN_LIFE } from "../devices/living-twin.ts";
+import { agedBody, lackingBody } from "../devices/sensors.ts";
 import { type FitChange, fitPlan, SITES, wornBody } from "../devices/worn.ts";
 import { seedOfPart } from "../random.ts";
 import { createRecordBody, type RecordBodyError } from "../recordings/record-body.ts";
@@ -39,17 +41,25 @@ export interface CastError {
 
 /** From one message of a raw recording to the next, which has no times of its own. */
 const RAW_MESSAGE_MS = 1000;
+const MS_PER_SECOND = 1000;
 
 /**
  * Everybody and everything of a scenario, made from one seed.
  *
- * @param given.folder  Where the recordings lie that devices play.
+ * @param given.folder         Where the recordings lie that devices play.
+ * @param given.wallAtStartMs  What a clock that is right shows when the scenario begins, in milliseconds since 1970; that of the simulated
+ *                             world where left out.
  */
 export async function castOf(
   scenario: Scenario,
-  given: { readonly seed: number; readonly folder: string; readonly findDriver: (id: string) => Driver | null },
+  given: {
+    readonly seed: number;
+    readonly folder: string;
+    readonly findDriver: (id: string) => Driver | null;
+    readonly wallAtStartMs?: number;
+  },
 ): Promise<Result<readonly CastDevice[], CastError>> {
-  const { seed, folder, findDriver } = given;
+  const { seed, folder, findDriver, wallAtStartMs = simulatedStartMs(scenario) } = given;
   const bodies = new Map<string, PatientBody>();
   const lives = new Map<string, DayLife>();
   for (const [index, patient] of scenario.patients.entries()) {
@@ -75,12 +85,33 @@ export async function castOf(
     const roomSeen = device.room === undefined || life === undefined ? undefined : roomBody(life, device.room, deviceSeed);
     const wearer = played.value?.body ?? roomSeen ?? wearerOf(device, bodies);
     const fits = fitPlan(fitChanges(device, wearer === undefined), null);
-    const body = wornBody(wearer ?? nobody(deviceSeed), fits, deviceSeed);
-    const make = played.value?.make ?? ((worn: PatientBody) => driver.twin(worn, options));
+    const body = sensedBody(wornBody(wearer ?? nobody(deviceSeed), fits, deviceSeed), device, seedOfPart(deviceSeed, 1));
+    const zeroMs = wallAtStartMs - clockSecondsAtStart(scenario) * MS_PER_SECOND;
+    const make = played.value?.make ?? makeOf(device, { driver, options, zeroMs });
     const twin = livingTwin(make, body, planOf(device, scenario));
     cast.push({ device, driver, options, cable: cableOf(device), body, twin, linkSeed: seedOfPart(seed, 20_000 + index) });
   }
   return succeed(cast);
+}
+
+/** What a device's sensors make of a body that they sit on. */
+function sensedBody(worn: PatientBody, device: ScenarioDevice, seed: number): PatientBody {
+  const renewedAtSeconds = device.life.flatMap(({ at, newSensors }) => (newSensors === true ? [at] : []));
+  return lackingBody(agedBody(worn, { ageings: device.ageing, renewedAtSeconds, seed }), device.lacks);
+}
+
+/** How a device is switched on, with what its clock shows then: a clock that is not set begins anew each time. */
+function makeOf(
+  device: ScenarioDevice,
+  given: { readonly driver: Driver; readonly options: Readonly<Record<string, string>>; readonly zeroMs: number },
+): MakeTwin {
+  const { variant, clockUnset, clockAhead = 0, clockBehind = 0 } = device;
+  const setMs = given.zeroMs + (clockAhead - clockBehind) * MS_PER_SECOND;
+  return (body, onSinceMs) =>
+    given.driver.twin(body, given.options, {
+      clockAtZeroMs: clockUnset === undefined ? setMs : Date.parse(clockUnset) - onSinceMs,
+      ...(variant === undefined ? {} : { variant }),
+    });
 }
 
 /** A recording that a device plays: a body that was recorded, or the very bytes of a device. */
@@ -115,6 +146,11 @@ function wearerOf(device: ScenarioDevice, bodies: ReadonlyMap<string, PatientBod
   if (first === undefined || changes.length === 0) return first;
   const at = (atMs: number) => changes.findLast((change) => change.at * 1000 <= atMs)?.body ?? first;
   return { quantity: (name, atMs) => at(atMs).quantity(name, atMs), wave: (name, atMs) => at(atMs).wave(name, atMs) };
+}
+
+/** When a scenario begins in the simulated world, in milliseconds since 1970: on the first day on which a clock may be believed. */
+export function simulatedStartMs(scenario: Scenario): number {
+  return RELEASED_AT_MS + clockSecondsAtStart(scenario) * MS_PER_SECOND;
 }
 
 function clockSecondsAtStart({ startsAt }: Scenario): number {
@@ -177,15 +213,14 @@ function fitChanges(device: ScenarioDevice, onTable: boolean): readonly FitChang
 }
 
 function planOf(device: ScenarioDevice, scenario: Scenario): LifePlan {
-  const { clockAhead = 0, clockBehind = 0, clockDriftPpm = 0 } = device;
   // A twin's zero is midnight of the scenario's first day; a recording has its own times.
-  const startSeconds = device.plays === undefined ? clockSecondsAtStart(scenario) + clockAhead - clockBehind : 0;
+  const startSeconds = device.plays === undefined ? clockSecondsAtStart(scenario) : 0;
   return {
     ...PLAIN_LIFE,
     changes: device.life.map(({ at, power, frozen }) => ({ atSeconds: at, power, frozen })),
     everySeconds: device.every ?? null,
     batterySeconds: device.batteryLasts ?? null,
-    clock: { startMs: Math.max(0, startSeconds) * 1000, driftPpm: clockDriftPpm },
+    clock: { startMs: startSeconds * MS_PER_SECOND, driftPpm: device.clockDriftPpm ?? 0 },
   };
 }
 

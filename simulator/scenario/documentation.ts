@@ -1,3 +1,4 @@
+import { DRIVERS } from "../../drivers/index.ts";
 import { ROOMS } from "../body/day.ts";
 import { PROFILES } from "../body/profile.ts";
 import { RHYTHMS } from "../body/rhythm.ts";
@@ -53,5 +54,23 @@ export async function scenariosPage(): Promise<string> {
     "",
     `Sensors 传感器部位: ${list(SITES)}; how they sit 佩戴状态: ${list(FITS)}.`,
     "",
+    ...variantsTable(),
   ].join("\n");
+}
+
+/** Which devices can be told to be others of their kind. */
+function variantsTable(): readonly string[] {
+  const rows = DRIVERS.flatMap(({ id, variants = {} }) =>
+    Object.entries(variants).map(([name, title]) => `| \`${id}\` | \`${name}\` | ${title.en}<br>${title.zh} |`),
+  );
+  return [
+    "## Devices that differ from others of their kind 同类设备的变体",
+    "",
+    "`variant` of a device. 设备的 `variant`。",
+    "",
+    "| driver 驱动 | variant 变体 | meaning 含义 |",
+    "|---|---|---|",
+    ...rows,
+    "",
+  ];
 }

@@ -5,7 +5,7 @@ import { parseYamlBy } from "../../config/yaml.ts";
 import { findDriver } from "../../drivers/index.ts";
 import { fail, type Result, succeed } from "../../src/core/result.ts";
 import { unfitFaults } from "../links/link-faults.ts";
-import { SCENARIO_GUIDE, type Scenario, scenarioSchema } from "./schema.ts";
+import { SCENARIO_GUIDE, type Scenario, type ScenarioDevice, scenarioSchema } from "./schema.ts";
 
 /** Where the scenarios lie that come with the simulator. */
 const SCENARIOS_FOLDER = new URL("../scenarios/", import.meta.url).pathname;
@@ -50,7 +50,7 @@ export async function loadScenario(nameOrFile: string): Promise<Result<Scenario,
 export function parseScenario(text: string): Result<Scenario, readonly ConfigProblem[]> {
   const parsed = parseYamlBy(text, scenarioSchema, { guide: SCENARIO_GUIDE });
   if (!parsed.ok) return parsed;
-  const problems = [...problemsTogether(parsed.value), ...linkProblems(parsed.value)];
+  const problems = [...problemsTogether(parsed.value), ...deviceProblems(parsed.value)];
   return problems.length === 0 ? succeed(parsed.value) : fail(problems);
 }
 
@@ -75,14 +75,6 @@ function problemsTogether(scenario: Scenario): readonly ConfigProblem[] {
       if (who !== undefined && who !== null && !patients.has(who))
         add(`devices.${index}.${key}`, `there is no patient ${who}`, `没有患者 ${who}`);
     }
-  const [hours = 0, minutes = 0] = scenario.startsAt.split(":").map(Number);
-  for (const [index, { clockBehind }] of scenario.devices.entries())
-    if ((clockBehind ?? 0) > (hours * 60 + minutes) * 60)
-      add(
-        `devices.${index}.clockBehind`,
-        "would be before the scenario's first day; begin later (startsAt)",
-        "早于情景首日，请推迟 startsAt",
-      );
   for (const [index, { room, on }] of scenario.devices.entries())
     if (room !== undefined && scenario.patients.find(({ id }) => id === on)?.atHome !== true)
       add(
@@ -117,15 +109,30 @@ function problemsTogether(scenario: Scenario): readonly ConfigProblem[] {
   return problems;
 }
 
-/** Faults that a device's link cannot have. */
-function linkProblems(scenario: Scenario): readonly ConfigProblem[] {
-  return scenario.devices.flatMap(({ driver, badLink }, index) => {
-    if (badLink === undefined) return [];
-    const carries = findDriver(driver)?.link.kind === "mqtt" ? "messages" : "bytes";
-    return unfitFaults(badLink, carries).map(({ fault, problem, remedy }) => {
-      return { path: `devices.${index}.badLink.${fault}`, line: null, problem, remedy };
-    });
+/** What a device of its kind cannot be, and faults that its link cannot have. */
+function deviceProblems(scenario: Scenario): readonly ConfigProblem[] {
+  return scenario.devices.flatMap((device, index): readonly ConfigProblem[] => {
+    const driver = findDriver(device.driver);
+    const carries = driver?.link.kind === "mqtt" ? "messages" : "bytes";
+    const faults = device.badLink === undefined ? [] : unfitFaults(device.badLink, carries);
+    return [
+      ...faults.map(({ fault, problem, remedy }) => ({ path: `devices.${index}.badLink.${fault}`, line: null, problem, remedy })),
+      ...variantProblems(device, Object.keys(driver?.variants ?? {})).map((found) => ({
+        ...found,
+        path: `devices.${index}.variant`,
+      })),
+    ];
   });
+}
+
+function variantProblems({ variant, driver }: ScenarioDevice, known: readonly string[]): readonly Omit<ConfigProblem, "path">[] {
+  if (variant === undefined || known.includes(variant)) return [];
+  const remedy =
+    known.length === 0
+      ? { en: `Leave it out: no variants of ${driver} are known.`, zh: `请删去：${driver} 没有已知变体。` }
+      : { en: `Write one of ${known.join(", ")}.`, zh: `请写 ${known.join("、")} 之一。` };
+  const problem = { en: `${driver} has no variant ${variant}`, zh: `${driver} 没有变体 ${variant}` };
+  return [{ line: null, problem, remedy }];
 }
 
 /** The bed of each patient, in their order. */

@@ -94,6 +94,8 @@ const lifeEntry = z.strictObject({
   cable: z.enum(["in", "out"]).optional(),
   /** Sends on, and every value stays as it is. */
   frozen: z.boolean().optional(),
+  /** Sensors that age are replaced. */
+  newSensors: z.literal(true).optional(),
   /** From here on it is on another body, whoever it is assigned to. */
   on: name.optional(),
   ...Object.fromEntries(SITES.map((site) => [site, oneOf(FITS).optional()])),
@@ -102,6 +104,7 @@ const lifeEntry = z.strictObject({
   readonly power: z.ZodOptional<z.ZodEnum<{ on: "on"; off: "off" }>>;
   readonly cable: z.ZodOptional<z.ZodEnum<{ in: "in"; out: "out" }>>;
   readonly frozen: z.ZodOptional<z.ZodBoolean>;
+  readonly newSensors: z.ZodOptional<z.ZodLiteral<true>>;
   readonly on: z.ZodOptional<typeof name>;
 } & Readonly<Record<(typeof SITES)[number], z.ZodOptional<ReturnType<typeof oneOf<(typeof FITS)[number]>>>>>);
 
@@ -131,6 +134,25 @@ const device = z.strictObject({
   clockAhead: duration.optional(),
   clockBehind: duration.optional(),
   clockDriftPpm: z.number().min(-1000).max(1000).optional(),
+  /** Nobody ever set it: each time it is switched on it begins at this day. */
+  clockUnset: z.iso
+    .date({ error: "this is no day; write one such as 2000-01-01 | 不是日期；请按 2000-01-01 的格式填写" })
+    .optional(),
+  /** Firmware or settings other than the usual, of those its driver knows. */
+  variant: z.string().min(1).optional(),
+  /** What this one cannot measure: a module that is missing, a model or firmware without it. */
+  lacks: z.array(quantity).default([]),
+  /** How its sensors grow old from the beginning, and from where its life says `newSensors`. Each day the value is `gainPerDay` times itself and `driftPerDay` (in its unit) away from the truth, and wanders about by `spreadPerDay` more. */
+  ageing: z
+    .array(
+      z.strictObject({
+        quantity,
+        driftPerDay: z.number().default(0),
+        gainPerDay: z.number().min(-1).max(1).default(0),
+        spreadPerDay: z.number().min(0).default(0),
+      }),
+    )
+    .default([]),
   /** Full at the start, empty after so long, and then off. */
   batteryLasts: duration.optional(),
   badLink: faults.optional(),

@@ -165,7 +165,12 @@ async function play(name: string, playing: Playing): Promise<Played | null> {
   }
   const scenario = crowdOf(loaded.value, question.bedCount);
   const seed = question.seed ?? randomInt(SEED_MAX);
-  const made = await castOf(scenario, { seed, folder: dirname(resolve(scenarioFile(name))), findDriver });
+  const made = await castOf(scenario, {
+    seed,
+    folder: dirname(resolve(scenarioFile(name))),
+    findDriver,
+    ...(question.targets === null ? {} : { wallAtStartMs: createSystemClock().wall() }),
+  });
   if (!made.ok) {
     tellFault(fault("simulate-recording", { device: made.error.deviceId, ...recordingFacts(made.error) }), io);
     return null;

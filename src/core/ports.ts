@@ -297,6 +297,14 @@ export interface Twin {
   readonly receive: (bytes: Uint8Array, channel: string) => void;
 }
 
+/** How one simulated device differs from others of its kind. */
+export interface TwinTraits {
+  /** What its own clock, where it has one, shows at its zero, in milliseconds since 1970; `RELEASED_AT_MS` where left out. */
+  readonly clockAtZeroMs?: number;
+  /** One of its driver's `variants`; the usual device where left out. */
+  readonly variant?: string;
+}
+
 /** Bytes with their meaning, from a source outside this code. */
 export interface DriverVector {
   readonly name: string;
@@ -362,7 +370,9 @@ export interface Driver {
   readonly open: (options: Readonly<Record<string, string>>) => DriverSession;
   /** Bytes of one message that says these readings to a session with the same options, for drivers that can. */
   readonly encode: ((readings: readonly Reading[], options?: Readonly<Record<string, string>>) => Uint8Array) | null;
-  readonly twin: (body: PatientBody, options: Readonly<Record<string, string>>) => Twin;
+  /** Ways in which devices of this kind differ by firmware or settings, and which the twin can play; left out where none are known. */
+  readonly variants?: Readonly<Record<string, Text>>;
+  readonly twin: (body: PatientBody, options: Readonly<Record<string, string>>, traits?: TwinTraits) => Twin;
   readonly vectors: readonly DriverVector[];
 }
 

@@ -9,6 +9,10 @@ const TOLD_MS_MIN = 60_000;
 const LATENESS_MS_MAX = 30_000;
 /** Two messages closer than this say nothing of how fast the device's clock goes: a stored lot comes at once. */
 const ELAPSED_MS_MIN = 500;
+/** A clock that went back is believed when it has gone on as ours for so long, in so many messages, to within this share. */
+const SET_BACK_MS_MIN = 30_000;
+const SET_BACK_MESSAGES_MIN = 3;
+const SET_BACK_SHARE_MAX = 0.1;
 
 /** What is known of one device's own clock in one conversation. It dates stored records; live ones are dated by their reception. */
 export interface DeviceClock {
@@ -16,7 +20,8 @@ export interface DeviceClock {
   readonly note: (deviceMs: WallMs, atMonotonicMs: MonotonicMs) => DriverEvent | null;
   /**
    * Whether a message with this time is of now, where the device may send old ones without a word of it: its time is ours, or it is as far
-   * from ours as that of the message before, so that the clock goes on with the world and not with the speed of the sending.
+   * from ours as that of the message before, so that the clock goes on with the world and not with the speed of the sending. A clock that
+   * goes back was set, or lost its battery; until it has gone on for half a minute what it dates may as well be stored.
    *
    * @param receivedAtMs  Our wall time of the reception.
    */
@@ -34,6 +39,13 @@ interface Comparison {
   readonly deviceMs: number;
 }
 
+/** Messages since a device's clock went back, as long as it goes on with the world. */
+interface SetBack {
+  readonly deviceMs: number;
+  readonly atMonotonicMs: number;
+  messages: number;
+}
+
 /** Begins a conversation in which the device's clock is not known yet. */
 export function createDeviceClock(): DeviceClock {
   const jumpMs = LIMITS.deviceClockJumpMsMin.value;
@@ -42,14 +54,33 @@ export function createDeviceClock(): DeviceClock {
   let strange: Comparison | null = null;
   let toldAtMs: number | null = null;
   let before: { readonly deviceMs: number; readonly atMonotonicMs: number } | null = null;
+  let newestDeviceMs = Number.NEGATIVE_INFINITY;
+  let setBack: SetBack | null = null;
+
+  /** Whether a clock that went back has gone on as ours for long enough. */
+  const wasSetBack = (deviceMs: number, atMonotonicMs: number): boolean => {
+    if (setBack === null && deviceMs >= newestDeviceMs) return false;
+    const elapsedMs = setBack === null ? 0 : atMonotonicMs - setBack.atMonotonicMs;
+    const apartMs = setBack === null ? 0 : Math.abs(deviceMs - setBack.deviceMs - elapsedMs);
+    if (setBack === null || apartMs > LATENESS_MS_MAX) setBack = { deviceMs, atMonotonicMs, messages: 0 };
+    setBack.messages += 1;
+    if (elapsedMs < SET_BACK_MS_MIN || setBack.messages < SET_BACK_MESSAGES_MIN) return false;
+    return apartMs <= SET_BACK_SHARE_MAX * elapsedMs;
+  };
 
   const isNow: DeviceClock["isNow"] = (deviceMs, { receivedAtMs, receivedMonotonicMs }) => {
     const last = before;
     before = { deviceMs, atMonotonicMs: receivedMonotonicMs };
-    if (Math.abs(receivedAtMs - deviceMs) <= LATENESS_MS_MAX) return true;
+    const now = () => {
+      newestDeviceMs = Math.max(newestDeviceMs, deviceMs);
+      setBack = null;
+      return true;
+    };
+    if (Math.abs(receivedAtMs - deviceMs) <= LATENESS_MS_MAX) return now();
     // The message that came fastest shows how far the clocks are apart.
     const leastMs = Math.min(...compared.map(({ offsetMs }) => offsetMs));
-    if (compared.length > 0) return receivedMonotonicMs - deviceMs - leastMs <= LATENESS_MS_MAX;
+    if (compared.length > 0 && receivedMonotonicMs - deviceMs - leastMs <= LATENESS_MS_MAX) return now();
+    if (compared.length > 0) return wasSetBack(deviceMs, receivedMonotonicMs);
     // A clock that is wrong: believed once it has gone on for a while as ours did.
     if (last === null) return false;
     const elapsedMs = receivedMonotonicMs - last.atMonotonicMs;

@@ -1,9 +1,18 @@
 import { expect } from "vitest";
 import { LIMITS } from "../../src/core/limits.ts";
 import { absent, type Reading } from "../../src/core/observation.ts";
-import type { Driver, DriverSession, DriverVector, Emission, PatientBody, VectorExpectation } from "../../src/core/ports.ts";
+import type {
+  Driver,
+  DriverSession,
+  DriverVector,
+  Emission,
+  PatientBody,
+  TwinTraits,
+  VectorExpectation,
+} from "../../src/core/ports.ts";
 import { isQuantityName, QUANTITIES, type QuantityName, WAVEFORMS } from "../../src/core/quantities.ts";
 import { monotonicMs } from "../../src/core/time.ts";
+import { canonicalValue } from "../../src/core/unit.ts";
 import { formatHex, parseHex } from "../../src/wire/hex.ts";
 import { seededBody } from "./seeded-body.ts";
 import { type SeededRandom, seededRandom } from "./seeded-random.ts";
@@ -86,8 +95,8 @@ type Heard = readonly { readonly channel: string; readonly bytes: Uint8Array }[]
 const HEARD_MESSAGES_MAX = 40;
 
 /** What a host hears from a twin in the first stretch of time, asked at uneven times; the host says what its session must say. */
-function hearTwin(driver: Driver, body: PatientBody, untilMs: number): Heard {
-  const twin = driver.twin(body, {});
+function hearTwin(driver: Driver, body: PatientBody, untilMs: number, traits: TwinTraits = {}): Heard {
+  const twin = driver.twin(body, {}, traits);
   const host = driver.open({});
   const heard: { channel: string; bytes: Uint8Array }[] = [];
   const stepMs = Math.max(130, untilMs / 5000);
@@ -180,6 +189,10 @@ export function driverPromises(driver: Driver): readonly DriverPromise[] {
     ...[1, 2, 3, 4, 5].map((seed) => ({
       name: `the twin's bytes come back as the body's values, seed ${seed}`,
       check: () => checkTwinValues(driver, seed),
+    })),
+    ...Object.keys(driver.variants ?? {}).map((variant) => ({
+      name: `a twin with ${variant} says it in other bytes, and the same values or none come back`,
+      check: () => checkVariant(driver, variant),
     })),
     ...[1, 2, 3].map((seed) => ({
       name: `the twin's bytes come back absent where the body's sensor is off, seed ${seed}`,
@@ -384,6 +397,27 @@ function checkTwinValues(driver: Driver, seed: number): void {
   expect(readingsIn(emissions).length).toBeGreaterThanOrEqual(5);
   for (const reading of readingsIn(emissions).flat()) expectSame(reading, body.quantity(reading.quantity, 0), `seed ${seed}`);
   expectGaplessWaves(driver, emissions);
+}
+
+function checkVariant(driver: Driver, variant: string): void {
+  const body = seededBody(5);
+  const heard = hearTwin(driver, body, stretchMs(driver, 5), { variant });
+  const usual = hearTwin(driver, body, stretchMs(driver, 5));
+  expect(heard.map(({ bytes }) => formatHex(bytes))).not.toEqual(usual.map(({ bytes }) => formatHex(bytes)));
+  expect(driver.variants?.[variant]?.zh).toMatch(/\p{Script=Han}/u);
+  const emissions = readHeard(driver, heard);
+  expect(refusalsIn(emissions)).toBe(0);
+  expect(readingsIn(emissions).length).toBeGreaterThanOrEqual(5);
+  const present = readingsIn(emissions)
+    .flat()
+    .flatMap((reading) => (reading.kind === "present" ? [reading] : []));
+  expect(present.length).toBeGreaterThan(0);
+  for (const { quantity, value, unit } of present) {
+    const wanted = body.quantity(quantity, 0);
+    const apart =
+      wanted.kind === "present" ? Math.abs((canonicalValue(quantity, value, unit) ?? Number.NaN) - wanted.value) : 1e9;
+    expect(apart, `${quantity} ${value} ${unit}`).toBeLessThanOrEqual(QUANTITIES[quantity].resolution / 2 + 1e-9);
+  }
 }
 
 function checkTwinSensorOff(driver: Driver, seed: number): void {

@@ -2,7 +2,7 @@ import { parseConfig } from "../../../config/load.ts";
 import type { ConfigProblem } from "../../../config/problems.ts";
 import type { Config } from "../../../config/schema.ts";
 import { type MemoryLink, openMemoryLink } from "../../../simulator/links/memory-link.ts";
-import type { CastDevice } from "../../../simulator/scenario/cast.ts";
+import { type CastDevice, simulatedStartMs } from "../../../simulator/scenario/cast.ts";
 import type { Witness } from "../../../simulator/scenario/judge.ts";
 import { beds } from "../../../simulator/scenario/load.ts";
 import type { Scenario } from "../../../simulator/scenario/schema.ts";
@@ -18,7 +18,7 @@ import type { Driver, Link, LinkSpec } from "../../core/ports.ts";
 import type { Prediction } from "../../core/prediction.ts";
 import type { JournalRecord } from "../../core/record.ts";
 import { assert, type Result } from "../../core/result.ts";
-import { RELEASED_AT_MS, type Timer } from "../../core/time.ts";
+import type { Timer } from "../../core/time.ts";
 import { type Gateway, startGateway } from "../../gateway/assembly.ts";
 import type { ScoreModel } from "../../watch/score-model.ts";
 import { createStallingClock, type StallingClock } from "./stalling-clock.ts";
@@ -97,10 +97,8 @@ class WorldInMemory implements OwnWorld {
   #restarting: Promise<void> = Promise.resolve();
 
   constructor(scenario: Scenario, parts: WorldParts) {
-    const [hours = 0, minutes = 0] = scenario.startsAt.split(":").map(Number);
     const grainMs = scenario.grain > 1 ? scenario.grain * MS_PER_SECOND : 0;
-    // The first day on which a clock may be believed, which is also what a twin's own clock says.
-    this.clock = createSimulatedClock({ wallAtStartMs: RELEASED_AT_MS + (hours * 60 + minutes) * 60_000, grainMs });
+    this.clock = createSimulatedClock({ wallAtStartMs: simulatedStartMs(scenario), grainMs });
     this.#parts = parts;
     this.#startMs = this.clock.runMs();
     // Where time is cut coarsely a heartbeat comes no more often than that.
