@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { findDriver } from "../drivers/index.ts";
 import { simulateCommand } from "../src/commands/simulate.ts";
 import { monotonicMs } from "../src/core/time.ts";
+import { OPTIONS, startAdmissionsWard } from "./support/admissions-ward.ts";
 import { collectingIo } from "./support/collecting-io.ts";
 import { type Mosquitto, mosquittoIsMissing, prepareMosquitto } from "./support/mosquitto.ts";
 import { type Stage, stageOfEachTest } from "./support/stage.ts";
@@ -175,6 +176,36 @@ expect: [{ never: "*" }]`);
     },
     40_000,
   );
+
+  test("the hospital's system says who lies where over a bad line, again and again until it is answered", async () => {
+    const beds = ["bed-1", "bed-2"].map((bed) => ({ location: `SIM^^${bed}`, bed }));
+    const ward = await startAdmissionsWard({ options: { ...OPTIONS, patientNumber: { authority: "SIM" }, label: "name", beds } });
+    stage().defer(ward.close);
+    const file = await scenarioFile(`
+lasts: 24 s
+patients: [{ id: li, label: "李 | 3床" }, { id: wu }]
+devices: [{ id: clip, driver: serial-nonin-df2, on: li }]
+hospital: { badLink: { splitEveryBytes: 30, mergeEveryBytes: 200, delayMsMax: 50, dropEveryBytes: 400 } }
+people: [{ at: 6 s, discharge: true, of: wu }, { at: 7 s, transfer: bed-2, of: li }]
+expect: [{ never: "*" }]`);
+    const targets = ["--target", `mllp://127.0.0.1:${ward.admissions.port}`, "--target", "tcp://127.0.0.1"];
+    const { code, lines } = await simulate([file, ...targets, "--speed", "3", "--seed", "6", "--json"]);
+    expect(code).toBe(0);
+    const told = lines.filter(({ kind }) => kind === "admission");
+    expect(told.map(({ event, patientId, code: answer }) => [event, patientId, answer])).toEqual([
+      ["A01", "li", "AA"],
+      ["A01", "wu", "AA"],
+      ["A03", "wu", "AA"],
+      ["A02", "li", "AA"],
+    ]);
+    expect(told.some(({ sentCount }) => Number(sentCount) > 1)).toBe(true);
+    expect(ward.beds()).toEqual({ "bed-2": "li" });
+    expect(ward.labels()).toEqual({ "bed-2": "李 | 3床" });
+    // What no hospital's system knows is left to people, for programs in JSON.
+    expect(lines.filter(({ kind }) => kind === "deed")).toMatchObject([
+      { deed: { kind: "assign", deviceId: "clip", patientId: "li" } },
+    ]);
+  }, 40_000);
 
   describe.skipIf(mosquittoIsMissing)("against mosquitto", () => {
     let server: Mosquitto;

@@ -267,6 +267,8 @@ export const scenarioSchema = z.strictObject({
   devices: z.array(device).min(1).max(800),
   people: z.array(deedEntry).default([]),
   gateway: z.array(gatewayEntry).default([]),
+  /** The hospital's system, which says who lies where where a target of its own is given (`mllp://`). */
+  hospital: z.strictObject({ badLink: faults }).optional(),
   /** The ward's own limits, as in a configuration. */
   limits: z.record(z.string(), z.json()).default({}),
   expect: z.array(expectation).min(1),

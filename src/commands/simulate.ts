@@ -49,7 +49,7 @@ interface Question {
 export const simulateCommand: Command = {
   name: "simulate",
   usage: `usage: vigil simulate SCENARIO ... [--seed N] [--beds N] [--json] [--junit FILE] [--records FILE]
-       vigil simulate SCENARIO --target URL [--target URL] [--speed X] [--seed N] [--beds N] [--json] [--junit FILE]
+       vigil simulate SCENARIO --target URL [--target URL ...] [--speed X] [--seed N] [--beds N] [--json] [--junit FILE]
        vigil simulate --list
 Plays a scenario: a name that --list shows, or a YAML file; \`all\` for every one that comes with it.
 Without --target against the gateway in this process, on simulated time, links and disk: hours pass in seconds, and the same seed gives the
@@ -57,6 +57,7 @@ same records. With it over real links, for any gateway that reads them:
   --target tcp://HOST[:PORT]            serial devices listen, as behind a serial device server, from PORT on (free ports where left out)
   --target pty:FOLDER                   instead: each serial device is a serial port in this folder (Debian package socat)
   --target mqtt://HOST:PORT[/PREFIX]    MQTT devices publish; alerts of the gateway are heard below PREFIX (vigil), and judged
+  --target mllp://HOST[:PORT]           the hospital's system says by HL7 ADT who lies where (PV1-3 SIM^^BED), until it is answered
   --username NAME --password-file FILE  for that MQTT server
   --speed X       so many times as fast as life, with real links only (1)
   --beds N        the scenario's patients and devices again and again, until there are so many
@@ -232,7 +233,7 @@ async function playOutside(
   const clock = createScaledClock(createSystemClock(), question.speed);
   const startedMs = clock.monotonic();
   const { scenario, cast } = script;
-  const opened = await openOpenWorld(cast, { targets, clock });
+  const opened = await openOpenWorld(cast, { targets, clock, scenario, seed: script.seed });
   if (!opened.ok) {
     tellFault(opened.error, io);
     return null;
@@ -244,7 +245,14 @@ async function playOutside(
     question.json,
   );
   world.onDeed((deed) => {
-    if (!question.json) io.stderr(`  to be done at the gateway 请在网关上操作: ${JSON.stringify(deed)}`);
+    if (question.json) io.stdout(JSON.stringify({ kind: "deed", deed }));
+    else io.stderr(`  to be done at the gateway 请在网关上操作: ${JSON.stringify(deed)}`);
+  });
+  world.onAdmission(({ event, patientId, code, text, sentCount }) => {
+    const again = sentCount === 1 ? "" : ` (sent ${sentCount} times 发送 ${sentCount} 次)`;
+    const said = { kind: "admission", event, patientId, code, text, sentCount };
+    if (question.json) io.stdout(JSON.stringify(said));
+    else io.stderr(`  hospital 医院系统: ${event} ${patientId} -> ${code} ${text}${again}`);
   });
   const table =
     question.json || !process.stderr.isTTY ? null : createLiveTable({ cast, world, write: (text) => process.stderr.write(text) });

@@ -1,9 +1,13 @@
 import { join } from "node:path";
+import { type BadLink, openBadLink } from "../../../simulator/links/bad-link.ts";
 import { type ByteServer, openByteServer } from "../../../simulator/links/byte-server.ts";
 import { openByteTerminal } from "../../../simulator/links/byte-terminal.ts";
+import { type FeedAnswer, type Hl7Feed, openHl7Feed } from "../../../simulator/links/hl7-feed.ts";
 import { openMqttWire } from "../../../simulator/links/mqtt-wire.ts";
+import { admissionMessage } from "../../../simulator/scenario/admission-messages.ts";
 import type { CastDevice } from "../../../simulator/scenario/cast.ts";
 import type { Witness } from "../../../simulator/scenario/judge.ts";
+import type { Scenario } from "../../../simulator/scenario/schema.ts";
 import type { Wire, World } from "../../../simulator/scenario/world.ts";
 import type { Deed } from "../../core/act.ts";
 import type { Alert } from "../../core/alert.ts";
@@ -23,12 +27,16 @@ export interface Targets {
   readonly terminals: { readonly folder: string } | null;
   /** Where MQTT devices publish, and where the alerts of the gateway under test are heard. */
   readonly mqtt: { readonly server: MqttServer; readonly prefix: string } | null;
+  /** Whom the hospital's system tells by HL7 who lies where. */
+  readonly mllp: { readonly host: string; readonly port: number } | null;
 }
 
 /** Longest silence of a gateway's heartbeat. Source: SAFETY.md, rule 1. */
 const HEARTBEAT_SILENCE_MS_MAX = 30_000;
 const LISTEN_MS = 250;
 const RECONNECT_MS = 1000;
+/** What the hospital's system has not brought through at the end is waited for so long. */
+const FEED_END_MS_MAX = 2000;
 const MS_PER_SECOND = 1000;
 
 /** A world of real links: whoever wants may be the gateway. */
@@ -37,14 +45,23 @@ export interface OpenWorld extends World {
   readonly addresses: ReadonlyMap<string, string>;
   /** Deeds that people must do themselves at the gateway under test. */
   readonly onDeed: (listener: (deed: Deed) => void) => void;
+  /** What the hospital's system said, and what it was answered. */
+  readonly onAdmission: (listener: (admission: Admission) => void) => void;
   /** Whether anything that the gateway says can be heard. */
   readonly hears: boolean;
+}
+
+/** A message of the hospital's system with its answer. */
+export interface Admission extends FeedAnswer {
+  /** Such as A01. */
+  readonly event: string;
+  readonly patientId: string;
 }
 
 /** Opens every device's link; null of what a device needs and no target gives is a fault with its remedy. */
 export async function openOpenWorld(
   cast: readonly CastDevice[],
-  given: { readonly targets: Targets; readonly clock: Clock },
+  given: { readonly targets: Targets; readonly clock: Clock; readonly scenario: Scenario; readonly seed: number },
 ): Promise<Result<OpenWorld, Fault>> {
   const { targets, clock } = given;
   const wires = new Map<string, Wire & { readonly close: () => Promise<void> }>();
@@ -64,6 +81,11 @@ export async function openOpenWorld(
     wires.set(device.id, opened.value.wire);
     addresses.set(device.id, opened.value.address);
   }
+  const hospital = await openHospital(given);
+  if (!hospital.ok) {
+    await closeAll();
+    return hospital;
+  }
   const ear = new UpstreamEar(targets, clock);
   await ear.open();
   let tellDeed: (deed: Deed) => void = () => {};
@@ -82,7 +104,10 @@ export async function openOpenWorld(
       assert(wire !== undefined, `${id} is a device of the scenario`);
       return wire;
     },
-    perform: async (deed) => tellDeed(deed),
+    perform: async (deed) => {
+      if (hospital.value?.tell(deed) !== true) tellDeed(deed);
+    },
+    onAdmission: (listener) => hospital.value?.onAdmission(listener),
     onDeed: (listener) => {
       tellDeed = listener;
     },
@@ -90,8 +115,56 @@ export async function openOpenWorld(
     happen: async () => {},
     witness: () => ear.witness(),
     close: async () => {
+      await hospital.value?.close();
       await closeAll();
       await ear.close();
+    },
+  });
+}
+
+/** The hospital's system of a scenario. */
+interface Hospital {
+  /** Whether this is something that such a system tells. */
+  readonly tell: (deed: Deed) => boolean;
+  readonly onAdmission: (listener: (admission: Admission) => void) => void;
+  readonly close: () => Promise<void>;
+}
+
+async function openHospital(given: {
+  readonly targets: Targets;
+  readonly clock: Clock;
+  readonly scenario: Scenario;
+  readonly seed: number;
+}): Promise<Result<Hospital | null, Fault>> {
+  const { clock, scenario, seed } = given;
+  const target = given.targets.mllp;
+  if (target === null) return succeed(null);
+  const faults = scenario.hospital?.badLink;
+  let proxy: BadLink | null = null;
+  if (faults !== undefined) {
+    const opened = await openBadLink({ target, clock, faults, seed });
+    if (!opened.ok) return fail(fault("simulate-port-taken", { ...opened.error }));
+    proxy = opened.value;
+  }
+  const feed: Hl7Feed = openHl7Feed({ ...(proxy ?? target), clock });
+  const labels = new Map(scenario.patients.map(({ id, label }) => [id, label ?? id]));
+  const sent = new Map<string, Pick<Admission, "event" | "patientId">>();
+  return succeed({
+    tell: (deed) => {
+      const labelOf = (patient: string) => labels.get(patient) ?? patient;
+      const message = admissionMessage(deed, { wallMs: clock.wall(), number: sent.size + 1, labelOf });
+      if (message === null || !("patientId" in deed) || deed.patientId === null) return false;
+      sent.set(message.controlId, { event: message.event, patientId: deed.patientId });
+      return feed.send(message);
+    },
+    onAdmission: (listener) =>
+      feed.onAnswer((answer) => {
+        const what = sent.get(answer.controlId);
+        if (what !== undefined) listener({ ...answer, ...what });
+      }),
+    close: async () => {
+      await feed.close(FEED_END_MS_MAX);
+      await proxy?.close();
     },
   });
 }
