@@ -351,6 +351,7 @@ expect: [{ never: "*" }]`);
   const clock = createSimulatedClock();
   const seen: (string | number)[] = [];
   let write: (bytes: Uint8Array, channel: string) => void = () => {};
+  let open = () => {};
   const wire = deviceWire(
     {
       send: (bytes) => void seen.push(bytes[0] ?? -1),
@@ -359,13 +360,16 @@ expect: [{ never: "*" }]`);
       onReceive: (listener) => {
         write = listener;
       },
+      onOpened: (listener) => {
+        open = listener;
+      },
     },
     member,
     clock,
   );
   const received: number[] = [];
   wire.onReceive((bytes) => void received.push(bytes[0] ?? -1));
-  return { clock, seen, wire, received, write: (byte: number) => write(Uint8Array.of(byte), "") };
+  return { clock, seen, wire, received, write: (byte: number) => write(Uint8Array.of(byte), ""), open: () => open() };
 }
 
 describe("a scenario's wire", () => {
@@ -399,6 +403,22 @@ describe("a scenario's wire", () => {
     wire.send(Uint8Array.of(4, 4), "");
     expect(seen).toEqual(["in", 1, "out", "in", 3, "out", "in", 4]);
     expect(received).toEqual([11, 13]);
+  });
+
+  test("half-open ends when the gateway opens its end anew, which a device does not see", async () => {
+    const { seen, wire, open } = await wireOf("badLink: { halfOpenEveryBytes: 0.001 }");
+    open();
+    wire.plug();
+    wire.send(Uint8Array.of(1, 1), "");
+    wire.send(Uint8Array.of(2), "");
+    open();
+    wire.send(Uint8Array.of(3, 3), "");
+    expect(seen).toEqual(["in", 1, 3]);
+    expect(wire.stats()).toMatchObject({ bytesVanished: 3 });
+    wire.unplug();
+    open();
+    wire.send(Uint8Array.of(4), "");
+    expect(seen).toEqual(["in", 1, 3, "out"]);
   });
 
   test("while the line is away a cable that is put in stays without a connection, and one that is out stays out", async () => {

@@ -1,5 +1,5 @@
 import type { Clock } from "../../src/core/time.ts";
-import { type BadSender, createBadSender } from "../links/bad-sender.ts";
+import { type BadLinkStats, type BadSender, createBadSender } from "../links/bad-sender.ts";
 import { AWAY_MS, type LinkFaults } from "../links/link-faults.ts";
 import type { CastDevice } from "./cast.ts";
 import type { Wire } from "./world.ts";
@@ -8,6 +8,8 @@ import type { Wire } from "./world.ts";
 export interface DeviceWire extends Wire {
   /** The device was off and is on again: its connection is a new one, and what was half-open is so no more. */
   readonly switchOn: () => void;
+  /** What its faults did so far; null where it has none. */
+  readonly stats: () => BadLinkStats | null;
   /** Ends what the faults do by the clock. */
   readonly stop: () => void;
 }
@@ -15,13 +17,14 @@ export interface DeviceWire extends Wire {
 /** Puts a device's memory and its bad link, where it has them, before the wire of a world. */
 export function deviceWire(wire: Wire, { device, linkSeed }: CastDevice, clock: Clock): DeviceWire {
   const messagesMax = device.keepsMessages ?? 0;
-  if (device.badLink === undefined) return { ...keeping(wire, messagesMax), switchOn: () => {}, stop: () => {} };
+  if (device.badLink === undefined)
+    return { ...keeping(wire, messagesMax), switchOn: () => {}, stats: () => null, stop: () => {} };
   return badly(wire, { messagesMax, faults: device.badLink, seed: linkSeed, clock });
 }
 
 /**
  * A wire that fails: a drop pulls it out and puts it in again after `AWAY_MS`; half-open, nothing passes either way until the device is
- * switched on again or its cable is put in anew. The device's memory knows of a drop, and not of what is half-open.
+ * switched on again, its cable is put in anew, or the gateway opens its end anew. The device's memory knows of a drop, and not of what is half-open.
  */
 function badly(
   wire: Wire,
@@ -50,6 +53,14 @@ function badly(
     sender.begin();
     kept.plug();
   };
+  const plugAnew = () => {
+    if (!cableIn || !sender.isHalfOpen()) return;
+    kept.unplug();
+    plug();
+  };
+  wire.onOpened(() => {
+    if (cableIn && sender.isHalfOpen()) sender.begin();
+  });
   return {
     ...kept,
     plug,
@@ -57,11 +68,8 @@ function badly(
       cableIn = false;
       kept.unplug();
     },
-    switchOn: () => {
-      if (!cableIn || !sender.isHalfOpen()) return;
-      kept.unplug();
-      plug();
-    },
+    switchOn: plugAnew,
+    stats: sender.stats,
     stop: sender.stop,
   };
 }

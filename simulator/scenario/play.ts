@@ -2,12 +2,20 @@ import type { Deed } from "../../src/core/act.ts";
 import { bedId, deviceId, patientId } from "../../src/core/ids.ts";
 import { runTwin } from "../devices/running-twin.ts";
 import { createTimetable } from "../devices/timetable.ts";
+import type { BadLinkStats } from "../links/bad-sender.ts";
 import type { CastDevice } from "./cast.ts";
 import { type DeviceWire, deviceWire } from "./device-wire.ts";
 import { type Finding, judge, rulePattern } from "./judge.ts";
 import { bedOf } from "./load.ts";
 import type { Scenario } from "./schema.ts";
 import type { World } from "./world.ts";
+
+/** What became of a scenario. */
+export interface Outcome {
+  readonly findings: readonly Finding[];
+  /** What the links did that are bad on purpose. */
+  readonly badLinks: readonly ({ readonly deviceId: string } & BadLinkStats)[];
+}
 
 /** Something that happens at a moment of the script. */
 interface Cue {
@@ -32,7 +40,7 @@ export async function playScenario(
     readonly stepSeconds?: number;
     readonly onStep?: (seconds: number) => void;
   },
-): Promise<readonly Finding[]> {
+): Promise<Outcome> {
   const { cast, world, stop, stepSeconds = Number.POSITIVE_INFINITY, onStep = () => {} } = given;
   await admitAll(scenario, world);
   const timetable = createTimetable(world.clock);
@@ -68,8 +76,12 @@ export async function playScenario(
   await passTo(scenario.lasts);
   timetable.stop();
   for (const each of running) each.stop();
-  for (const wire of wires.values()) wire.stop();
-  return judge(scenario, world.witness());
+  const badLinks = [...wires].flatMap(([id, wire]) => {
+    const stats = wire.stats();
+    wire.stop();
+    return stats === null ? [] : [{ deviceId: id, ...stats }];
+  });
+  return { findings: judge(scenario, world.witness()), badLinks };
 }
 
 async function admitAll(scenario: Scenario, world: World): Promise<void> {

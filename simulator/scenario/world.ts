@@ -15,6 +15,8 @@ export interface Wire {
   readonly unplug: () => void;
   /** Called with what the gateway writes to the device. */
   readonly onReceive: (listener: (bytes: Uint8Array, channel: string) => void) => void;
+  /** Called when the gateway opens its end, at the beginning and after it was gone. Never, where nobody can tell. */
+  readonly onOpened: (listener: () => void) => void;
 }
 
 /** What a scenario is played against: a gateway with its time, its links and the people beside it. */

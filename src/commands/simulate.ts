@@ -215,8 +215,8 @@ async function playHere(script: Script, { question, io, stop }: Playing, config:
   const startedMs = clock.monotonic();
   const { scenario, cast } = script;
   const world = await openOwnWorld(scenario, { config, cast, models: [news2.value], drivers: findDriver });
-  const findings = await playScenario(scenario, { cast, world, stop });
-  const played = { ...script, findings, witness: world.witness(), hears: true, tookMs: clock.monotonic() - startedMs };
+  const outcome = await playScenario(scenario, { cast, world, stop });
+  const played = { ...script, ...outcome, witness: world.witness(), hears: true, tookMs: clock.monotonic() - startedMs };
   if (question.recordsFile !== null) {
     const records = await world.records();
     await writeFile(question.recordsFile, records.map((record) => `${JSON.stringify(record)}\n`).join(""), { flag: "a" });
@@ -256,7 +256,7 @@ async function playOutside(
   });
   const table =
     question.json || !process.stderr.isTTY ? null : createLiveTable({ cast, world, write: (text) => process.stderr.write(text) });
-  const findings = await playScenario(scenario, {
+  const { findings, badLinks } = await playScenario(scenario, {
     cast,
     world,
     stop,
@@ -265,7 +265,7 @@ async function playOutside(
   });
   const { hears } = world;
   const tookMs = (clock.monotonic() - startedMs) / question.speed;
-  const played = { ...script, findings: hears ? findings : [], witness: world.witness(), hears, tookMs };
+  const played = { ...script, findings: hears ? findings : [], badLinks, witness: world.witness(), hears, tookMs };
   await world.close();
   return played;
 }

@@ -37,7 +37,7 @@ export async function played(scenario: Scenario, seed: number, models?: readonly
     models: models ?? (await news2()),
     drivers: findDriver,
   });
-  const findings = await playScenario(scenario, { cast, world });
+  const { findings } = await playScenario(scenario, { cast, world });
   const records = await world.records();
   await world.close();
   return { findings, records };

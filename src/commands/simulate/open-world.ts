@@ -176,9 +176,14 @@ interface Opened {
 
 async function openTcp(index: number, { tcp }: Targets): Promise<Result<Opened, Fault>> {
   if (tcp === null) return fail(fault("simulate-no-target", { kind: "serial", want: "--target tcp://127.0.0.1" }));
-  const opened = await openByteServer({ host: tcp.host, port: tcp.port === 0 ? 0 : tcp.port + index });
+  let tellOpened = () => {};
+  const port = tcp.port === 0 ? 0 : tcp.port + index;
+  const opened = await openByteServer({ host: tcp.host, port, onFirstClient: () => tellOpened() });
   if (!opened.ok) return fail(fault("simulate-port-taken", { ...opened.error }));
-  return succeed({ wire: tcpWire(opened.value), address: `tcp://${opened.value.host}:${opened.value.port}` });
+  const onOpened: Wire["onOpened"] = (listener) => {
+    tellOpened = listener;
+  };
+  return succeed({ wire: { ...tcpWire(opened.value), onOpened }, address: `tcp://${opened.value.host}:${opened.value.port}` });
 }
 
 async function openTerminal(path: string, clock: Clock): Promise<Result<Opened, Fault>> {
@@ -200,12 +205,13 @@ async function openTerminal(path: string, clock: Clock): Promise<Result<Opened, 
       terminal.onReceive((bytes) => {
         if (plugged) listener(bytes, "");
       }),
+    onOpened: () => {},
     close: terminal.close,
   };
   return succeed({ wire, address: terminal.path });
 }
 
-function tcpWire(server: ByteServer): Opened["wire"] {
+function tcpWire(server: ByteServer): Omit<Opened["wire"], "onOpened"> {
   return {
     send: (bytes) => server.send(bytes),
     plug: () => void server.setPlugged(true),
@@ -227,6 +233,7 @@ function openMqtt(id: string, { mqtt }: Targets, clock: Clock): Result<Opened, F
     plug: () => void mqttWire.setInReach(true),
     unplug: () => void mqttWire.setInReach(false),
     onReceive: () => {},
+    onOpened: () => {},
     close: mqttWire.close,
   };
   return succeed({ wire, address: `${mqtt.server.url} ${id}` });

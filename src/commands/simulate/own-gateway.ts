@@ -265,6 +265,7 @@ function createOwnWire(): OwnWire {
   let waiting: { bytes: Uint8Array; channel: string }[] = [];
   let waitingBytes = 0;
   let receive: (bytes: Uint8Array, channel: string) => void = () => {};
+  let tellOpened = () => {};
   const flush = () => {
     for (const { bytes, channel } of waiting) if (plugged) link?.send(bytes, channel);
     waiting = [];
@@ -274,6 +275,7 @@ function createOwnWire(): OwnWire {
     join: (opened, gatewayClock) => {
       link = opened;
       clock = gatewayClock;
+      tellOpened();
       if (plugged) opened.up();
     },
     part: () => {
@@ -308,6 +310,9 @@ function createOwnWire(): OwnWire {
     },
     onReceive: (listener) => {
       receive = listener;
+    },
+    onOpened: (listener) => {
+      tellOpened = listener;
     },
   };
 }

@@ -1,7 +1,8 @@
 import type { CastDevice } from "../../../simulator/scenario/cast.ts";
 import { durationText } from "../../../simulator/scenario/duration.ts";
-import type { Finding, Witness } from "../../../simulator/scenario/judge.ts";
+import type { Witness } from "../../../simulator/scenario/judge.ts";
 import { bedOf } from "../../../simulator/scenario/load.ts";
+import type { Outcome } from "../../../simulator/scenario/play.ts";
 import type { Scenario } from "../../../simulator/scenario/schema.ts";
 
 /** A scenario with everybody in it. */
@@ -14,8 +15,7 @@ export interface Script {
 }
 
 /** A scenario that was played, and what came of it. */
-export interface Played extends Script {
-  readonly findings: readonly Finding[];
+export interface Played extends Script, Outcome {
   readonly witness: Witness;
   /** Whether what the gateway says could be heard; else nothing was judged. */
   readonly hears: boolean;
@@ -60,6 +60,12 @@ export function tellPlayed(played: Played, print: Print): void {
       `  ${durationText(atSeconds).padStart(12)}  ${alert.phase.padEnd(10)} ${alert.priority.padEnd(6)} ${alert.rule} ${whom}`,
     );
   }
+  for (const { deviceId, lossCount, bytesVanished, bytesDropped } of played.badLinks) {
+    const vanished = bytesVanished + bytesDropped;
+    print(
+      `  ${deviceId}: its bad link was lost ${lossCount} times, and ${vanished} bytes vanished 不良链路中断 ${lossCount} 次，丢失 ${vanished} 字节`,
+    );
+  }
   for (const { met, expected, said } of findings) {
     print(`${met ? "met 符合" : "NOT MET 不符合"}: ${expected.en}: ${said.en}`);
     print(`  ${expected.zh}：${said.zh}`);
@@ -77,10 +83,11 @@ export function tellPlayed(played: Played, print: Print): void {
 }
 
 /** The same as JSON lines: every alert, every finding, and a summary. */
-export function printPlayed({ name, seed, scenario, findings, witness, tookMs }: Played, print: Print): void {
+export function printPlayed({ name, seed, scenario, findings, badLinks, witness, tookMs }: Played, print: Print): void {
   for (const { atSeconds, alert } of witness.alerts) print(JSON.stringify({ kind: "alert", scenario: name, atSeconds, alert }));
   for (const { atSeconds, what } of witness.heartbeats)
     print(JSON.stringify({ kind: "heartbeat", scenario: name, atSeconds, what }));
+  for (const link of badLinks) print(JSON.stringify({ kind: "bad-link", scenario: name, ...link }));
   for (const { expectation, expected, met, said, atSeconds } of findings)
     print(
       JSON.stringify({
