@@ -1,8 +1,8 @@
-import { readFile } from "node:fs/promises";
 import { isAbsolute, resolve } from "node:path";
-import { fail, type Result, succeed } from "../src/core/result.ts";
+import { type Result, succeed } from "../src/core/result.ts";
 import { CONFIG_GUIDE, type ConfigProblem } from "./problems.ts";
 import { type Config, configSchema } from "./schema.ts";
+import { readTextFile } from "./text-file.ts";
 import { problemsTogether } from "./together.ts";
 import { parseYamlBy } from "./yaml.ts";
 
@@ -20,19 +20,8 @@ export function parseConfig(text: string, folder: string): Result<Config, readon
 
 /** Reads and checks a configuration file. A file that cannot be read is one problem. */
 export async function loadConfig(file: string): Promise<Result<Config, readonly ConfigProblem[]>> {
-  try {
-    return parseConfig(await readFile(file, "utf8"), resolve(file, ".."));
-  } catch (error) {
-    const code = error instanceof Error && "code" in error ? String(error.code) : "unknown";
-    return fail([
-      {
-        path: file,
-        line: null,
-        problem: { en: `cannot be read (${code})`, zh: `无法读取（${code}）` },
-        remedy: { en: "Check the file's name and rights.", zh: "请检查文件名和权限。" },
-      },
-    ]);
-  }
+  const text = await readTextFile(file, { en: "Check the file's name and rights.", zh: "请检查文件名和权限。" });
+  return text.ok ? parseConfig(text.value, resolve(file, "..")) : text;
 }
 
 function withAbsolutePaths(config: Config, folder: string): Config {

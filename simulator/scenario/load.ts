@@ -1,6 +1,7 @@
-import { readdir, readFile } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { ConfigProblem } from "../../config/problems.ts";
+import { readTextFile } from "../../config/text-file.ts";
 import { parseYamlBy } from "../../config/yaml.ts";
 import { findDriver } from "../../drivers/index.ts";
 import { fail, type Result, succeed } from "../../src/core/result.ts";
@@ -27,23 +28,11 @@ export function scenarioFile(nameOrFile: string): string {
 
 /** Reads and checks a scenario. @returns  It, or every problem at once with its line and remedy. */
 export async function loadScenario(nameOrFile: string): Promise<Result<Scenario, readonly ConfigProblem[]>> {
-  const file = scenarioFile(nameOrFile);
-  try {
-    return parseScenario(await readFile(file, "utf8"));
-  } catch (error) {
-    const code = error instanceof Error && "code" in error ? String(error.code) : "unknown";
-    return fail([
-      {
-        path: file,
-        line: null,
-        problem: { en: `cannot be read (${code})`, zh: `无法读取（${code}）` },
-        remedy: {
-          en: "Give the file's path, or a name that `vigil simulate --list` shows.",
-          zh: "请给出文件路径，或 vigil simulate --list 列出的名称。",
-        },
-      },
-    ]);
-  }
+  const text = await readTextFile(scenarioFile(nameOrFile), {
+    en: "Give the file's path, or a name that `vigil simulate --list` shows.",
+    zh: "请给出文件路径，或 vigil simulate --list 列出的名称。",
+  });
+  return text.ok ? parseScenario(text.value) : text;
 }
 
 /** Checks a scenario's text. */
