@@ -39,11 +39,33 @@ interface Comparison {
   readonly deviceMs: number;
 }
 
-/** Messages since a device's clock went back, as long as it goes on with the world. */
-interface SetBack {
-  readonly deviceMs: number;
-  readonly atMonotonicMs: number;
-  messages: number;
+/** Watches whether a clock that went back goes on as ours does. */
+interface SetBackWatch {
+  /** A message of now. */
+  readonly wasNow: (deviceMs: number) => void;
+  /** Whether a message that seems old is of now, because the clock went back some time ago and has gone on as ours since. */
+  readonly wasSetBack: (deviceMs: number, atMonotonicMs: number) => boolean;
+}
+
+function createSetBackWatch(): SetBackWatch {
+  let newestDeviceMs = Number.NEGATIVE_INFINITY;
+  /** Since when it goes on as ours after it went back, and how many messages ago that was. */
+  let since: { readonly deviceMs: number; readonly atMonotonicMs: number; messages: number } | null = null;
+  return {
+    wasNow: (deviceMs) => {
+      newestDeviceMs = Math.max(newestDeviceMs, deviceMs);
+      since = null;
+    },
+    wasSetBack: (deviceMs, atMonotonicMs) => {
+      if (since === null && deviceMs >= newestDeviceMs) return false;
+      const elapsedMs = since === null ? 0 : atMonotonicMs - since.atMonotonicMs;
+      const apartMs = since === null ? 0 : Math.abs(deviceMs - since.deviceMs - elapsedMs);
+      if (since === null || apartMs > LATENESS_MS_MAX) since = { deviceMs, atMonotonicMs, messages: 0 };
+      since.messages += 1;
+      if (elapsedMs < SET_BACK_MS_MIN || since.messages < SET_BACK_MESSAGES_MIN) return false;
+      return apartMs <= SET_BACK_SHARE_MAX * elapsedMs;
+    },
+  };
 }
 
 /** Begins a conversation in which the device's clock is not known yet. */
@@ -54,33 +76,19 @@ export function createDeviceClock(): DeviceClock {
   let strange: Comparison | null = null;
   let toldAtMs: number | null = null;
   let before: { readonly deviceMs: number; readonly atMonotonicMs: number } | null = null;
-  let newestDeviceMs = Number.NEGATIVE_INFINITY;
-  let setBack: SetBack | null = null;
-
-  /** Whether a clock that went back has gone on as ours for long enough. */
-  const wasSetBack = (deviceMs: number, atMonotonicMs: number): boolean => {
-    if (setBack === null && deviceMs >= newestDeviceMs) return false;
-    const elapsedMs = setBack === null ? 0 : atMonotonicMs - setBack.atMonotonicMs;
-    const apartMs = setBack === null ? 0 : Math.abs(deviceMs - setBack.deviceMs - elapsedMs);
-    if (setBack === null || apartMs > LATENESS_MS_MAX) setBack = { deviceMs, atMonotonicMs, messages: 0 };
-    setBack.messages += 1;
-    if (elapsedMs < SET_BACK_MS_MIN || setBack.messages < SET_BACK_MESSAGES_MIN) return false;
-    return apartMs <= SET_BACK_SHARE_MAX * elapsedMs;
-  };
+  const setBackWatch = createSetBackWatch();
 
   const isNow: DeviceClock["isNow"] = (deviceMs, { receivedAtMs, receivedMonotonicMs }) => {
     const last = before;
     before = { deviceMs, atMonotonicMs: receivedMonotonicMs };
-    const now = () => {
-      newestDeviceMs = Math.max(newestDeviceMs, deviceMs);
-      setBack = null;
-      return true;
-    };
-    if (Math.abs(receivedAtMs - deviceMs) <= LATENESS_MS_MAX) return now();
     // The message that came fastest shows how far the clocks are apart.
     const leastMs = Math.min(...compared.map(({ offsetMs }) => offsetMs));
-    if (compared.length > 0 && receivedMonotonicMs - deviceMs - leastMs <= LATENESS_MS_MAX) return now();
-    if (compared.length > 0) return wasSetBack(deviceMs, receivedMonotonicMs);
+    const hasOurTime = Math.abs(receivedAtMs - deviceMs) <= LATENESS_MS_MAX;
+    if (hasOurTime || (compared.length > 0 && receivedMonotonicMs - deviceMs - leastMs <= LATENESS_MS_MAX)) {
+      setBackWatch.wasNow(deviceMs);
+      return true;
+    }
+    if (compared.length > 0) return setBackWatch.wasSetBack(deviceMs, receivedMonotonicMs);
     // A clock that is wrong: believed once it has gone on for a while as ours did.
     if (last === null) return false;
     const elapsedMs = receivedMonotonicMs - last.atMonotonicMs;
