@@ -60,6 +60,32 @@ describe("expectations can fail: without its rule a gateway does not pass", () =
     expect(missed((await played(patient, 1)).findings)).toHaveLength(1);
   });
 
+  test("a watch that speaks each five minutes is not missed while its own alert is open; one that stops is", async () => {
+    const text = `
+title: { en: A, zh: 甲 }
+about: { en: A, zh: 甲 }
+lasts: 3 h
+grain: 5 s
+patients: [{ id: an, course: [{ at: 20 min, heartRateShift: 0 }, { at: 30 min, heartRateShift: 90 }] }]
+devices:
+  - id: watch
+    driver: mqtt-json
+    on: an
+    every: 5 min
+    silenceSeconds: 900
+    quantitySilenceSeconds: 3600
+    options: { mapping: { pulseRate: $.pulse, oxygenSaturation: $.spo2 } }
+    expected: [pulseRate]
+    life: [{ at: 100 min, finger: "off" }]
+expect:
+  - { alert: limit.pulseRate.high, of: an, by: 50 min }
+  - { never: "silence.*", until: 100 min }
+  - { alert: silence.pulseRate, of: an, after: 100 min, within: 70 min }`;
+    const parsed = parseScenario(text);
+    if (!parsed.ok) throw new Error(JSON.stringify(parsed.error));
+    expect(missed((await played(parsed.value, 2)).findings)).toEqual([]);
+  });
+
   test("so much noise that nothing can be read: the fall is not told, and the noise is", async () => {
     const scenario = await scenarioOf("noisy-line");
     const { findings } = await played(withLink(scenario, { ...NO_FAULTS, flipEveryBytes: 8 }, []), 1);

@@ -2,7 +2,7 @@ import type { Deed } from "../../src/core/act.ts";
 import type { FeedMessage } from "../links/hl7-feed.ts";
 
 /** The ward of every simulated bed: in PV1-3 a bed is `SIM^^bed-1`. */
-export const SIMULATED_WARD = "SIM";
+const SIMULATED_WARD = "SIM";
 /** Who gives the patients their numbers (PID-3). */
 const AUTHORITY = "SIM";
 

@@ -275,8 +275,16 @@ function expectationOf(devices: readonly DeviceState[], quantity: QuantityName):
   return limitSeconds === Infinity ? null : { limitSeconds, sinceMs };
 }
 
-/** What nobody expects is still missed while its limit condition holds, or while it comes but may not be trusted (line 7). */
-function unexpectedMissing(state: WatchState, patient: PatientState, quantity: QuantityState, nowMs: number): number | null {
+/**
+ * What nobody expects is still missed while its limit condition holds; and anything while it comes but may not be trusted (line 7). What
+ * is expected has its own time, which a device that measures each five minutes keeps.
+ */
+function unexpectedMissing(
+  state: WatchState,
+  patient: PatientState,
+  quantity: QuantityState,
+  { nowMs, isExpected }: { readonly nowMs: number; readonly isExpected: boolean },
+): number | null {
   const { notMeasuredSeconds } = state.options;
   const { unusable } = quantity;
   const relevant = quantity.limits !== null || feedsScore(state, quantity.quantity);
@@ -284,7 +292,7 @@ function unexpectedMissing(state: WatchState, patient: PatientState, quantity: Q
   if (unusable !== null && relevant && nowMs - unusable.sinceMs >= notMeasuredSeconds * 1000) {
     if (holds || nowMs - unusable.lastMs < notMeasuredSeconds * 1000) return notMeasuredSeconds;
   }
-  const limitHolds = SIDES.some((side) => state.board.holds(limitKey(patient, quantity.quantity, side)));
+  const limitHolds = !isExpected && SIDES.some((side) => state.board.holds(limitKey(patient, quantity.quantity, side)));
   const continuous = QUANTITIES[quantity.quantity].rhythm === "continuous";
   const quietMs = nowMs - (quantity.lastUsableMs ?? nowMs);
   return limitHolds && continuous && quietMs >= HELD_LIMIT_SILENCE_SECONDS * 1000 ? HELD_LIMIT_SILENCE_SECONDS : null;
@@ -311,7 +319,7 @@ export function checkMissing(state: WatchState, patient: PatientState, devices: 
       if (nowMs - lastMs >= expectation.limitSeconds * 1000) limitSeconds = expectation.limitSeconds;
     }
     const allSilent = devices.length > 0 && devices.every((device) => device.silent);
-    if (!allSilent) limitSeconds ??= unexpectedMissing(state, patient, quantity, nowMs);
+    if (!allSilent) limitSeconds ??= unexpectedMissing(state, patient, quantity, { nowMs, isExpected: expectation !== null });
     if (limitSeconds === null) {
       // What was raised and is still expected ends only by a usable value, not by a restarted count.
       if (expectation === null) state.board.end(key);
