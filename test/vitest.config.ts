@@ -1,4 +1,7 @@
 import { defineConfig } from "vitest/config";
+import { shareCompiled } from "./support/compile-cache.ts";
+
+shareCompiled();
 
 export default defineConfig({
   test: {
@@ -9,7 +12,7 @@ export default defineConfig({
     expect: { poll: { timeout: 15_000 } },
     hookTimeout: 30_000,
     pool: "forks",
-    maxWorkers: 3,
+    maxWorkers: 4,
     reporters: process.env["CI"] === undefined ? ["default"] : ["default", "json"],
     outputFile: { json: "node_modules/.vigil/test-report.json" },
   },

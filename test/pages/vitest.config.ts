@@ -1,4 +1,7 @@
 import { defineConfig } from "vitest/config";
+import { shareCompiled } from "../support/compile-cache.ts";
+
+shareCompiled();
 
 /** The pages in Chromium, each test with windows and a server of its own. */
 export default defineConfig({

@@ -1,5 +1,8 @@
 import { defineConfig } from "vitest/config";
 import { MALLOC_ENVIRONMENT, NODE_MEMORY_FLAGS } from "../../src/commands/memory-flags.ts";
+import { shareCompiled } from "../support/compile-cache.ts";
+
+shareCompiled();
 
 // The C library reads it when a process begins; the processes that vitest starts have it from this one.
 Object.assign(process.env, MALLOC_ENVIRONMENT);

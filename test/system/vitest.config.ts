@@ -1,4 +1,7 @@
 import { defineConfig } from "vitest/config";
+import { shareCompiled } from "../support/compile-cache.ts";
+
+shareCompiled();
 
 export default defineConfig({
   test: {
