@@ -24,7 +24,7 @@ export function parseLoneLink(given: {
   const chinese = loneLink.safeParse(given, { error: z.locales.zhCN().localeError });
   return fail(
     parsed.error.issues.flatMap((issue, index) =>
-      problemsOf(issue, { chinese: chinese.error?.issues[index]?.message ?? issue.message, guide: CONFIG_GUIDE }),
+      problemsOf(issue, { chinese: chinese.error?.issues[index] ?? issue, guide: CONFIG_GUIDE }),
     ),
   );
 }

@@ -198,8 +198,7 @@ export function problemsTogether(given: unknown, told: z.ZodError): readonly Con
   if (!readable.success || told.issues.some((issue) => issue.code === "custom")) return [];
   const problems: ConfigProblem[] = [];
   checkTogether(readable.data, {
-    addIssue: (issue) =>
-      problems.push(...problemsOf({ ...issue, input: given }, { chinese: issue.message, guide: CONFIG_GUIDE })),
+    addIssue: (issue) => problems.push(...problemsOf({ ...issue, input: given }, { chinese: issue, guide: CONFIG_GUIDE })),
   });
   return problems;
 }

@@ -10,6 +10,7 @@ const SYNTAX_ERRORS_TOLD_MAX = 3;
  * Reads YAML that people write by a schema.
  *
  * @param settings.together  What can only be judged of the whole, beside what the schema found.
+ * @param settings.whole     What can only be judged of a value in which the schema found nothing.
  * @param settings.guide     The document that says what belongs where; named in remedies.
  * @returns                  The value, or every problem at once with its path, line and remedy in both languages.
  */
@@ -19,6 +20,7 @@ export function parseYamlBy<Value>(
   settings: {
     readonly guide: string;
     readonly together?: (given: unknown, error: z.ZodError) => readonly ConfigProblem[];
+    readonly whole?: (value: Value) => readonly ConfigProblem[];
   },
 ): Result<Value, readonly ConfigProblem[]> {
   const lines = new LineCounter();
@@ -35,15 +37,19 @@ export function parseYamlBy<Value>(
   }
   const given = plainValue(document);
   if (!given.ok) return given;
+  const placed = (problems: readonly ConfigProblem[]) =>
+    fail(problems.map((problem) => ({ ...problem, line: lineOf(problem.path, document, lines) })));
   const parsed = schema.safeParse(given.value);
-  if (parsed.success) return succeed(parsed.data);
+  if (parsed.success) {
+    const problems = settings.whole?.(parsed.data) ?? [];
+    return problems.length === 0 ? succeed(parsed.data) : placed(problems);
+  }
   // The same issues in the same order, in Chinese words.
   const chinese = schema.safeParse(given.value, { error: z.locales.zhCN().localeError });
   const problems = parsed.error.issues.flatMap((issue, index) =>
-    problemsOf(issue, { chinese: chinese.error?.issues[index]?.message ?? issue.message, guide: settings.guide }),
+    problemsOf(issue, { chinese: chinese.error?.issues[index] ?? issue, guide: settings.guide }),
   );
-  const all = [...problems, ...(settings.together?.(given.value, parsed.error) ?? [])];
-  return fail(all.map((problem) => ({ ...problem, line: lineOf(problem.path, document, lines) })));
+  return placed([...problems, ...(settings.together?.(given.value, parsed.error) ?? [])]);
 }
 
 /** What a document says; aliases (`*name`) that lead nowhere, or that grow beyond all bounds, are its one problem. */

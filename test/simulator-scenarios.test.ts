@@ -384,6 +384,37 @@ describe("a scenario that is wrong", () => {
       "patients.0.course.1",
       "stands after",
     ],
+    ["a number for a time", GOOD.replace("at: 10 min", "at: 10"), "patients.0.course.0.at", "this is no time"],
+    ["a profile that is none", GOOD.replace("id: li,", "id: li, profile: COPD,"), "patients.0.profile", '"copd"'],
+    [
+      "a child of too many years",
+      GOOD.replace("id: li,", "id: li, profile: { childYears: 40 },"),
+      "patients.0.profile.childYears",
+      "",
+    ],
+    ["due in a unit that is none", GOOD.replace('never: "*"', "alert: x, by: 5 m"), "expect.0.by", "this is no time"],
+    [
+      "an urgency that is none",
+      GOOD.replace('never: "*"', "alert: x, by: 5 min, priority: critical"),
+      "expect.0.priority",
+      '"high"',
+    ],
+    [
+      "an expectation with a misspelt word",
+      GOOD.replace('never: "*"', 'never: "*", untill: 5 min'),
+      "expect.0.untill",
+      "is not a",
+    ],
+    ["due after the end", GOOD.replace('never: "*"', "alert: x, by: 91 min"), "expect.0", "beyond the end"],
+    [
+      "within a time after the end",
+      GOOD.replace('never: "*"', "alert: x, after: 89 min, within: 61 s"),
+      "expect.0",
+      "beyond the end",
+    ],
+    ["quiet after the end only", GOOD.replace('never: "*"', 'never: "*", from: 91 min'), "expect.0", "beyond the end"],
+    ["a limit of no quantity", GOOD.replace('never: "*"', 'never: "limit.respirationRate.*"'), "expect.0", "there is no rule"],
+    ["silence of no quantity", GOOD.replace('never: "*"', "atMost: 3, alerts: silence.spo2"), "expect.0", "there is no rule"],
   ])("%s", (_, text, path, problem) => {
     const problems = problemsOf(text);
     expect(problems.map((each) => each.path)).toContain(path);
@@ -393,6 +424,23 @@ describe("a scenario that is wrong", () => {
       expect(words?.en.length).toBeGreaterThan(3);
       expect(words?.zh.length).toBeGreaterThan(1);
     }
+  });
+
+  test("due at the very end, and a rule with stars, are taken", () => {
+    const expectations = [
+      "{ alert: x, by: 90 min }",
+      "{ never: x, from: 5 min, until: 90 min }",
+      '{ never: "limit.*Pressure*" }',
+      "{ never: silence.device }",
+      "{ never: stuck.heartRate }",
+    ];
+    expect(problemsOf(GOOD.replace('{ never: "*" }', expectations.join(", ")))).toEqual([]);
+  });
+
+  test("what only the whole shows has its line too, and the names that there are", () => {
+    expect(problemsOf(GOOD.replace("on: li", "on: lo"))).toMatchObject([
+      { path: "devices.0.on", line: 6, remedy: { en: "Use one of: li.", zh: "请使用其中之一：li。" } },
+    ]);
   });
 
   test("every scenario that comes with the simulator is read, and says what it is in both languages", async () => {

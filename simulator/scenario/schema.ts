@@ -13,15 +13,14 @@ export const SCENARIO_GUIDE = "simulator/README.md";
 
 const oneOf = <Name extends string>(names: readonly Name[]) => z.enum(names as readonly [Name, ...Name[]]);
 
+const NO_TIME =
+  "this is no time; write a number and a unit, such as 90 s, 20 min, 1 h 30 min or 3 d | 不是时间；请写数字和单位，如 90 s、20 min、1 h 30 min、3 d";
+
 /** A time, in seconds: `90 s`, `20 min`, `1 h 30 min`, `3 d`. */
-const duration = z.string().transform((text, context) => {
+const duration = z.string({ error: ({ input }) => (input === undefined ? undefined : NO_TIME) }).transform((text, context) => {
   const seconds = secondsOf(text);
   if (seconds !== null) return seconds;
-  context.addIssue({
-    code: "custom",
-    message:
-      "this is no time; write a number and a unit, such as 90 s, 20 min, 1 h 30 min or 3 d | 不是时间；请写数字和单位，如 90 s、20 min、1 h 30 min、3 d",
-  });
+  context.addIssue({ code: "custom", message: NO_TIME });
   return z.NEVER;
 });
 
