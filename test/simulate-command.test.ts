@@ -154,6 +154,20 @@ expect: [{ never: "*" }]`);
     }
   }, 40_000);
 
+  test("no gateway is heard: nothing is met, however quiet it was, and the line that repeats it names the target", async () => {
+    const file = await scenarioFile(`
+lasts: 10 s
+patients: [{ id: li }]
+devices: [{ id: watch, driver: mqtt-json, on: li, options: { mapping: { heartRate: $.hr } } }]
+expect: [{ never: "*" }, { atMost: 3 }]`);
+    const { code, err } = await simulate([file, "--target", "mqtt://127.0.0.1:1", "--speed", "10", "--seed", "5"]);
+    expect(code).toBe(1);
+    expect(err).toContain("0 of 2 expectations met");
+    expect(err).toContain("听不到网关");
+    expect(err).toContain("ECONNREFUSED");
+    expect(err).toContain(`vigil simulate ${file} --seed 5 --target mqtt://127.0.0.1:1 --speed 10`);
+  });
+
   test.skipIf(socatIsMissing)(
     "a serial port of this machine: what a program reads there is the device's bytes; its path goes at the end",
     async () => {

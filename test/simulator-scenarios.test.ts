@@ -186,6 +186,7 @@ expect: [${expectText}]`);
     alerts: alerts.map(([atSeconds, part]) => ({ atSeconds, alert: { ...ALERT, ...part } })),
     predictions: [],
     heartbeats: [],
+    heard: true,
     ...more,
   };
   return judge(scenario.value, witness)[0]?.met ?? false;
@@ -318,6 +319,29 @@ describe("the judge", () => {
     ],
   ] as const)("%s", (_, expectation, alerts, met) => {
     expect(judged(expectation, alerts as readonly (readonly [number, Partial<Alert>])[])).toBe(met);
+  });
+
+  test("no gateway was heard: its silence is no proof of anything", () => {
+    for (const expectation of ['{ never: "*" }', "{ atMost: 3 }", '{ never: "limit.*", until: 5 min }']) {
+      expect(judged(expectation, [], { heard: true }), expectation).toBe(true);
+      expect(judged(expectation, [], { heard: false }), expectation).toBe(false);
+    }
+  });
+
+  test("an expectation in words says of which nature and how urgent", () => {
+    const words = (expectation: string) => {
+      const scenario = parseScenario(GOOD.replace('{ never: "*" }', expectation));
+      const witness = { alerts: [], predictions: [], heartbeats: [], heard: true };
+      return scenario.ok ? judge(scenario.value, witness)[0]?.expected : scenario.error;
+    };
+    expect(words('{ never: "*", nature: physiological, priority: medium }')).toEqual({
+      en: "no * physiological, medium or high from 0 s on",
+      zh: "0 s 起不得出现 * physiological（中级或高级）",
+    });
+    expect(words("{ atMost: 3, per: 1 h, of: li, priority: high }")).toEqual({
+      en: "at most 3 of * (li), high in each 1 h",
+      zh: "每 1 h * (li)（高级） 至多 3 次",
+    });
   });
 
   test("a heartbeat that is missed in time, and one too late", () => {

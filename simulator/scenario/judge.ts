@@ -10,6 +10,8 @@ export interface Witness {
   readonly predictions: readonly { readonly atSeconds: number; readonly prediction: Prediction }[];
   /** When the gateway's heartbeat was found missing, and when it was there again. */
   readonly heartbeats: readonly { readonly atSeconds: number; readonly what: "missed" | "back" }[];
+  /** Whether a gateway was heard at all. Where none was, its silence is no proof of anything. */
+  readonly heard: boolean;
 }
 
 /** What became of one expectation. */
@@ -54,6 +56,7 @@ type Judged = Pick<Finding, "met" | "said" | "atSeconds">;
 
 function judgeOne(expectation: Expectation, given: { readonly scenario: Scenario; readonly witness: Witness }): Judged {
   const { scenario, witness } = given;
+  if (!witness.heard) return missed({ en: "no gateway was heard at all", zh: "完全未听到网关" });
   if ("alert" in expectation) {
     const toSeconds = expectation.by ?? expectation.after + (expectation.within ?? 0);
     const open = stretchesOf(witness, expectation).filter(
@@ -207,6 +210,18 @@ export function rulePattern(rule: string): RegExp {
   );
 }
 
+/** Of which nature and how urgent at least, where either is said. */
+function kindInWords({ nature, priority }: Pick<Meant, "nature" | "priority">): Text {
+  const natured = nature === undefined ? "" : ` ${nature}`;
+  const urgent = priority === undefined || priority === "low" ? { en: "", zh: "" } : URGENT[priority];
+  return { en: `${natured}${urgent.en}`, zh: `${natured}${urgent.zh}` };
+}
+
+const URGENT = {
+  medium: { en: ", medium or high", zh: "（中级或高级）" },
+  high: { en: ", high", zh: "（高级）" },
+} as const;
+
 /** An expectation in words. */
 function inWords(expectation: Expectation): Text {
   const of = "of" in expectation && expectation.of !== undefined ? ` (${expectation.of})` : "";
@@ -219,26 +234,29 @@ function inWords(expectation: Expectation): Text {
       expectation.by === undefined
         ? `在 ${durationText(expectation.after)} 后 ${durationText(expectation.within ?? 0)} 内`
         : `在 ${durationText(expectation.by)} 前`;
-    const urgency = expectation.priority === undefined ? "" : ` ${expectation.priority}`;
-    return { en: `${expectation.alert}${of}${urgency} ${en}`, zh: `${zh}报警 ${expectation.alert}${of}${urgency}` };
+    const what = `${expectation.alert}${of}`;
+    const kind = kindInWords(expectation);
+    return { en: `${what}${kind.en} ${en}`, zh: `${zh}报警 ${what}${kind.zh}` };
   }
   if ("never" in expectation) {
-    const what = `${expectation.never}${of}${expectation.nature === undefined ? "" : ` ${expectation.nature}`}`;
+    const what = `${expectation.never}${of}`;
+    const kind = kindInWords(expectation);
     const until = expectation.until === undefined ? "" : durationText(expectation.until);
     return {
-      en: `no ${what} from ${durationText(expectation.from)}${until === "" ? " on" : ` to ${until}`}`,
-      zh: `${durationText(expectation.from)}${until === "" ? " 起" : ` 至 ${until}`}不得出现 ${what}`,
+      en: `no ${what}${kind.en} from ${durationText(expectation.from)}${until === "" ? " on" : ` to ${until}`}`,
+      zh: `${durationText(expectation.from)}${until === "" ? " 起" : ` 至 ${until} `}不得出现 ${what}${kind.zh}`,
     };
   }
   if ("atMost" in expectation) {
     const per =
       expectation.per === undefined
         ? { en: "", zh: "" }
-        : { en: ` in any ${durationText(expectation.per)}`, zh: `每 ${durationText(expectation.per)}` };
-    const what = `${expectation.nature ?? ""} ${expectation.alerts}${of}`.trim();
+        : { en: ` in each ${durationText(expectation.per)}`, zh: `每 ${durationText(expectation.per)}` };
+    const what = `${expectation.alerts}${of}`;
+    const kind = kindInWords(expectation);
     return {
-      en: `at most ${expectation.atMost} of ${what}${per.en}`,
-      zh: `${per.zh} ${what} 至多 ${expectation.atMost} 次`.trim(),
+      en: `at most ${expectation.atMost} of ${what}${kind.en}${per.en}`,
+      zh: `${per.zh} ${what}${kind.zh} 至多 ${expectation.atMost} 次`.trim(),
     };
   }
   const after = "after" in expectation ? durationText(expectation.after) : "";

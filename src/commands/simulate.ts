@@ -40,6 +40,8 @@ interface Question {
   readonly speed: number;
   /** Null: against the gateway in this process. */
   readonly targets: Targets | null;
+  /** Targets and speed as they were given, for the line that repeats it. */
+  readonly alsoWith: string;
   readonly json: boolean;
   readonly junitFile: string | null;
   readonly recordsFile: string | null;
@@ -115,11 +117,18 @@ function questionOf(args: readonly string[], io: CommandIo): Question | null {
       bedCount: numberOf("--beds", values.beds, { min: 1, max: BEDS_MAX, whole: true }) ?? 1,
       speed: numberOf("--speed", values.speed, { min: 0.1, max: 100, whole: false }) ?? 1,
       targets,
+      alsoWith: alsoWith({ target: values.target ?? [], speed: values.speed, username, "password-file": passwordFile }),
       json: values.json === true,
       junitFile: values.junit ?? null,
       recordsFile: values.records ?? null,
     };
   });
+}
+
+function alsoWith(given: Readonly<Record<string, string | readonly string[] | undefined>>): string {
+  return Object.entries(given)
+    .flatMap(([option, values]) => [values ?? []].flat().map((value) => ` --${option} ${value}`))
+    .join("");
 }
 
 /** @throws  An error with a text for people, where the number is none or out of its bounds. */
@@ -177,7 +186,7 @@ async function play(name: string, playing: Playing): Promise<Played | null> {
     return null;
   }
   const cast = made.value;
-  const script: Script = { name, scenario, seed, bedCount: question.bedCount, cast };
+  const script: Script = { name, scenario, seed, bedCount: question.bedCount, alsoWith: question.alsoWith, cast };
   const config = configOfScenario(scenario, cast);
   if (!config.ok) {
     tellProblems(config.error, io, "scenario-invalid");
@@ -254,6 +263,7 @@ async function playOutside(
     if (question.json) io.stdout(JSON.stringify(said));
     else io.stderr(`  hospital 医院系统: ${event} ${patientId} -> ${code} ${text}${again}`);
   });
+  world.onDeaf((why) => tellFault(why, io));
   const table =
     question.json || !process.stderr.isTTY ? null : createLiveTable({ cast, world, write: (text) => process.stderr.write(text) });
   const { findings, badLinks } = await playScenario(scenario, {

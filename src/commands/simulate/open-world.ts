@@ -16,7 +16,7 @@ import type { MqttServer } from "../../core/ports.ts";
 import type { Prediction } from "../../core/prediction.ts";
 import { assert, fail, type Result, succeed } from "../../core/result.ts";
 import type { Clock, MonotonicMs, Timer } from "../../core/time.ts";
-import { type BatchMessage, type RecordMessage, upstreamTopics } from "../../core/upstream.ts";
+import { type BatchMessage, type RecordMessage, type StateMessage, upstreamTopics } from "../../core/upstream.ts";
 import { connectMqtt, type MqttArrival } from "../../mqtt/connection.ts";
 
 /** Where a scenario's devices go, when they do not go to the gateway in this process. */
@@ -47,6 +47,8 @@ export interface OpenWorld extends World {
   readonly onDeed: (listener: (deed: Deed) => void) => void;
   /** What the hospital's system said, and what it was answered. */
   readonly onAdmission: (listener: (admission: Admission) => void) => void;
+  /** Why the MQTT server cannot be asked for what the gateway says; told once, and it is tried again. */
+  readonly onDeaf: (listener: (why: Fault) => void) => void;
   /** Whether anything that the gateway says can be heard. */
   readonly hears: boolean;
 }
@@ -111,6 +113,7 @@ export async function openOpenWorld(
     onDeed: (listener) => {
       tellDeed = listener;
     },
+    onDeaf: (listener) => ear.onDeaf(listener),
     openAlerts: () => [],
     happen: async () => {},
     witness: () => ear.witness(),
@@ -248,6 +251,9 @@ class UpstreamEar {
   readonly #predictions: { atSeconds: number; prediction: Prediction }[] = [];
   readonly #heartbeats: { atSeconds: number; what: "missed" | "back" }[] = [];
   readonly #keys = new Set<string>();
+  #heard = false;
+  #deaf: Fault | null = null;
+  #tellDeaf: (why: Fault) => void = () => {};
   readonly #startMs: MonotonicMs;
   #running: Promise<void> = Promise.resolve();
   #timer: Timer | null = null;
@@ -261,7 +267,12 @@ class UpstreamEar {
   }
 
   witness(): Witness {
-    return { alerts: this.#alerts, predictions: this.#predictions, heartbeats: this.#heartbeats };
+    return { alerts: this.#alerts, predictions: this.#predictions, heartbeats: this.#heartbeats, heard: this.#heard };
+  }
+
+  onDeaf(listener: (why: Fault) => void): void {
+    this.#tellDeaf = listener;
+    if (this.#deaf !== null) listener(this.#deaf);
   }
 
   async open(): Promise<void> {
@@ -285,9 +296,12 @@ class UpstreamEar {
       const parts = { clock: this.#clock, stop: this.#stop.signal, onMessage: (arrival: MqttArrival) => this.#take(arrival) };
       const connected = await connectMqtt(mqtt.server, session, parts);
       if (connected.ok) {
-        await connected.value.subscribe([topics.alerts, topics.predictions, topics.heartbeat]);
+        await connected.value.subscribe([topics.alerts, topics.predictions, topics.heartbeat, topics.state]);
         await Promise.race([connected.value.ended, aborted(this.#stop.signal)]);
         await connected.value.close();
+      } else if (this.#deaf === null && !this.#stop.signal.aborted) {
+        this.#deaf = fault("simulate-deaf", { ...connected.error.facts, why: connected.error.code });
+        this.#tellDeaf(this.#deaf);
       }
       await this.#clock.sleep(RECONNECT_MS, this.#stop.signal);
     }
@@ -298,7 +312,14 @@ class UpstreamEar {
   }
 
   #take({ topic, payload }: MqttArrival): void {
+    if (topic.endsWith("/state")) {
+      // Retained, and taken back by the server when the gateway is gone: the word of a gateway that is there.
+      const said = parseJson(payload) as StateMessage | null;
+      if (said?.format === "vigil.state/1" && said.state === "online") this.#heard = true;
+      return;
+    }
     if (topic.endsWith("/heartbeat")) {
+      this.#heard = true;
       this.#heardMs = this.#clock.monotonic();
       if (this.#missing) this.#heartbeats.push({ atSeconds: this.#seconds(), what: "back" });
       this.#missing = false;
@@ -307,6 +328,7 @@ class UpstreamEar {
     const message = parseJson(payload) as RecordMessage | BatchMessage | null;
     if (message === null) return;
     const records = message.format === "vigil.record/1" ? [message] : message.format === "vigil.batch/1" ? message.records : [];
+    if (records.length > 0) this.#heard = true;
     for (const { key, record } of records) {
       // What comes again under its key was heard before.
       if (this.#keys.has(key)) continue;

@@ -145,7 +145,12 @@ class WorldInMemory implements OwnWorld {
     }
   };
 
-  readonly witness = (): Witness => ({ alerts: this.#alerts, predictions: this.#predictions, heartbeats: this.#heartbeats });
+  readonly witness = (): Witness => ({
+    alerts: this.#alerts,
+    predictions: this.#predictions,
+    heartbeats: this.#heartbeats,
+    heard: true,
+  });
 
   readonly records = () => allRecords(this.#journal);
 

@@ -11,6 +11,8 @@ export interface Script {
   readonly scenario: Scenario;
   readonly seed: number;
   readonly bedCount: number;
+  /** What else it was played with, as on the command line; empty or with a space before it. */
+  readonly alsoWith: string;
   readonly cast: readonly CastDevice[];
 }
 
@@ -79,7 +81,7 @@ export function tellPlayed(played: Played, print: Print): void {
     `${count} of ${findings.length} expectations met in ${(tookMs / 1000).toFixed(1)} s. 共 ${findings.length} 项期望，符合 ${count} 项。`,
   );
   const beds = played.bedCount === 1 ? "" : ` --beds ${played.bedCount}`;
-  if (count < findings.length) print(`Again: vigil simulate ${name} --seed ${seed}${beds} 复现命令如左`);
+  if (count < findings.length) print(`Again: vigil simulate ${name} --seed ${seed}${beds}${played.alsoWith} 复现命令如左`);
 }
 
 /** The same as JSON lines: every alert, every finding, and a summary. */
