@@ -118,6 +118,24 @@ expect: [{ never: "*" }]`);
     expect(err).toContain("情景无效");
   });
 
+  test("a file that cannot be written is told before anything is played, not thrown", async () => {
+    const file = await scenarioFile(LOW.replace("WHEN", "2 min 30 s"));
+    const { code, err } = await simulate([file, "--junit", join(folder, "not-there", "junit.xml")]);
+    expect(code).toBe(1);
+    expect(err).toContain("ENOENT");
+    expect(err).toContain("无法写入");
+    expect(err).not.toContain("符合");
+  });
+
+  test("--records: a second run leaves what that run has, not both", async () => {
+    const file = await scenarioFile(LOW.replace("WHEN", "2 min 30 s"));
+    const records = join(folder, "records.jsonl");
+    await simulate([file, "--seed", "3", "--records", records]);
+    const first = await readFile(records, "utf8");
+    await simulate([file, "--seed", "3", "--records", records]);
+    expect(await readFile(records, "utf8")).toBe(first);
+  });
+
   test("a target that has no way for a device is told", async () => {
     const file = await scenarioFile(LOW.replace("WHEN", "1 min"));
     const { code, err } = await simulate([file, "--target", "mqtt://127.0.0.1:1"]);

@@ -76,6 +76,10 @@ Exit 1 when an expectation was not met. How to write a scenario: simulator/READM
     if (question.list) return await list(io);
     const scenarios = question.scenarios.includes("all") ? await scenarioNames() : question.scenarios;
     const stop = stopOnSignal();
+    // Before anything is played: an hour over real links is long to wait for a folder that is not there.
+    const { junitFile, recordsFile } = question;
+    if (junitFile !== null && !(await written(junitFile, "", { io, flag: "a" }))) return 1;
+    if (recordsFile !== null && !(await written(recordsFile, "", { io, flag: "w" }))) return 1;
     const played: Played[] = [];
     for (const name of scenarios) {
       if (stop.aborted) return 1;
@@ -83,7 +87,7 @@ Exit 1 when an expectation was not met. How to write a scenario: simulator/READM
       if (one === null) return 1;
       played.push(one);
     }
-    if (question.junitFile !== null) await writeFile(question.junitFile, junitText(played));
+    if (junitFile !== null && !(await written(junitFile, junitText(played), { io, flag: "w" }))) return 1;
     return played.every(({ findings }) => findings.every(({ met }) => met)) ? 0 : 1;
   },
 };
@@ -207,6 +211,22 @@ async function play(name: string, playing: Playing): Promise<Played | null> {
   return played;
 }
 
+/** Writes a file, or tells why it cannot be. @param how.flag  `a`: after what is there; `w`: anew. */
+async function written(
+  file: string,
+  text: string,
+  { io, flag }: { readonly io: CommandIo; readonly flag: "a" | "w" },
+): Promise<boolean> {
+  try {
+    await writeFile(file, text, { flag });
+    return true;
+  } catch (error) {
+    const cause = error instanceof Error && "code" in error ? String(error.code) : String(error);
+    tellFault(fault("simulate-not-written", { file, cause }), io);
+    return false;
+  }
+}
+
 function recordingFacts({ error }: CastError): Readonly<Record<string, string | number>> {
   return Object.fromEntries(
     Object.entries(error).map(([key, value]) => [key, typeof value === "number" ? value : String(value)]),
@@ -228,7 +248,10 @@ async function playHere(script: Script, { question, io, stop }: Playing, config:
   const played = { ...script, ...outcome, witness: world.witness(), hears: true, tookMs: clock.monotonic() - startedMs };
   if (question.recordsFile !== null) {
     const records = await world.records();
-    await writeFile(question.recordsFile, records.map((record) => `${JSON.stringify(record)}\n`).join(""), { flag: "a" });
+    const lines = records.map((record) => `${JSON.stringify(record)}\n`).join("");
+    const kept = await written(question.recordsFile, lines, { io, flag: "a" });
+    await world.close();
+    return kept ? played : null;
   }
   await world.close();
   return played;
