@@ -136,6 +136,19 @@ describe("a recording", () => {
     const empty = await readRecording({ file, driver: driverOf("serial-nonin-df2"), messageMs: 1000 });
     expect(empty).toMatchObject({ ok: false, error: { kind: "empty" } });
   });
+
+  test("one of another device, and a raw one in which the driver reads nothing, are refused and not played as silence", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "vigil-recording-"));
+    cleanups.push(() => rm(folder, { recursive: true, force: true }));
+    const file = join(folder, "recorded");
+    const header = formatCaptureHeader({ format: "vigil.capture/1", recordedAtMs: null, driverId: "serial-nonin-df2" });
+    await writeFile(file, header + formatCaptureChunk({ atMs: 0, channel: "", bytes: Uint8Array.of(1, 128, 7, 3, 139) }));
+    expect((await readRecording({ file, driver: driverOf("serial-nonin-df2"), messageMs: 1000 })).ok).toBe(true);
+    const other = await readRecording({ file, driver: driverOf("serial-ivy-450c"), messageMs: 1000 });
+    expect(other).toMatchObject({ ok: false, error: { kind: "other-driver", recordedOf: "serial-nonin-df2" } });
+    const raw = await readRecording({ file: RECORDING, driver: driverOf("serial-nonin-df2"), messageMs: 1000 });
+    expect(raw).toMatchObject({ ok: false, error: { kind: "no-message", driver: "serial-nonin-df2" } });
+  });
 });
 
 describe("a timetable", () => {

@@ -19,7 +19,11 @@ export type RecordingError =
   | { readonly kind: "unreadable"; readonly file: string; readonly cause: string }
   | { readonly kind: "too-large"; readonly file: string; readonly givenBytes: number; readonly limitBytes: number }
   | { readonly kind: "empty"; readonly file: string }
-  | { readonly kind: "damaged"; readonly file: string; readonly line: number };
+  | { readonly kind: "damaged"; readonly file: string; readonly line: number }
+  /** The file says itself that it is of another kind of device. */
+  | { readonly kind: "other-driver"; readonly file: string; readonly recordedOf: string; readonly driver: string }
+  /** A raw file in which the driver finds nothing that it understands. */
+  | { readonly kind: "no-message"; readonly file: string; readonly driver: string };
 
 /**
  * Reads a recording.
@@ -49,15 +53,21 @@ export async function readRecording(from: {
   }
   if (bytes.length === 0) return fail({ kind: "empty", file });
   return isCaptureHeader(bytes.toString("utf8", 0, 256))
-    ? timedRecording(file, bytes.toString("utf8"))
+    ? timedRecording(bytes.toString("utf8"), from)
     : rawRecording(bytes, from);
 }
 
-function timedRecording(file: string, text: string): Result<Recording, RecordingError> {
+function timedRecording(
+  text: string,
+  { file, driver }: { readonly file: string; readonly driver: Driver },
+): Result<Recording, RecordingError> {
   const lines = text.split("\n");
   const torn = !text.endsWith("\n");
   const chunks: CaptureChunk[] = [];
-  if (!parseCaptureHeader(lines[0] ?? "").ok) return fail({ kind: "damaged", file, line: 1 });
+  const header = parseCaptureHeader(lines[0] ?? "");
+  if (!header.ok) return fail({ kind: "damaged", file, line: 1 });
+  const recordedOf = header.value.driverId;
+  if (recordedOf !== null && recordedOf !== driver.id) return fail({ kind: "other-driver", file, recordedOf, driver: driver.id });
   for (const [index, line] of lines.entries()) {
     if (index === 0 || line.trim() === "") continue;
     const chunk = parseCaptureChunk(line);
@@ -74,7 +84,7 @@ function timedRecording(file: string, text: string): Result<Recording, Recording
 /** Cuts a raw recording after each byte that completes a message, so that messages come whole as from the device. */
 function rawRecording(
   bytes: Uint8Array,
-  from: { readonly driver: Driver; readonly messageMs: number },
+  from: { readonly file: string; readonly driver: Driver; readonly messageMs: number },
 ): Result<Recording, RecordingError> {
   const session = from.driver.open({});
   const pieces: Uint8Array[] = [];
@@ -85,6 +95,7 @@ function rawRecording(
     pieces.push(bytes.slice(startIndex, index + 1));
     startIndex = index + 1;
   }
+  if (pieces.length === 0) return fail({ kind: "no-message", file: from.file, driver: from.driver.id });
   if (startIndex < bytes.length) pieces.push(bytes.slice(startIndex));
   const chunks = pieces.map((piece, index) => ({ atMs: index * from.messageMs, channel: "", bytes: piece }));
   return succeed({
