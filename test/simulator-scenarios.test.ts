@@ -1,11 +1,14 @@
 import { hash } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import * as z from "zod";
 import { findDriver } from "../drivers/index.ts";
 import { type LinkFaults, NO_FAULTS } from "../simulator/links/link-faults.ts";
 import { castOf } from "../simulator/scenario/cast.ts";
 import { judge, type Witness } from "../simulator/scenario/judge.ts";
 import { parseScenario, scenarioNames } from "../simulator/scenario/load.ts";
-import type { Scenario, ScenarioDevice } from "../simulator/scenario/schema.ts";
+import { type Scenario, type ScenarioDevice, scenarioSchema } from "../simulator/scenario/schema.ts";
 import type { Alert } from "../src/core/alert.ts";
 import { missed, played, SCENARIOS_FOLDER, scenarioOf } from "./support/played-scenario.ts";
 
@@ -362,6 +365,17 @@ patients: [{ id: li, course: [{ at: 10 min, pain: 0.5 }] }]
 devices: [{ id: m, driver: serial-ivy-450c, on: li }]
 expect: [{ never: "*" }]`;
 
+/** The names of all settings in a JSON schema, at any depth. */
+function settingNames(schema: unknown): ReadonlySet<string> {
+  if (typeof schema !== "object" || schema === null) return new Set();
+  return new Set(
+    Object.entries(schema).flatMap(([key, value]) => [
+      ...(key === "properties" ? Object.keys(value) : []),
+      ...settingNames(value),
+    ]),
+  );
+}
+
 describe("a scenario that is wrong", () => {
   const problemsOf = (text: string) => {
     const parsed = parseScenario(text);
@@ -465,6 +479,14 @@ describe("a scenario that is wrong", () => {
     expect(problemsOf(GOOD.replace("on: li", "on: lo"))).toMatchObject([
       { path: "devices.0.on", line: 6, remedy: { en: "Use one of: li.", zh: "请使用其中之一：li。" } },
     ]);
+  });
+
+  test("every setting that a scenario may have is in the guide, which a misspelt one is sent to", async () => {
+    const folder = join(SCENARIOS_FOLDER, "..");
+    const guide = (await Promise.all(["README.md", "SCENARIOS.md"].map((name) => readFile(join(folder, name), "utf8")))).join("");
+    const names = settingNames(z.toJSONSchema(scenarioSchema, { io: "input" }));
+    expect(names.size).toBeGreaterThan(80);
+    for (const name of names) expect(guide, name).toMatch(new RegExp(`\\b${name}\\b`));
   });
 
   test("every scenario that comes with the simulator is read, and says what it is in both languages", async () => {
