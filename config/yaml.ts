@@ -1,5 +1,6 @@
 import { type Document, isMap, isNode, isScalar, isSeq, LineCounter, parseDocument } from "yaml";
 import * as z from "zod";
+import type { Text } from "../src/core/quantities.ts";
 import { fail, type Result, succeed } from "../src/core/result.ts";
 import { type ConfigProblem, inBoth, problemsOf } from "./problems.ts";
 
@@ -30,7 +31,7 @@ export function parseYamlBy<Value>(
       document.errors.slice(0, SYNTAX_ERRORS_TOLD_MAX).map((error) => ({
         path: `line ${error.linePos?.[0].line ?? 1}`,
         line: error.linePos?.[0].line ?? 1,
-        problem: inBoth((error.message.split("\n")[0] ?? error.message).trim().replace(/:$/, "")),
+        problem: syntaxProblem(error.message),
         remedy: { en: "Mend the YAML at this line.", zh: "请修正该行的 YAML。" },
       })),
     );
@@ -50,6 +51,15 @@ export function parseYamlBy<Value>(
     problemsOf(issue, { chinese: chinese.error?.issues[index] ?? issue, guide: settings.guide }),
   );
   return placed([...problems, ...(settings.together?.(given.value, parsed.error) ?? [])]);
+}
+
+/** The library's first line, without the place that stands before it anyway. It speaks English only. */
+function syntaxProblem(message: string): Text {
+  const words = (message.split("\n")[0] ?? message)
+    .trim()
+    .replace(/:$/, "")
+    .replace(/ at line \d+, column \d+$/, "");
+  return { en: words, zh: `YAML 语法错误：${words}` };
 }
 
 /** What a document says; aliases (`*name`) that lead nowhere, or that grow beyond all bounds, are its one problem. */

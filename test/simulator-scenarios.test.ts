@@ -422,6 +422,8 @@ describe("a scenario that is wrong", () => {
       "patients.0.course.1",
       "stands after",
     ],
+    ["two of the same name", GOOD.replace("patients: [", "patients: [{ id: li }, "), "patients.1.id", "is used twice"],
+    ["a tab", GOOD.replace("lasts:", "limits:\n\tx: 1\nlasts:"), "line 5", "Tabs are not allowed"],
     ["a number for a time", GOOD.replace("at: 10 min", "at: 10"), "patients.0.course.0.at", "this is no time"],
     ["a profile that is none", GOOD.replace("id: li,", "id: li, profile: COPD,"), "patients.0.profile", '"copd"'],
     [

@@ -56,8 +56,13 @@ function problemsTogether(scenario: Scenario): readonly ConfigProblem[] {
   const patients = new Set(scenario.patients.map(({ id }) => id));
   const devices = new Set(scenario.devices.map(({ id }) => id));
   const known = new Set([...patients, ...devices, ...beds(scenario), "gateway"]);
-  if (patients.size < scenario.patients.length) add("patients", "two patients have the same id", "两位患者的 id 相同");
-  if (devices.size < scenario.devices.length) add("devices", "two devices have the same id", "两台设备的 id 相同");
+  for (const list of ["patients", "devices"] as const)
+    for (const [index, { id }] of scenario[list].entries())
+      if (scenario[list].findIndex((each) => each.id === id) < index)
+        add(`${list}.${index}.id`, `the id ${id} is used twice`, `id ${id} 重复`, {
+          en: "Give each its own.",
+          zh: "请分别命名。",
+        });
   for (const [index, device] of scenario.devices.entries())
     for (const key of ["on", "assigned"] as const) {
       const who = device[key];
