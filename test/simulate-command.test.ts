@@ -163,6 +163,7 @@ expect: [{ never: "*" }]`);
     await new Promise((resolve) => setTimeout(resolve, 900));
     const second = await readUntilEnd(port);
     expect(await program.exited).toBe(0);
+    expect(JSON.parse(program.stdout.at(-1) ?? "{}")).toMatchObject({ kind: "summary", of: 0, ok: null });
     for (const bytes of [first, second]) {
       const session = findDriver("serial-nonin-df2")?.open({});
       const emissions = session?.feed(bytes, "", monotonicMs(0)) ?? [];
@@ -252,6 +253,8 @@ expect: [{ never: "*" }]`);
 lasts: 10 s
 patients: [{ id: li }]
 devices: [{ id: watch, driver: mqtt-json, on: li, options: { mapping: { heartRate: $.hr, oxygenSaturation: $.spo2 } } }]
+people: [{ at: 9 s, acknowledge: "limit.*", of: li }]
+gateway: [{ at: 1 s, clockBack: 1 h }]
 expect: [{ alert: limit.heartRate.high, of: li, by: 10 s }, { never: limit.heartRate.low }]`);
       const url = `mqtt://127.0.0.1:${server.port}`;
       const heard = stage().program(["mosquitto_sub", "-p", String(server.port), "-t", "devices/watch/vitals"]);
@@ -270,6 +273,10 @@ expect: [{ alert: limit.heartRate.high, of: li, by: 10 s }, { never: limit.heart
       expect(await program.exited).toBe(0);
       const summary = JSON.parse(program.stdout.at(-1) ?? "{}") as Record<string, unknown>;
       expect(summary).toMatchObject({ kind: "summary", met: 2, of: 2, ok: true });
+      // What must be done at the gateway under test, by whoever reads this.
+      const said = program.stdout.map((line) => JSON.parse(line) as Record<string, unknown>);
+      expect(said).toContainEqual({ kind: "deed", deed: { kind: "acknowledge", alertId: "a" } });
+      expect(said).toContainEqual({ kind: "gateway", moment: { at: 1, clockBack: 3600 } });
     }, 40_000);
   });
 });

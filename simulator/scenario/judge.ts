@@ -60,7 +60,8 @@ function judgeOne(expectation: Expectation, given: { readonly scenario: Scenario
   if ("alert" in expectation) {
     const toSeconds = expectation.by ?? expectation.after + (expectation.within ?? 0);
     const open = stretchesOf(witness, expectation).filter(
-      (each) => each.fromSeconds <= toSeconds && each.toSeconds >= expectation.after,
+      ({ fromSeconds, toSeconds: endsSeconds }) =>
+        fromSeconds <= toSeconds && (expectation.begins === true ? fromSeconds : endsSeconds) >= expectation.after,
     );
     const lasting = expectation.lasting === true ? open.filter((each) => each.toSeconds >= toSeconds) : open;
     const first = earliest(lasting);
@@ -234,9 +235,12 @@ function inWords(expectation: Expectation): Text {
       expectation.by === undefined
         ? `在 ${durationText(expectation.after)} 后 ${durationText(expectation.within ?? 0)} 内`
         : `在 ${durationText(expectation.by)} 前`;
-    const what = `${expectation.alert}${of}`;
+    const isNew = expectation.begins === true;
+    const what = isNew
+      ? { en: `new ${expectation.alert}${of}`, zh: `新的 ${expectation.alert}${of}` }
+      : { en: `${expectation.alert}${of}`, zh: `${expectation.alert}${of}` };
     const kind = kindInWords(expectation);
-    return { en: `${what}${kind.en} ${en}`, zh: `${zh}报警 ${what}${kind.zh}` };
+    return { en: `${what.en}${kind.en} ${en}`, zh: `${zh}报警 ${what.zh}${kind.zh}` };
   }
   if ("never" in expectation) {
     const what = `${expectation.never}${of}`;

@@ -221,6 +221,8 @@ const expectation = z.union([
       within: duration.optional(),
       by: duration.optional(),
       lasting: z.boolean().optional(),
+      /** True: one that was open before `after` does not count. */
+      begins: z.boolean().optional(),
     })
     .refine((entry) => (entry.within === undefined) !== (entry.by === undefined), {
       message:

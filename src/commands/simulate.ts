@@ -280,6 +280,10 @@ async function playOutside(
     if (question.json) io.stdout(JSON.stringify({ kind: "deed", deed }));
     else io.stderr(`  to be done at the gateway 请在网关上操作: ${JSON.stringify(deed)}`);
   });
+  world.onMoment((moment) => {
+    if (question.json) io.stdout(JSON.stringify({ kind: "gateway", moment }));
+    else io.stderr(`  to be done to the gateway 请对网关执行: ${JSON.stringify(moment)}`);
+  });
   world.onAdmission(({ event, patientId, code, text, sentCount }) => {
     const again = sentCount === 1 ? "" : ` (sent ${sentCount} times 发送 ${sentCount} 次)`;
     const said = { kind: "admission", event, patientId, code, text, sentCount };

@@ -8,7 +8,7 @@ import { admissionMessage } from "../../../simulator/scenario/admission-messages
 import type { CastDevice } from "../../../simulator/scenario/cast.ts";
 import type { Witness } from "../../../simulator/scenario/judge.ts";
 import type { Scenario } from "../../../simulator/scenario/schema.ts";
-import type { Wire, World } from "../../../simulator/scenario/world.ts";
+import type { GatewayMoment, Wire, World } from "../../../simulator/scenario/world.ts";
 import type { Deed } from "../../core/act.ts";
 import type { Alert } from "../../core/alert.ts";
 import { type Fault, fault } from "../../core/errors.ts";
@@ -45,6 +45,8 @@ export interface OpenWorld extends World {
   readonly addresses: ReadonlyMap<string, string>;
   /** Deeds that people must do themselves at the gateway under test. */
   readonly onDeed: (listener: (deed: Deed) => void) => void;
+  /** What happens to the gateway and its board, which somebody must do to the one under test. */
+  readonly onMoment: (listener: (moment: GatewayMoment) => void) => void;
   /** What the hospital's system said, and what it was answered. */
   readonly onAdmission: (listener: (admission: Admission) => void) => void;
   /** Why the MQTT server cannot be asked for what the gateway says; told once, and it is tried again. */
@@ -91,6 +93,7 @@ export async function openOpenWorld(
   const ear = new UpstreamEar(targets, clock);
   await ear.open();
   let tellDeed: (deed: Deed) => void = () => {};
+  let tellMoment: (moment: GatewayMoment) => void = () => {};
   let passedToMs: number = clock.monotonic();
   return succeed({
     clock,
@@ -114,8 +117,11 @@ export async function openOpenWorld(
       tellDeed = listener;
     },
     onDeaf: (listener) => ear.onDeaf(listener),
-    openAlerts: () => [],
-    happen: async () => {},
+    openAlerts: () => ear.openAlerts(),
+    happen: async (moment) => tellMoment(moment),
+    onMoment: (listener) => {
+      tellMoment = listener;
+    },
     witness: () => ear.witness(),
     close: async () => {
       await hospital.value?.close();
@@ -268,6 +274,12 @@ class UpstreamEar {
 
   witness(): Witness {
     return { alerts: this.#alerts, predictions: this.#predictions, heartbeats: this.#heartbeats, heard: this.#heard };
+  }
+
+  /** As they were heard last. */
+  openAlerts(): readonly Alert[] {
+    const latest = new Map(this.#alerts.map(({ alert }) => [alert.id, alert]));
+    return [...latest.values()].filter(({ state }) => state !== "ended");
   }
 
   onDeaf(listener: (why: Fault) => void): void {
