@@ -5,7 +5,7 @@ import { readTextFile } from "../../config/text-file.ts";
 import { parseYamlBy } from "../../config/yaml.ts";
 import { findDriver } from "../../drivers/index.ts";
 import { QUANTITY_NAMES, type Text } from "../../src/core/quantities.ts";
-import { fail, type Result } from "../../src/core/result.ts";
+import type { Result } from "../../src/core/result.ts";
 import { unfitFaults } from "../links/link-faults.ts";
 import { rulePattern } from "./judge.ts";
 import { type Expectation, SCENARIO_GUIDE, type Scenario, type ScenarioDevice, scenarioSchema } from "./schema.ts";
