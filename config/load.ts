@@ -44,6 +44,7 @@ function withAbsolutePaths(config: Config, folder: string): Config {
         }),
     ...(config.demonstration === undefined ? {} : { demonstration: withAbsoluteFiles(config.demonstration, absolute) }),
     upstreams: config.upstreams.map((entry) => withAbsoluteFiles(entry, absolute)),
+    channels: config.channels.map((entry) => withAbsoluteFiles(entry, absolute)),
     mqttServers: config.mqttServers.map((entry) => withAbsoluteFiles(entry, absolute)),
     ...(ownBroker === undefined
       ? {}

@@ -2,6 +2,7 @@ import * as z from "zod";
 import { admissions } from "./settings/admissions.ts";
 import { assignment, bed } from "./settings/beds.ts";
 import { broker } from "./settings/broker.ts";
+import { channel } from "./settings/channels.ts";
 import { dashboard } from "./settings/dashboard.ts";
 import { demonstration } from "./settings/demonstration.ts";
 import { device } from "./settings/devices.ts";
@@ -9,6 +10,7 @@ import { filePath, name } from "./settings/fields.ts";
 import { journal } from "./settings/journal.ts";
 import { limits } from "./settings/limits.ts";
 import { mqttServer } from "./settings/mqtt-access.ts";
+import { contact, route } from "./settings/routes.ts";
 import { upstream } from "./settings/upstreams.ts";
 import { checkTogether } from "./together.ts";
 
@@ -83,6 +85,14 @@ export const configSchema = z
     admissions: admissions.optional(),
     demonstration: demonstration.optional(),
     upstreams: z.array(upstream).default([]),
+    channels: z.array(channel).default([]),
+    contacts: z.array(contact).default([]),
+    routes: z
+      .array(route)
+      .default([])
+      .describe(
+        "Who is told of an alert, and who next while nobody answers. None: alerts are on the page, at the sounder and upstream only. | 报警通知谁，无人应答时再通知谁。不写：报警只在页面、发声器和上级平台。",
+      ),
   })
   .superRefine(checkTogether);
 
@@ -90,6 +100,8 @@ export const configSchema = z
 export type Config = z.infer<typeof configSchema>;
 /** One device of the configuration. */
 export type DeviceConfig = Config["devices"][number];
+/** One channel of the configuration. */
+export type ChannelConfig = Config["channels"][number];
 /** One upstream of the configuration. */
 export type UpstreamConfig = Config["upstreams"][number];
 

@@ -3,6 +3,7 @@ import { findDriver, optionProblems, optionRemedy, optionTexts, unknownOptions }
 import { CONFIG_GUIDE, type ConfigProblem, inOnePart, problemsOf } from "./problems.ts";
 import type { Config } from "./schema.ts";
 import { checkAdmissions, checkableAdmissions } from "./settings/admissions.ts";
+import { checkableContacts, checkableRoutes, checkRoutes } from "./settings/routes.ts";
 
 const checkableAccess = z
   .object({
@@ -18,7 +19,10 @@ const checkableAccess = z
 
 /** What `checkTogether` reads, whatever else is wrong: a field that is not as it must be counts as left out. */
 const checkable = z.object({
-  beds: z.array(z.object({ id: z.string() }).catch({ id: "" })).catch([]),
+  beds: z.array(z.object({ id: z.string().catch(""), ward: z.string().optional().catch(undefined) }).catch({ id: "" })).catch([]),
+  channels: z.array(z.object({ name: z.string().catch("") }).catch({ name: "" })).catch([]),
+  contacts: checkableContacts,
+  routes: checkableRoutes,
   devices: z
     .array(
       z
@@ -56,6 +60,9 @@ export function checkTogether(config: Checkable, context: Refinement): void {
     ["devices", config.devices.map((entry) => entry.id)],
     ["upstreams", config.upstreams.map((entry) => entry.name)],
     ["mqttServers", config.mqttServers.map((entry) => entry.name)],
+    ["channels", config.channels.map((entry) => entry.name)],
+    ["contacts", config.contacts.map((entry) => entry.id)],
+    ["routes", config.routes.map((entry) => entry.name)],
   ] as const;
   for (const [list, ids] of lists) {
     ids.forEach((id, index) => {
@@ -93,6 +100,7 @@ export function checkTogether(config: Checkable, context: Refinement): void {
   checkLinks(config, complain);
   checkAdmissions(config.admissions, bedIds, complain);
   checkDemonstration(config, complain);
+  checkRoutes({ ...config, channels: new Set(config.channels.map((entry) => entry.name)) }, complain);
   checkAccess("upstreams", config.upstreams, complain);
   checkAccess("mqttServers", config.mqttServers, complain);
   const loopback = ["127.0.0.1", "::1", "localhost"].includes(config.dashboard.host);
@@ -166,7 +174,10 @@ function checkAccess(list: string, entries: Checkable["upstreams"], complain: Co
 
 /** The part of the configuration that `checkTogether` reads. */
 interface Checkable {
-  readonly beds: readonly { readonly id: string }[];
+  readonly beds: readonly { readonly id: string; readonly ward?: string | undefined }[];
+  readonly channels: readonly { readonly name: string }[];
+  readonly contacts: Parameters<typeof checkRoutes>[0]["contacts"];
+  readonly routes: Parameters<typeof checkRoutes>[0]["routes"];
   readonly devices: readonly {
     readonly id: string;
     readonly bed?: string | undefined;

@@ -22,7 +22,7 @@ const PACKAGE = JSON.parse(readFileSync(join(PROJECT_FOLDER, "package.json"), "u
 
 const SRC_ROOMS = [
   ...["core", "wire", "transports", "intake", "watch", "inference", "alerts", "journal", "sinks", "broker"],
-  ...["mqtt", "verify", "accounts", "admissions"],
+  ...["mqtt", "http", "notices", "verify", "accounts", "admissions"],
   ...["dashboard/server", "dashboard/web", "supervisor", "clock", "log"],
 ];
 
@@ -33,6 +33,8 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   log: ["core"],
   wire: ["core"],
   mqtt: ["core"],
+  http: ["core"],
+  notices: ["core", "http"],
   accounts: ["core"],
   admissions: ["core", "wire"],
   transports: ["core", "mqtt"],

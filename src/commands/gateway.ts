@@ -50,6 +50,7 @@ import { CONTROL_SOCKET_NAME } from "./ask.ts";
 import { PAUSES_VARIABLE, startPauseMeter } from "./bench/pauses.ts";
 import { certificateWords } from "./certificate-words.ts";
 import type { Command, CommandIo } from "./command.ts";
+import { noticesOf } from "./notices.ts";
 import { configArgument, configOf } from "./question.ts";
 import { tellFault } from "./told-fault.ts";
 import { commandActor, createDeviceAccountRecorder, createUserControl } from "./user-control.ts";
@@ -257,6 +258,7 @@ async function open(
     onRecorded: meter.recorded,
     gatewayView: view,
     version: gatewayVersion(),
+    openNotices: noticesOf(config, { clock, random: Math.random, placeOf: placesOf(config) }),
     systemTime: createSystemTime(),
   });
 

@@ -1,6 +1,7 @@
 import type { Act } from "./act.ts";
 import type { Alert } from "./alert.ts";
 import type { DeviceId, Seq } from "./ids.ts";
+import type { NoticeHop, NoticeState } from "./notice.ts";
 import type { Observation } from "./observation.ts";
 import type { Prediction } from "./prediction.ts";
 import type { ClockTrust, MonotonicMs, WallMs } from "./time.ts";
@@ -11,6 +12,9 @@ export interface SeqSpan {
   readonly to: Seq;
 }
 
+/** What a receiver may say of a record: it has it, a person has seen it, takes it as theirs, or refuses it. */
+export type ReceiptState = "received" | "seen" | "accepted" | "refused";
+
 /** What came back from a receiver about one record. */
 export interface Receipt {
   readonly kind: "receipt";
@@ -20,9 +24,14 @@ export interface Receipt {
   readonly of: string;
   /** The reader that sent it, for example `upstream:hospital`. */
   readonly reader: string;
-  /** `received` by the machine, `seen` by a person, `accepted` as theirs, `refused` with a reason. */
-  readonly state: "received" | "seen" | "accepted" | "refused";
+  readonly state: ReceiptState;
   readonly by: string;
+}
+
+/** What became of an alert at one hop of its way along a route; `reader` is the route, for example `route:ward-3e`. */
+export interface RouteReceipt extends Omit<Receipt, "state"> {
+  readonly state: NoticeState;
+  readonly hop: NoticeHop;
 }
 
 /**
@@ -165,6 +174,7 @@ export type JournalRecord =
   | Alert
   | Act
   | Receipt
+  | RouteReceipt
   | Loss
   | DeviceEvent
   | LifeStart

@@ -1,7 +1,7 @@
 import type { Alert } from "./alert.ts";
 import type { BedId } from "./ids.ts";
 import type { Text } from "./quantities.ts";
-import type { JournalRecord, Receipt, RecordKind } from "./record.ts";
+import type { JournalRecord, ReceiptState, RecordKind } from "./record.ts";
 import type { WallMs } from "./time.ts";
 
 /** What the gateway and an MQTT receiver say to each other. Every payload is one JSON object in UTF-8. */
@@ -112,7 +112,7 @@ export interface StateMessage {
 export interface ReceiptMessage {
   /** The key of the record it is about. */
   readonly key: string;
-  readonly state: Receipt["state"];
+  readonly state: ReceiptState;
   /** Who or what says so. */
   readonly by: string;
 }

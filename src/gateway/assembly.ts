@@ -23,6 +23,7 @@ import { createWatch, type Watch } from "../watch/watch.ts";
 import { createActBook } from "./act-book.ts";
 import { adoptionProblem } from "./adoption.ts";
 import { type AlertDesk, createAlertDesk } from "./alert-desk.ts";
+import { type AlertRoutes, noticeAgoMs, type OpenNotices, openAlertRoutes, readNotices } from "./alert-routes.ts";
 import { type AssignmentHistory, createAssignmentHistory } from "./assignment-history.ts";
 import { type CandidateBook, openCandidateBook } from "./candidate-book.ts";
 import { createClockKeeper, shownAlert } from "./clock-keeper.ts";
@@ -80,6 +81,8 @@ export interface GatewayParts {
   readonly gatewayView: () => GatewayView;
   /** The gateway's version, for the record of its start. */
   readonly version: string;
+  /** Brings alerts to the contacts of routes; left out where nobody can. */
+  readonly openNotices?: OpenNotices;
   /** What the operating system says of time; left out: nothing. */
   readonly systemTime?: SystemTime;
 }
@@ -124,10 +127,17 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
   assert(shared.nextSeq() === start.seq, "a life begins with its start record");
   shared.record([start]);
   rebuild(joined, recovered, wallClock.timeline());
+  joined.routes.resume(shared.desk.open(), await readNotices(journal, recovered.openAlerts), (notice) =>
+    noticeAgoMs(notice, parts.clock, wallClock.timeline()),
+  );
   let stopped = false;
   const lastWorn = readWornBefore(parts, joined, { recovered, wallClock, isStopped: () => stopped });
   look = createClockKeeper({ wallClock, shared, recovered, lastWorn, plant: door.plant });
-  const stopClockwork = startClockwork(shared, { probe: joined.probe, lookAtClock: () => look() });
+  const stopClockwork = startClockwork(shared, {
+    probe: joined.probe,
+    lookAtClock: () => look(),
+    tickRoutes: joined.routes.tick,
+  });
   const stopJournalWatch = watchJournal(shared, journal, roster);
   tellUnused(shared, roster);
   roster.begin((line) =>
@@ -164,6 +174,7 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
       joined.limits.stop();
       joined.candidates.close();
       await roster.close();
+      await joined.routes.close();
       joined.past.stop();
       shared.recordTally();
       stopJournalWatch();
@@ -215,6 +226,7 @@ interface Joined {
   readonly plan: WatchPlan;
   readonly limits: LimitKeeper;
   readonly past: Past;
+  readonly routes: AlertRoutes;
   readonly lastSeq: () => Seq;
 }
 
@@ -236,7 +248,12 @@ function join(parts: GatewayParts, begun: Begun): Joined {
   const { record, recordTally } = recorderOf(parts, { tally, nextSeq, onRecorded: (records) => past.recorded(records) });
   const watch = watchOf(parts);
   const probe = createHeartbeatProbe({ watch, clock, onHeartbeat: parts.onHeartbeat });
-  const desk = deskOf(parts, begun, { nextSeq, record, alertChanged: (alert) => feed.alertChanged(alert) });
+  const desk = deskOf(parts, begun, {
+    nextSeq,
+    record,
+    alertChanged: (alert) => feed.alertChanged(alert),
+    recorded: (alerts) => routes.take(alerts),
+  });
   const settle: Route["settle"] = (changes) => {
     const real = probe.withoutProbe(changes);
     past.noted(real);
@@ -284,14 +301,23 @@ function join(parts: GatewayParts, begun: Begun): Joined {
     ...{ settle, bedOfPatient },
   };
   const candidates = openCandidateBook({ clock, inlet: parts.inlet ?? null });
-  return { shared, probe, door, roster, candidates, plan, limits, past, lastSeq: lastGiven };
+  const routes = routesOf(parts, {
+    ...{ settle, record, nextSeq },
+    perform: door.perform,
+    openAlerts: desk.open,
+    clockTrust: wallClock.trust,
+  });
+  return { shared, probe, door, roster, candidates, plan, limits, past, routes, lastSeq: lastGiven };
 }
 
 /** Who raises and ends alerts, with those that were open before. */
 function deskOf(
   { clock, journal, onAlert }: GatewayParts,
   begun: Begun,
-  to: Pick<Route, "nextSeq" | "record"> & { readonly alertChanged: (alert: Alert) => void },
+  to: Pick<Route, "nextSeq" | "record"> & {
+    readonly alertChanged: (alert: Alert) => void;
+    readonly recorded: (alerts: readonly Alert[]) => void;
+  },
 ): AlertDesk {
   return createAlertDesk({
     clock,
@@ -306,8 +332,23 @@ function deskOf(
       }
       // Together: a journal that drops from its full queue numbers and appends that loss within this call.
       to.record(alerts);
+      to.recorded(alerts);
     },
   });
+}
+
+/** Who is told of alerts, and who next. Without anybody to bring them there are no routes: `vigil check` has said what is missing. */
+function routesOf(
+  { config, clock, journal, openNotices }: GatewayParts,
+  to: Pick<Route, "settle" | "record" | "nextSeq"> &
+    Pick<Parameters<typeof openAlertRoutes>[1], "perform" | "openAlerts" | "clockTrust">,
+): AlertRoutes {
+  const routes = openNotices === undefined ? [] : config.routes;
+  const nobody: OpenNotices = () => ({ bring: () => {}, drop: () => {}, waiting: () => new Map(), close: async () => {} });
+  return openAlertRoutes(
+    { ...config, routes },
+    { ...to, clock, gatewayId: config.gateway.id, epoch: journal.epoch, openNotices: openNotices ?? nobody },
+  );
 }
 
 /** What the wall is drawn from. */

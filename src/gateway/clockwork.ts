@@ -17,7 +17,11 @@ const LOSS_QUIET_MS = 60_000;
 /** Starts everything that happens by the clock: silence, scores, reminders, the heartbeat. Returns how to stop it. */
 export function startClockwork(
   shared: Route,
-  { probe, lookAtClock }: { readonly probe: HeartbeatProbe; readonly lookAtClock: () => void },
+  {
+    probe,
+    lookAtClock,
+    tickRoutes,
+  }: { readonly probe: HeartbeatProbe; readonly lookAtClock: () => void; readonly tickRoutes: () => void },
 ): () => void {
   const timers: readonly Timer[] = [
     shared.clock.every(TICK_MS, () => {
@@ -29,6 +33,7 @@ export function startClockwork(
       if (kept.length > 0) shared.record(kept);
       shared.settle(changes);
       shared.desk.tick();
+      tickRoutes();
       for (const patientId of new Set(kept.map((prediction) => prediction.patientId))) {
         const bed = shared.bedOfPatient(patientId);
         if (bed !== null) shared.feed.bedChanged(bed);

@@ -2,7 +2,7 @@ import { type Fault, fault } from "../core/errors.ts";
 import { type Seq, seq } from "../core/ids.ts";
 import { LIMITS } from "../core/limits.ts";
 import type { Journal } from "../core/ports.ts";
-import type { JournalRecord } from "../core/record.ts";
+import type { JournalRecord, Receipt } from "../core/record.ts";
 import type { Clock, Timer } from "../core/time.ts";
 import { TokenBucket } from "../core/token-bucket.ts";
 import type { ReceiptMessage } from "../core/upstream.ts";
@@ -78,7 +78,8 @@ class Book {
     while (!stop.aborted) {
       const latest = await readLatestReceipts(journal).catch(() => null);
       if (latest !== null) {
-        for (const record of latest) if (record.kind === "receipt" && record.reader === reader) this.#learn(record);
+        for (const record of latest)
+          if (record.kind === "receipt" && !("hop" in record) && record.reader === reader) this.#learn(record);
         this.#isReady = true;
         this.#takeWaiting();
         return;
@@ -87,7 +88,7 @@ class Book {
     }
   }
 
-  #learn(record: JournalRecord & { readonly kind: "receipt" }): void {
+  #learn(record: Receipt): void {
     const receipt = { key: record.of, state: record.state, by: record.by };
     const waiting = this.#known.get(identityOf(receipt));
     if (waiting === undefined) {

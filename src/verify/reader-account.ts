@@ -64,7 +64,7 @@ export class ReaderBook {
 
   /** Takes the next record in rising order. @returns  What became of it, or null where its kind does not leave. */
   take(record: JournalRecord, times: RecordTimes): DeliveryState | null {
-    if (record.kind === "receipt" && record.reader === this.reader) this.#takeReceipt(record, times);
+    if (record.kind === "receipt" && !("hop" in record) && record.reader === this.reader) this.#takeReceipt(record, times);
     if (!leavesFor(record, this.reader)) return null;
     const state = this.#stateOf(record.seq);
     if (!isInWindow(this.#window, madeAtMs(record))) return state;

@@ -10,6 +10,7 @@ import { bedId, deviceId, patientId } from "../../src/core/ids.ts";
 import { present } from "../../src/core/observation.ts";
 import type { Driver } from "../../src/core/ports.ts";
 import { assert } from "../../src/core/result.ts";
+import type { OpenNotices } from "../../src/gateway/alert-routes.ts";
 import { type Gateway, startGateway } from "../../src/gateway/assembly.ts";
 import type { SystemTime } from "../../src/gateway/system-time.ts";
 import type { ScoreModel } from "../../src/watch/score-model.ts";
@@ -39,12 +40,19 @@ export interface MonitorValues {
   readonly oxygenSaturation?: number;
 }
 
-/** The configuration of the small ward; `origin` is what its devices say of themselves, `limits` the ward's own in YAML, `ofDevices` more of each device, `ofFirstBed` of that. */
-function smallConfig(origin: string, limits: string, ofDevices: string, ofFirstBed: string): Config {
+/** The configuration of the small ward; `origin` is what its devices say of themselves, `limits` the ward's own in YAML, `ofDevices` more of each device, `ofFirstBed` of that, `sections` whole ones. */
+function smallConfig(of: {
+  readonly origin: string;
+  readonly limits: string;
+  readonly ofDevices: string;
+  readonly ofFirstBed: string;
+  readonly sections: string;
+}): Config {
+  const { origin, limits, ofDevices, ofFirstBed, sections } = of;
   const device = (number: number) =>
     `{ id: monitor-${number}, driver: serial-ivy-450c, bed: bed-${number}, origin: ${origin}, link: { kind: tcp, host: 127.0.0.1, port: ${number} }${ofDevices} }`;
   const parsed = parseConfig(
-    `{ gateway: { id: test, dataFolder: /nowhere }, beds: [{ id: bed-1, title: "1"${ofFirstBed} }, { id: bed-2, title: "2" }], devices: [${device(1)}, ${device(2)}], limits: { ${limits} } }`,
+    `{ gateway: { id: test, dataFolder: /nowhere }, beds: [{ id: bed-1, title: "1"${ofFirstBed} }, { id: bed-2, title: "2" }], devices: [${device(1)}, ${device(2)}], limits: { ${limits} }${sections} }`,
     "/",
   );
   assert(parsed.ok, "the test's configuration is valid");
@@ -60,6 +68,10 @@ export async function startSmallWard(
     readonly ofDevices?: string;
     /** Further settings of the first bed in YAML. */
     readonly bed?: string;
+    /** Further sections in YAML, each with a comma before it. */
+    readonly sections?: string;
+    /** Who brings alerts to the contacts of routes. */
+    readonly openNotices?: OpenNotices;
     readonly journal?: MemoryJournal;
     readonly clock?: SimulatedClock;
     /** What the operating system says of time; nothing where left out. */
@@ -70,7 +82,13 @@ export async function startSmallWard(
 ): Promise<SmallWard> {
   const clock = options.clock ?? createSimulatedClock();
   const journal = options.journal ?? createMemoryJournal();
-  const config = smallConfig(options.origin ?? "measured", options.limits ?? "", options.ofDevices ?? "", options.bed ?? "");
+  const config = smallConfig({
+    origin: options.origin ?? "measured",
+    limits: options.limits ?? "",
+    ofDevices: options.ofDevices ?? "",
+    ofFirstBed: options.bed ?? "",
+    sections: options.sections ?? "",
+  });
   const news2 = await loadScoreModel(new URL("../../models/news2", import.meta.url).pathname);
   assert(news2.ok, "NEWS2 loads");
   const models: readonly ScoreModel[] = [news2.value];
@@ -102,6 +120,7 @@ export async function startSmallWard(
       safeMode: false,
     }),
     version: "0",
+    ...(options.openNotices === undefined ? {} : { openNotices: options.openNotices }),
     ...(options.systemTime === undefined ? {} : { systemTime: options.systemTime }),
   });
   const link = (device: string) => {
