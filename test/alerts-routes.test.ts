@@ -165,6 +165,24 @@ describe("the way of an alert along a route", () => {
     expect(cases()).toEqual([]);
   });
 
+  test("grown better, or at another hour, it takes no further route", () => {
+    const calm = route("calm", [[[DOCTOR], 30]]);
+    const { raise, cases } = createLedger();
+    raise(0, { priority: "high" });
+    raise(20, { priority: "medium", phase: "deescalate" }, [calm]);
+    raise(40, { priority: "medium", phase: "update" }, [calm]);
+    expect(cases().map(({ route: taken }) => taken.name)).toEqual(["ward"]);
+  });
+
+  test("who could not be reached and then was is no alert any more, also when the next step has begun", () => {
+    const { raise, word, orders, conditions } = createLedger();
+    raise(0);
+    word(3, "failed");
+    expect(conditions.size).toBe(1);
+    word(20, "sent", orders[0]);
+    expect(conditions.size).toBe(0);
+  });
+
   test("a step that nobody of can be reached waits no longer, and that is an alert at the bed until one can", () => {
     const { raise, word, told, conditions, orders } = createLedger();
     raise(0);
@@ -378,6 +396,7 @@ describe("whatever happens", () => {
         const ledger = createLedger();
         const open = new Map<string, Alert>();
         const lastToldAt = new Map<string, number>();
+        const worst = new Map<string, Priority>();
         let now = 0;
         const noteOrders = (result: RouteStepResult) => {
           for (const { name } of result.orders) lastToldAt.set(`${name.alertId}/${name.route}`, now);
@@ -395,8 +414,10 @@ describe("whatever happens", () => {
             const raisedCount = (before?.raisedCount ?? 0) + (before === undefined || one.becomes === "worse" ? 1 : 0);
             const state = one.becomes === "acknowledged" || one.becomes === "ended" ? one.becomes : "active";
             const next = routedAlert({ id: alertId(id), priority: one.priority, raisedCount, state });
+            // What grows more urgent is raised anew: so the life cycle has it.
             if (state === "active") open.set(id, next);
             else open.delete(id);
+            if (before === undefined || one.becomes === "worse") worst.set(id, one.priority);
             noteOrders(
               ledger.step(now, {
                 kind: "alert",
@@ -411,7 +432,8 @@ describe("whatever happens", () => {
           for (const [id, each] of open) {
             const cases = ledger.cases().filter((found) => found.alert.id === id);
             expect(cases.length, id).toBeGreaterThan(0);
-            expect(cases.some(({ route: taken }) => taken.priorities?.includes(each.priority))).toBe(true);
+            // As urgent as it ever was since somebody answered, it is on a route for that.
+            expect(cases.some(({ route: taken }) => taken.priorities?.includes(worst.get(id) ?? each.priority))).toBe(true);
             for (const { route: taken, alert: as, untilMs } of cases) {
               const longest = Math.max(...taken.steps.map(({ waitSeconds }) => waitSeconds));
               expect(untilMs / 1000, taken.name).toBeLessThanOrEqual(now + longest);

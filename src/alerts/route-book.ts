@@ -158,13 +158,15 @@ class Turn {
       for (const each of own) this.#close(each, alert.state === "ended" ? "over" : "answered", alert.acknowledgedBy);
       return;
     }
+    const behind = own.filter((each) => alert.raisedCount > each.alert.raisedCount);
     for (const each of own) {
-      const isWorse = alert.raisedCount > each.alert.raisedCount;
       const next = { ...each, alert };
       this.#put(next);
-      if (isWorse) this.#tellStep(next);
+      if (behind.includes(each)) this.#tellStep(next);
     }
+    // Only what is raised takes routes: an alert that grows better, or a night that begins, calls nobody.
     const known = new Set(own.map(({ route }) => route.name));
+    if (own.length > 0 && behind.length === 0) return;
     for (const route of routes) if (!known.has(route.name)) this.#open(alert, route);
   }
 
@@ -182,7 +184,11 @@ class Turn {
       for (const each of [...this.#cases.values()]) if (each.alert.id === of.alertId) this.#close(each, "answered", who);
       return;
     }
-    if (before === undefined) return;
+    if (before === undefined) {
+      // Of an earlier step, or in older words: it arrived all the same.
+      if (state !== "failed") this.#put(this.#end(found, unreachableKey(found, of.contact)));
+      return;
+    }
     const tellings = new Map(found.tellings).set(key, { name: of, state });
     const next = this.#withReach({ ...found, tellings }, of.contact);
     this.#put(next);
@@ -359,16 +365,23 @@ class Turn {
 function unanswered({ alert, route, round }: RouteCase): Condition {
   return technical(alert, {
     code: "route-unanswered",
-    key: route.name,
+    key: `fault.route-unanswered/${alert.id}/${route.name}`,
+    part: `route:${route.name}`,
     priority: "high",
     facts: { route: route.name, rounds: round + 1, rule: alert.rule },
   });
 }
 
-function unreachable({ alert, route, step }: RouteCase, contact: Contact): Condition {
+function unreachableKey({ alert, route }: RouteCase, contactId: string): string {
+  return `fault.route-unreachable/${alert.id}/${route.name}/${contactId}`;
+}
+
+function unreachable(of: RouteCase, contact: Contact): Condition {
+  const { alert, route, step } = of;
   return technical(alert, {
     code: "route-unreachable",
-    key: `${route.name}/${contact.id}`,
+    key: unreachableKey(of, contact.id),
+    part: `route:${route.name}/${contact.id}`,
     priority: "medium",
     facts: { route: route.name, step: step + 1, contact: contact.id, rule: alert.rule },
   });
@@ -379,17 +392,18 @@ function technical(
   of: {
     readonly code: "route-unanswered" | "route-unreachable";
     readonly key: string;
+    readonly part: string;
     readonly priority: "high" | "medium";
     readonly facts: Readonly<Record<string, string | number>>;
   },
 ): Condition {
   const { patientId, bedId, deviceId } = alert.subject;
   return {
-    key: `fault.${of.code}/${alert.id}/${of.key}`,
+    key: of.key,
     rule: `fault.${of.code}`,
     nature: "technical",
     priority: of.priority,
-    subject: { patientId, bedId, deviceId, part: `route:${of.key}` },
+    subject: { patientId, bedId, deviceId, part: of.part },
     origin: alert.origin,
     evidence: { kind: "fault", code: of.code, facts: of.facts },
   };
