@@ -18,6 +18,12 @@ const mqttUpstream = z.strictObject({
     )
     .default("vigil")
     .describe("All topics begin with it. | 所有主题以此开头。"),
+  mayAcknowledge: z
+    .boolean()
+    .default(false)
+    .describe(
+      "true: a receipt `accepted` of an alert acknowledges it at the bed, as an act of whoever it names (`by`). Only for a server that lets nobody else write receipts. | true：对报警的 accepted 回执即在床旁确认该报警，并记为回执所述人员（by）的操作。仅限他人无法写入回执的服务器。",
+    ),
 });
 
 const influxTarget = z.discriminatedUnion("api", [

@@ -465,7 +465,9 @@ function openSink(
         clock,
         record: ({ key, state, by }) => {
           if (state === "accepted") parts.io.stdout(`alert confirmed ${key} by ${by} through ${upstream.name}`);
-          return gateway.addReceipt({ atMs: clock.wall(), of: key, reader: name, state, by });
+          const number = gateway.addReceipt({ atMs: clock.wall(), of: key, reader: name, state, by });
+          if (state === "accepted" && upstream.mayAcknowledge) void gateway.accepted({ key, by });
+          return number;
         },
         onFault: (reason) => gateway.setFault(`${name}:receipts-many`, reason, subject),
         stop: parts.stop,

@@ -107,7 +107,9 @@ export interface StateMessage {
 /**
  * Topic `receipts`, from the receiver to the gateway, QoS 1. The gateway's PUBACK says that the receipt is on its disk (or was before, or
  * is of no use to it): with a persistent session what it has not thanked for comes again. The same receipt (key, state and by) is one
- * record, however often it comes, as far back as the gateway remembers (`upstreamReceiptsKnownMax`, over restarts too).
+ * record, however often it comes, as far back as the gateway remembers (`upstreamReceiptsKnownMax`, over restarts too). Where the
+ * configuration says that this receiver `mayAcknowledge`, an `accepted` of an alert that has not been raised again since is the
+ * acknowledgement of whoever it names.
  */
 export interface ReceiptMessage {
   /** The key of the record it is about. */

@@ -24,6 +24,7 @@ import { createActBook } from "./act-book.ts";
 import { adoptionProblem } from "./adoption.ts";
 import { type AlertDesk, createAlertDesk } from "./alert-desk.ts";
 import { type AlertRoutes, noticeAgoMs, type OpenNotices, openAlertRoutes, readNotices } from "./alert-routes.ts";
+import { type AnswerDesk, createAnswerDesk } from "./answer-desk.ts";
 import { type AssignmentHistory, createAssignmentHistory } from "./assignment-history.ts";
 import { type CandidateBook, openCandidateBook } from "./candidate-book.ts";
 import { createClockKeeper, shownAlert } from "./clock-keeper.ts";
@@ -92,6 +93,8 @@ export interface Gateway {
   readonly perform: PerformAct;
   readonly source: DashboardSource;
   readonly setFault: AlertDesk["setFault"];
+  /** Somebody upstream took an alert as theirs: becomes their acknowledgement. */
+  readonly accepted: AnswerDesk["accepted"];
   /** Makes a receipt a record and hands it to the journal; returns its number. */
   readonly addReceipt: (receipt: Omit<Receipt, "kind" | "seq">) => Seq;
   /** The same for a reader's loss, with the present time. */
@@ -149,6 +152,7 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
     perform: door.perform,
     source: sourceOf(joined, parts, wallClock),
     setFault: shared.desk.setFault,
+    accepted: createAnswerDesk({ journal, openAlerts: shared.desk.open, perform: door.perform }).accepted,
     addReceipt: (receipt) => {
       look();
       const number = shared.nextSeq();
