@@ -20,7 +20,7 @@ routes: [
 function createPeople(answer: (name: TellingName) => "sent" | "failed" | null = () => "sent") {
   const told: string[] = [];
   const dropped: string[] = [];
-  let word: Parameters<OpenNotices>[0] = () => {};
+  let word: Parameters<OpenNotices>[0] = () => false;
   const orders: Order[] = [];
   const openNotices: OpenNotices = (say) => {
     word = say;
@@ -34,6 +34,7 @@ function createPeople(answer: (name: TellingName) => "sent" | "failed" | null = 
         }
       },
       drop: ({ route }) => dropped.push(route),
+      answer: async () => "denied",
       waiting: () => new Map(),
       close: async () => {},
     };
@@ -43,7 +44,7 @@ function createPeople(answer: (name: TellingName) => "sent" | "failed" | null = 
     told,
     dropped,
     orders,
-    accept: (of: TellingName) => word({ of, state: "accepted" as "sent", by: "dr-wang", why: null }),
+    accept: (of: TellingName) => word({ of, state: "accepted", by: "dr-wang", why: null }),
   };
 }
 
@@ -135,7 +136,7 @@ describe("an alert on its way to people", () => {
     expect(people.told.some((text) => text.includes("route-"))).toBe(false);
   });
 
-  test("goes on after the gateway was killed: nobody is told twice of what was sent, and time went on", async () => {
+  test("goes on after the gateway was killed: nobody is told twice of what is on disk as sent, and time went on", async () => {
     const people = createPeople();
     const ward = await start(people);
     ward.link("monitor-1").up();

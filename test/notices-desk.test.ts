@@ -4,7 +4,8 @@ import type { Alert, Priority } from "../src/core/alert.ts";
 import { fault } from "../src/core/errors.ts";
 import { alertId, patientId, seq } from "../src/core/ids.ts";
 import { LIMITS } from "../src/core/limits.ts";
-import type { Order } from "../src/core/notice.ts";
+import { type Order, tellingKey } from "../src/core/notice.ts";
+import { isSigned, parseAnswer, signed } from "../src/notices/answers.ts";
 import { type NoticeOutcome, openNoticeDesk } from "../src/notices/notice-desk.ts";
 import { routedAlert } from "./support/routed-alert.ts";
 import { seededRandom } from "./support/seeded-random.ts";
@@ -35,6 +36,7 @@ function order(
 }
 
 const LATER: NoticeOutcome = { kind: "try-later", fault: fault("upstream-unreachable", { reason: "ECONNREFUSED" }) };
+const SECRET = "a secret";
 const SENT: NoticeOutcome = { kind: "sent", by: null };
 
 /** A desk with one channel that answers as it is told, after so many ms. */
@@ -63,6 +65,7 @@ function createStage(answers: (key: string, tries: number) => NoticeOutcome | "h
           underWay -= 1;
           return answer === "hangs" ? LATER : answer;
         },
+        answerSecret: async () => SECRET,
         close: () => void words.push("closed"),
       },
     ],
@@ -72,8 +75,10 @@ function createStage(answers: (key: string, tries: number) => NoticeOutcome | "h
       text: { en: "", zh: "" },
       ...{ place: null, patient: null, address: null, drill: false, gatewayId: "g" },
     }),
-    word: ({ of, state, by, why }) =>
-      words.push([of.alertId.slice(9), of.raisedCount, state, by, why].filter((part) => part !== null).join(" ")),
+    word: ({ of, state, by, why }) => {
+      words.push([of.alertId.slice(9), of.raisedCount, state, by, why].filter((part) => part !== null).join(" "));
+      return of.alertId !== "abcdef01-9";
+    },
   });
   return { clock, desk, brought, words, tries, most: () => most };
 }
@@ -171,5 +176,60 @@ describe("a desk of notices", () => {
     await clock.advance(10);
     await closed;
     expect(words).toEqual(["closed"]);
+  });
+});
+
+describe("answers from outside", () => {
+  const bodyOf = (more: object = {}, number = 1) =>
+    JSON.stringify({ key: tellingKey(order(number).name), state: "accepted", by: " Li Na ", ...more });
+
+  test("signed with the channel's secret not long ago it is taken, with who says it", async () => {
+    const { clock, desk, words } = createStage(() => SENT);
+    const body = bodyOf();
+    expect(await desk.answer({ body, signature: signed(body, SECRET, clock.wall() - 200_000) })).toBe("taken");
+    expect(words).toEqual(["1 1 accepted Li Na"]);
+  });
+
+  test("of an alert that nobody waits for any more it is over", async () => {
+    const { clock, desk } = createStage(() => SENT);
+    const body = bodyOf({}, 9);
+    expect(await desk.answer({ body, signature: signed(body, SECRET, clock.wall()) })).toBe("over");
+  });
+
+  test("by another secret, of another body, too old, too new, without one, or by a channel that nobody answers by: denied", async () => {
+    const { clock, desk, words } = createStage(() => SENT);
+    const body = bodyOf();
+    const right = signed(body, SECRET, clock.wall());
+    const elsewhere = bodyOf({ key: tellingKey({ ...order(1).name, channel: "other" }) });
+    for (const [given, signature] of [
+      [body, signed(body, "another", clock.wall())],
+      [bodyOf({ by: "Mallory" }), right],
+      [body, signed(body, SECRET, clock.wall() - 301_000)],
+      [body, signed(body, SECRET, clock.wall() + 301_000)],
+      [body, ""],
+      [body, right.replace("v1=", "v0=")],
+      [body, `${right.slice(0, -1)}g`],
+      [elsewhere, signed(elsewhere, SECRET, clock.wall())],
+    ] as const)
+      expect(await desk.answer({ body: given, signature }), signature).toBe("denied");
+    expect(words).toEqual([]);
+    expect(isSigned(body, signed(body, "", clock.wall()), { secret: "", wallMs: clock.wall() })).toBe(false);
+  });
+
+  test("what is no answer is malformed, whoever signed it", async () => {
+    const { clock, desk } = createStage(() => SENT);
+    const bodies = [
+      "",
+      "null",
+      "[]",
+      "{",
+      bodyOf({ key: 1 }),
+      bodyOf({ key: "a/b" }),
+      bodyOf({ state: "due" }),
+      bodyOf({ by: "  " }),
+    ];
+    for (const body of [...bodies, bodyOf({ by: "x".repeat(101) }), bodyOf({ by: "a\nb" }), bodyOf({ by: undefined })])
+      expect(await desk.answer({ body, signature: signed(body, SECRET, clock.wall()) }), body).toBe("malformed");
+    expect(parseAnswer(bodyOf({ state: "refused" }))).toMatchObject({ state: "refused", by: "Li Na" });
   });
 });

@@ -122,6 +122,11 @@ export function rebuildRoutes(
   return turn.result();
 }
 
+/** Whether a telling's alert is still on its way along its route. */
+export function isOnItsWay(book: RouteBook, { alertId, route }: Pick<TellingName, "alertId" | "route">): boolean {
+  return book.cases.has(caseKey(alertId, route));
+}
+
 function caseKey(alertId: AlertId, route: string): string {
   return `${alertId}/${route}`;
 }

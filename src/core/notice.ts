@@ -45,6 +45,9 @@ export interface NoticeHop {
   readonly why: string | null;
 }
 
+/** What became of an answer from outside: `over` nothing waits for it any more; `denied` nobody may say this. */
+export type AnswerOutcome = "taken" | "over" | "denied" | "malformed";
+
 /** What names one telling: an alert, raised so many times, told to one contact by one channel in one step and round of a route. */
 export interface TellingName {
   readonly alertId: AlertId;

@@ -17,6 +17,8 @@ export type OpenNotices = (word: NoticeDeskParts["word"]) => NoticeDesk;
 
 /** The routes of the configuration, joined to those who bring alerts. */
 export interface AlertRoutes extends Pick<RouteDesk, "take" | "tick" | "resume"> {
+  /** Left out where there are no routes. */
+  readonly answer?: NoticeDesk["answer"];
   readonly close: () => Promise<void>;
 }
 
@@ -49,7 +51,7 @@ export function openAlertRoutes(
     acknowledge: async (alertId, by) =>
       (await parts.perform({ kind: "acknowledge", alertId }, { userId: userId(by), from: "upstream" })).ok,
   });
-  return { take: desk.take, tick: desk.tick, resume: desk.resume, close: notices.close };
+  return { take: desk.take, tick: desk.tick, resume: desk.resume, answer: notices.answer, close: notices.close };
 }
 
 /** The routes as the configuration says them, each contact with its ways. */

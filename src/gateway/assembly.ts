@@ -216,6 +216,7 @@ function sourceOf(
     strip: async (alertId) => stripView(await journal.strip(alertId)),
     devices: createDeviceDesk({ config, clock, drivers, roster, candidates, plant: door.plant, bedOf: pictures.bedOf }),
     readers: createReaderDesk({ journal, readers: readers ?? (() => []) }),
+    ...(joined.routes.answer === undefined ? {} : { answer: joined.routes.answer }),
     ...joined.past.source,
   };
 }
@@ -348,7 +349,13 @@ function routesOf(
     Pick<Parameters<typeof openAlertRoutes>[1], "perform" | "openAlerts" | "clockTrust">,
 ): AlertRoutes {
   const routes = openNotices === undefined ? [] : config.routes;
-  const nobody: OpenNotices = () => ({ bring: () => {}, drop: () => {}, waiting: () => new Map(), close: async () => {} });
+  const nobody: OpenNotices = () => ({
+    bring: () => {},
+    drop: () => {},
+    answer: async () => "denied",
+    waiting: () => new Map(),
+    close: async () => {},
+  });
   return openAlertRoutes(
     { ...config, routes },
     { ...to, clock, gatewayId: config.gateway.id, epoch: journal.epoch, openNotices: openNotices ?? nobody },

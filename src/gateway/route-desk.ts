@@ -1,5 +1,6 @@
 import {
   EMPTY_ROUTE_BOOK,
+  isOnItsWay,
   type RouteBook,
   type RouteInput,
   type RouteStepResult,
@@ -37,7 +38,8 @@ export interface RouteDeskParts {
 export interface RouteDesk {
   /** New states of alerts; call it when they are recorded. */
   readonly take: (alerts: readonly Alert[]) => void;
-  readonly word: (word: Omit<Extract<RouteInput, { readonly kind: "word" }>, "kind">) => void;
+  /** False where nothing waits for it any more. */
+  readonly word: (word: Omit<Extract<RouteInput, { readonly kind: "word" }>, "kind">) => boolean;
   readonly tick: () => void;
   /** Takes up the cases of before a restart. */
   readonly resume: (alerts: readonly Alert[], notices: readonly Notice[], agoMs: (notice: Notice) => number | null) => void;
@@ -69,7 +71,11 @@ export function openRouteDesk(parts: RouteDeskParts): RouteDesk {
   };
   return {
     take,
-    word: (word) => step({ kind: "word", ...word }),
+    word: (word) => {
+      const isAwaited = isOnItsWay(book, word.of);
+      step({ kind: "word", ...word });
+      return isAwaited;
+    },
     tick: () => step({ kind: "tick" }),
     resume: (alerts, notices, agoMs) =>
       follow(rebuildRoutes({ alerts, notices, plan: parts.routes, routesOf: routesNow, agoMs }, moment())),

@@ -1,10 +1,10 @@
-import { createHmac } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { type ErrorCode, type Fault, fault } from "../core/errors.ts";
 import { LIMITS } from "../core/limits.ts";
 import { fail, type Result, succeed } from "../core/result.ts";
 import type { Clock } from "../core/time.ts";
 import { type HttpAnswer, type HttpFailure, type HttpSockets, openHttpSockets } from "../http/exchange.ts";
+import { signed } from "./answers.ts";
 import type { Channel, NoticeOutcome } from "./notice-desk.ts";
 import { DINGTALK, FEISHU, type RobotKind, WECOM } from "./robots.ts";
 import { type NoticeMessage, noticeText } from "./words.ts";
@@ -70,7 +70,8 @@ export function robotChannel(options: RobotOptions, parts: HttpChannelParts): Ch
 
 /**
  * Any program that takes JSON by HTTP: `POST` of `vigil.notice/1`, with the header `Vigil-Signature: t=SECONDS,v1=HEX`, where HEX is the
- * HMAC-SHA256 of `SECONDS.BODY` with the secret. Any 2xx is its yes; `Idempotency-Key` and `key` are the same for the same telling.
+ * HMAC-SHA256 of `SECONDS.BODY` with the secret. Any 2xx is its yes; `Idempotency-Key` and `key` are the same for the same telling. It
+ * answers by `POST /answers` on the gateway's page, signed the same way.
  */
 export function webhookChannel(options: WebhookOptions, parts: HttpChannelParts): Channel {
   const line = new HttpLine(options, parts.clock);
@@ -80,16 +81,17 @@ export function webhookChannel(options: WebhookOptions, parts: HttpChannelParts)
       const secrets = await readSecrets([options.secretFile]);
       if (!secrets.ok) return { kind: "try-later", fault: secrets.error };
       const body = JSON.stringify(webhookBody(message, parts.localTime));
-      const seconds = Math.floor(parts.clock.wall() / 1000);
-      const signature = createHmac("sha256", secrets.value[0] ?? "")
-        .update(`${seconds}.${body}`)
-        .digest("hex");
-      const headers = { "vigil-signature": `t=${seconds},v1=${signature}`, "idempotency-key": message.key };
+      const signature = signed(body, secrets.value[0] ?? "", parts.clock.wall());
+      const headers = { "vigil-signature": signature, "idempotency-key": message.key };
       const url = new URL(options.url);
       const answer = await line.post(url, { headers, body }, stop);
       if (!answer.ok) return { kind: "try-later", fault: answer.error };
       const { status } = answer.value;
       return status >= 200 && status <= 299 ? { kind: "sent", by: url.host } : byStatus(status, url.host);
+    },
+    answerSecret: async () => {
+      const secrets = await readSecrets([options.secretFile]);
+      return secrets.ok ? (secrets.value[0] ?? null) : null;
     },
     close: line.close,
   };

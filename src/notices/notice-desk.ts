@@ -3,8 +3,10 @@ import { backoffMs } from "../core/backoff.ts";
 import type { Fault } from "../core/errors.ts";
 import type { AlertId } from "../core/ids.ts";
 import { LIMITS } from "../core/limits.ts";
-import { type Order, type TellingName, tellingKey } from "../core/notice.ts";
+import { type AnswerOutcome, type Order, type TellingName, tellingKey } from "../core/notice.ts";
+import type { ReceiptState } from "../core/record.ts";
 import type { Clock, MonotonicMs } from "../core/time.ts";
+import { isSigned, parseAnswer } from "./answers.ts";
 import type { NoticeMessage } from "./words.ts";
 
 /** What became of one telling at its channel. */
@@ -20,6 +22,8 @@ export type NoticeOutcome =
 export interface Channel {
   readonly name: string;
   readonly bring: (message: NoticeMessage, stop: AbortSignal) => Promise<NoticeOutcome>;
+  /** The secret with which its other end signs answers; null where it cannot be read, left out where nobody answers by it. */
+  readonly answerSecret?: () => Promise<string | null>;
   readonly close: () => void;
 }
 
@@ -30,13 +34,13 @@ export interface NoticeDeskParts {
   readonly random: () => number;
   readonly channels: readonly Channel[];
   readonly messageOf: (order: Order) => NoticeMessage;
-  /** Says what became of a telling. */
+  /** Says what became of a telling. False where nothing waits for it any more. */
   readonly word: (word: {
     readonly of: TellingName;
-    readonly state: "sent" | "received" | "failed";
+    readonly state: "sent" | "failed" | ReceiptState;
     readonly by: string | null;
     readonly why: string | null;
-  }) => void;
+  }) => boolean;
 }
 
 /** Brings alerts to contacts, each channel at its own pace. */
@@ -44,6 +48,8 @@ export interface NoticeDesk {
   readonly bring: (orders: readonly Order[]) => void;
   /** A case is over: what waits for it is brought no more. */
   readonly drop: (of: { readonly alertId: AlertId; readonly route: string }) => void;
+  /** Takes an answer that came by HTTP, with the header that proves who sent it. */
+  readonly answer: (given: { readonly body: string; readonly signature: string }) => Promise<AnswerOutcome>;
   /** Tellings that wait or are under way, by channel. */
   readonly waiting: () => ReadonlyMap<string, number>;
   /** Gives up what is under way and closes every channel. */
@@ -69,6 +75,14 @@ export function openNoticeDesk(parts: NoticeDeskParts): NoticeDesk {
     },
     drop: (of) => {
       for (const lane of lanes.values()) lane.drop(of);
+    },
+    answer: async ({ body, signature }) => {
+      const answer = parseAnswer(body);
+      if (answer === null) return "malformed";
+      const secret = await parts.channels.find(({ name }) => name === answer.of.channel)?.answerSecret?.();
+      if (secret === undefined || secret === null) return "denied";
+      if (!isSigned(body, signature, { secret, wallMs: parts.clock.wall() })) return "denied";
+      return parts.word({ ...answer, why: null }) ? "taken" : "over";
     },
     waiting: () => new Map([...lanes].map(([name, lane]) => [name, lane.waitingCount])),
     close: async () => {

@@ -14,6 +14,7 @@ import { createLiveStream } from "./live-stream.ts";
 import { createRefusalBook } from "./refusal-book.ts";
 import { cookieValue, hostIsAllowed, isLoopback, postIsOurs, SECURITY_HEADERS } from "./request-guard.ts";
 import { addActs } from "./routes/acts.ts";
+import { ANSWERS_PATH, addAnswers } from "./routes/answers.ts";
 import { addDemonstration } from "./routes/demonstration.ts";
 import { addDevices } from "./routes/devices.ts";
 import { addHistory } from "./routes/history.ts";
@@ -159,6 +160,7 @@ async function addRoutes(app: FastifyInstance, room: Room, users: Dashboard["use
   addRecords(app, room);
   addSettings(app, room);
   addOperations(app, room);
+  addAnswers(app, room);
   addDemonstration(app, room);
   await app.register(fastifyStatic, { root: room.options.webFolder, index: "index.html", setHeaders: setCaching });
 }
@@ -211,7 +213,8 @@ function guard(app: FastifyInstance, room: Room): void {
     reply.headers(SECURITY_HEADERS);
     if (request.url.startsWith("/api/")) reply.header("cache-control", "no-store");
     if (!hostIsAllowed(request.headers.host, page)) return refuse(reply, 421, fault("request-refused", { field: "host" }));
-    if (request.method === "POST" && !postIsOurs(request.headers, room.certificate() !== null)) {
+    const isAnswer = request.routeOptions.url === ANSWERS_PATH;
+    if (request.method === "POST" && !isAnswer && !postIsOurs(request.headers, room.certificate() !== null)) {
       return refuse(reply, 403, fault("request-refused", { field: "origin" }));
     }
     return refuseByRights(request, reply, room);

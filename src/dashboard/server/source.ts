@@ -5,6 +5,7 @@ import type { Fault } from "../../core/errors.ts";
 import type { AlertHistory, PatientEvents, ScoreHistory } from "../../core/history-view.ts";
 import type { AlertId, BedId, DeviceId, PatientId, Seq } from "../../core/ids.ts";
 import type { WardLimitView } from "../../core/limit-levels.ts";
+import type { AnswerOutcome } from "../../core/notice.ts";
 import type { TrendPoint } from "../../core/ports.ts";
 import type { QualityDay } from "../../core/quality-view.ts";
 import type { QuantityName } from "../../core/quantities.ts";
@@ -102,6 +103,8 @@ export interface DemonstrationSource {
  * once as `ended`; `unassigned` and `gateway` replace what was before. All methods are synchronous but `trend` and `strip`, and none throws.
  */
 export interface DashboardSource {
+  /** Takes an answer of a program that was told of an alert; left out where none is told. */
+  readonly answer?: (given: { readonly body: string; readonly signature: string }) => Promise<AnswerOutcome>;
   /** Everything as it is now; what `subscribe` says afterwards changes it. */
   readonly picture: () => PictureView;
   /** Calls back after each change, until the returned function is called. */
