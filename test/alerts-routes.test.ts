@@ -328,7 +328,7 @@ describe("which routes an alert takes", () => {
     expect(names(routedAlert({ priority: "low" }), 12 * 60)).toEqual(["rest"]);
   });
 
-  test("hours over midnight; while the clock is not believed they do not count", () => {
+  test("hours over midnight; while the clock is not believed all are told, whatever their hours", () => {
     for (const [minute, isNight] of [
       [22 * 60, true],
       [5 * 60 + 59, true],
@@ -336,7 +336,7 @@ describe("which routes an alert takes", () => {
       [21 * 60 + 59, false],
     ] as const)
       expect(names(routedAlert(), minute).includes("night"), `${minute}`).toBe(isNight);
-    expect(names(routedAlert(), null)).toEqual(["night"]);
+    expect(names(routedAlert(), null)).toEqual(["night", "high", "rest"]);
   });
 
   test("an alert about the routes themselves takes none", () => {

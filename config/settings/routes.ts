@@ -72,7 +72,7 @@ export const route = z
       .regex(HOURS, "these are no hours; write them as 22:00-06:00 | 时段格式错误；请写成 22:00-06:00")
       .optional()
       .describe(
-        "By the gateway's local time, over midnight where the second is earlier. While the clock is not believed they do not count. | 网关本地时间；结束早于开始表示跨午夜。时钟不可信时此项不起作用。",
+        "By the gateway's local time, over midnight where the second is earlier. While the clock is not believed this route is taken at any hour, and those below it too. | 网关本地时间；结束早于开始表示跨午夜。时钟不可信时，任何时刻都执行此路线及其下方路线。",
       ),
     goesOn: z
       .boolean()

@@ -42,7 +42,7 @@ export interface Route {
 /** What is known where an alert begins its way. */
 export interface RouteCircumstances {
   readonly wardOf: (bedId: BedId) => string | null;
-  /** Local time; null while the clock is not believed: then hours do not count. Source: SAFETY.md, rule 9. */
+  /** Local time; null while the clock is not believed: then a route with hours is taken, and those below it too. Source: SAFETY.md, rule 9. */
   readonly minuteOfDay: number | null;
 }
 
@@ -56,7 +56,9 @@ export function routesOf(routes: readonly Route[], alert: Alert, at: RouteCircum
   for (const route of routes) {
     if (!fits(route, alert, at)) continue;
     taken.push(route);
-    if (!route.goesOn) break;
+    // Nobody knows whether it is this route's hour: those below it are told as well.
+    const isDoubtful = route.hours !== null && at.minuteOfDay === null;
+    if (!route.goesOn && !isDoubtful) break;
   }
   return taken;
 }
