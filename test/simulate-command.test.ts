@@ -52,6 +52,19 @@ describe("vigil simulate, in this process", () => {
     expect(lines.at(-1)).toMatchObject({ kind: "summary", seed: 3, met: 1, of: 1, ok: true, lastsSeconds: 180 });
   });
 
+  test("--seeds: so many patients one after the other, briefly; what is missed says with which seed", async () => {
+    const file = await scenarioFile(LOW.replace("WHEN", "20 s"));
+    const { code, err } = await simulate([file, "--seed", "7", "--seeds", "3"]);
+    expect(code).toBe(1);
+    const told = err.split("\n").filter((line) => line.startsWith(file));
+    expect(told).toEqual([7, 8, 9].map((seed) => `${file} --seed ${seed}: 0 of 1 met 符合 0/1`));
+    expect(err.split("\n").filter((line) => line.startsWith("  NOT MET"))).toHaveLength(3);
+    const json = await simulate([file, "--seed", "7", "--seeds", "2", "--json"]);
+    expect(json.lines.filter(({ kind }) => kind === "summary").map(({ seed }) => seed)).toEqual([7, 8]);
+    expect((await simulate([file, "--seeds", "0"])).code).toBe(2);
+    expect((await simulate([file, "--seeds", "2", "--target", "tcp://127.0.0.1"])).code).toBe(2);
+  });
+
   test("not met: exit 1, the seed to repeat it in both languages, and JUnit says so", async () => {
     const file = await scenarioFile(LOW.replace("WHEN", "20 s"));
     const junit = join(folder, "junit.xml");

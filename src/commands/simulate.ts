@@ -19,13 +19,23 @@ import { stopOnSignal } from "./run.ts";
 import { createLiveTable } from "./simulate/live-table.ts";
 import { openOpenWorld, type Targets } from "./simulate/open-world.ts";
 import { configOfScenario, openOwnWorld } from "./simulate/own-gateway.ts";
-import { junitText, type Played, printPlayed, type Script, tellAddresses, tellCast, tellPlayed } from "./simulate/report.ts";
+import {
+  junitText,
+  type Played,
+  printPlayed,
+  type Script,
+  tellAddresses,
+  tellBriefly,
+  tellCast,
+  tellPlayed,
+} from "./simulate/report.ts";
 import { targetsOf } from "./simulate/targets.ts";
 import { tellFault, tellProblems } from "./told-fault.ts";
 
 const PROJECT_ROOT = join(import.meta.dirname, "..", "..");
 const SEED_MAX = 2 ** 31;
 const BEDS_MAX = 400;
+const SEEDS_MAX = 10_000;
 /** How often the table in the terminal is drawn anew. */
 const TABLE_SECONDS = 1;
 
@@ -35,6 +45,8 @@ interface Question {
   /** Names of scenarios that come with the simulator, or files. */
   readonly scenarios: readonly string[];
   readonly seed: number | null;
+  /** How many seeds are played, from that one on. */
+  readonly seedCount: number;
   readonly bedCount: number;
   /** How many times as fast as life, where the links are real. */
   readonly speed: number;
@@ -50,7 +62,7 @@ interface Question {
 /** `vigil simulate`: patients, devices and faults by a scenario, against this gateway or any other, with a verdict. */
 export const simulateCommand: Command = {
   name: "simulate",
-  usage: `usage: vigil simulate SCENARIO ... [--seed N] [--beds N] [--json] [--junit FILE] [--records FILE]
+  usage: `usage: vigil simulate SCENARIO ... [--seed N] [--seeds N] [--beds N] [--json] [--junit FILE] [--records FILE]
        vigil simulate SCENARIO --target URL [--target URL ...] [--speed X] [--seed N] [--beds N] [--json] [--junit FILE]
        vigil simulate --list
 Plays a scenario: a name that --list shows, or a YAML file; \`all\` for every one that comes with it.
@@ -64,6 +76,7 @@ same records. With it over real links, for any gateway that reads them:
   --speed X       so many times as fast as life, with real links only (1)
   --beds N        the scenario's patients and devices again and again, until there are so many
   --seed N        who the patients are and what happens by chance; a new one each time where it is left out, and told
+  --seeds N       that many patients one after the other, in this process; told are those that miss an expectation
   --json          one JSON line for each thing that is said, for programs
   --junit FILE    the verdict in JUnit's XML, for a build server
   --records FILE  everything the gateway put on its simulated disk, as JSON lines
@@ -81,12 +94,13 @@ Exit 1 when an expectation was not met. How to write a scenario: simulator/READM
     if (junitFile !== null && !(await written(junitFile, "", { io, flag: "a" }))) return 1;
     if (recordsFile !== null && !(await written(recordsFile, "", { io, flag: "w" }))) return 1;
     const played: Played[] = [];
-    for (const name of scenarios) {
-      if (stop.aborted) return 1;
-      const one = await play(name, { question, io, stop });
-      if (one === null) return 1;
-      played.push(one);
-    }
+    for (const name of scenarios)
+      for (const seed of seedsOf(question)) {
+        if (stop.aborted) return 1;
+        const one = await play(name, { question: { ...question, seed }, io, stop });
+        if (one === null) return 1;
+        played.push(one);
+      }
     if (junitFile !== null && !(await written(junitFile, junitText(played), { io, flag: "w" }))) return 1;
     return played.every(({ findings }) => findings.every(({ met }) => met)) ? 0 : 1;
   },
@@ -97,6 +111,7 @@ function questionOf(args: readonly string[], io: CommandIo): Question | null {
     const options = {
       list: { type: "boolean" },
       seed: { type: "string" },
+      seeds: { type: "string" },
       beds: { type: "string" },
       speed: { type: "string" },
       target: { type: "string", multiple: true },
@@ -114,9 +129,12 @@ function questionOf(args: readonly string[], io: CommandIo): Question | null {
       throw new Error("--speed needs a --target; without one time jumps as fast as it can --speed 须与 --target 同用");
     if (targets !== null && values.records !== undefined)
       throw new Error("--records are those of the gateway in this process; leave out --target --records 仅用于本进程内的网关");
+    if (targets !== null && values.seeds !== undefined)
+      throw new Error("--seeds is for the gateway in this process; leave out --target --seeds 仅用于本进程内的网关");
     return {
       list: values.list === true,
       scenarios: positionals,
+      seedCount: numberOf("--seeds", values.seeds, { min: 1, max: SEEDS_MAX, whole: true }) ?? 1,
       seed: numberOf("--seed", values.seed, { min: 0, max: SEED_MAX - 1, whole: true }),
       bedCount: numberOf("--beds", values.beds, { min: 1, max: BEDS_MAX, whole: true }) ?? 1,
       speed: numberOf("--speed", values.speed, { min: 0.1, max: 100, whole: false }) ?? 1,
@@ -127,6 +145,12 @@ function questionOf(args: readonly string[], io: CommandIo): Question | null {
       recordsFile: values.records ?? null,
     };
   });
+}
+
+/** The seeds to play, one after the other; by chance where none is said. */
+function seedsOf({ seed, seedCount }: Question): readonly number[] {
+  const first = seed ?? randomInt(SEED_MAX - seedCount);
+  return Array.from({ length: seedCount }, (_, index) => first + index);
 }
 
 function alsoWith(given: Readonly<Record<string, string | readonly string[] | undefined>>): string {
@@ -196,7 +220,8 @@ async function play(name: string, playing: Playing): Promise<Played | null> {
     tellProblems(config.error, io, "scenario-invalid");
     return null;
   }
-  if (!question.json) tellCast(script, io.stderr);
+  const isOneOfMany = question.seedCount > 1;
+  if (!question.json && !isOneOfMany) tellCast(script, io.stderr);
   const played =
     question.targets === null
       ? await playHere(script, playing, config.value)
@@ -207,6 +232,7 @@ async function play(name: string, playing: Playing): Promise<Played | null> {
     return null;
   }
   if (question.json) printPlayed(played, io.stdout);
+  else if (isOneOfMany) tellBriefly(played, io.stderr);
   else tellPlayed(played, io.stderr);
   return played;
 }

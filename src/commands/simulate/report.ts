@@ -84,6 +84,17 @@ export function tellPlayed(played: Played, print: Print): void {
   if (count < findings.length) print(`Again: vigil simulate ${name} --seed ${seed}${beds}${played.alsoWith} 复现命令如左`);
 }
 
+/** One patient of many: how many expectations were met, and of those that were not what happened and how to repeat it. */
+export function tellBriefly(played: Played, print: Print): void {
+  const { findings, seed, name } = played;
+  const met = findings.filter((finding) => finding.met).length;
+  print(`${name} --seed ${seed}: ${met} of ${findings.length} met 符合 ${met}/${findings.length}`);
+  for (const { expected, said } of findings.filter((finding) => !finding.met)) {
+    print(`  NOT MET 不符合: ${expected.en}: ${said.en}`);
+    print(`    ${expected.zh}：${said.zh}`);
+  }
+}
+
 /** The same as JSON lines: every alert, every finding, and a summary. */
 export function printPlayed({ name, seed, scenario, findings, badLinks, witness, hears, tookMs }: Played, print: Print): void {
   for (const { atSeconds, alert } of witness.alerts) print(JSON.stringify({ kind: "alert", scenario: name, atSeconds, alert }));
